@@ -1,0 +1,52 @@
+//! What a build tells the person while it runs; rendering is the command line's business.
+
+use std::path::Path;
+use std::time::Duration;
+
+/// Receives the events of a build, possibly from several threads.
+pub trait Observer: Send + Sync {
+    /// Takes one event.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// Something that happened in a build.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The images that will be built are known.
+    BuildStarted { image_count: usize },
+    /// Work on one image begins.
+    ImageStarted { image: &'a str },
+    /// A step of the image begins; it ends with [`Event::StepFinished`].
+    StepStarted { image: &'a str, step: &'a str },
+    /// A step got further: `item` (a package, a file) is number `done` of `total`.
+    StepProgress {
+        image: &'a str,
+        step: &'a str,
+        item: &'a str,
+        done: u64,
+        total: u64,
+    },
+    /// The running program printed a line; it is untrusted text.
+    StepOutput {
+        image: &'a str,
+        step: &'a str,
+        line: &'a str,
+    },
+    /// The step is done, or was not needed because the store had its result.
+    StepFinished {
+        image: &'a str,
+        step: &'a str,
+        elapsed: Duration,
+        cached: bool,
+    },
+    /// An output is in the output directory.
+    OutputWritten {
+        image: &'a str,
+        path: &'a Path,
+        size_bytes: u64,
+        elapsed: Duration,
+    },
+    /// Something the person should know that does not stop the build.
+    Warning { image: &'a str, text: &'a str },
+}

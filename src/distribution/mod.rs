@@ -1,0 +1,1 @@
+//! What each distribution needs, as data; no process is started here.

@@ -1,0 +1,1 @@
+//! extension-release, hierarchies and lints of system extensions.

@@ -1,0 +1,1 @@
+//! Writers: a [`FileTree`](crate::tree::FileTree) becomes bytes. Pure and deterministic.

@@ -1,0 +1,27 @@
+//! Overcoat builds system extension images (sysext, confext), the base images they sit on, and initrds, from mkosi
+//! configuration, without root.
+//!
+//! ```text
+//! recipe text ─ recipe ─> Recipe ─ plan ─> Plan ─ build (sandboxed steps over overlayfs) ─> upper layer
+//!     ─ capture ─> FileTree ─ format ─> image bytes ─ publish ─> output directory
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod build;
+pub mod capture;
+pub mod cli;
+pub mod ddi;
+pub mod distribution;
+pub mod extension;
+pub mod format;
+pub mod packages;
+pub mod plan;
+pub mod publish;
+pub mod recipe;
+pub mod signing;
+pub mod store;
+pub mod tree;
+
+mod hint;
+
+pub use self::hint::Hint;

@@ -1,0 +1,1 @@
+//! What each package manager needs, as data: arguments, files and mounts; no process is started here.

@@ -1,0 +1,1 @@
+//! Recipes become a plan: the graph of images, each an ordered list of steps with a content key.

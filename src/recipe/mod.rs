@@ -1,0 +1,1 @@
+//! Configuration files and the command line become one `Recipe` an image.

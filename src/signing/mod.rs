@@ -1,0 +1,1 @@
+//! Keys, certificates and PKCS#7 signatures; never inside a sandbox.

@@ -1,0 +1,1 @@
+//! Layers, packages and repository metadata by key, safe under concurrent builds and kill -9.
