@@ -1,1 +1,13 @@
-//! Keys, certificates and PKCS#7 signatures; never inside a sandbox.
+//! Keys, certificates and PKCS#7 signatures.
+//!
+//! Used by `ddi` for the signature of a root hash and by the `genkey` verb. Keys are opened only here, after the last
+//! sandbox is gone; nothing of a recipe runs while one is in memory. The signature form is the one the kernel's
+//! dm-verity takes: <https://docs.kernel.org/admin-guide/device-mapper/verity.html>.
+
+mod generate;
+mod key_files;
+mod signer;
+
+pub use self::generate::{GenerateError, KeyOptions, KeyPair, generate};
+pub use self::key_files::{CERTIFICATE_FILE, KEY_FILE, Overwrite, WriteKeyError, write_key_pair};
+pub use self::signer::{Error, Signer};
