@@ -1,1 +1,19 @@
 //! A file system, its verity tree and its signature become a GPT image, in one streaming pass.
+//!
+//! `format` writes a file system into [`assemble`], which hashes the bytes as they go by, appends the hash tree and the
+//! signature of its root, and puts the partition table around them. What is kept in memory is the hash tree, 1/128 of
+//! the payload. Invariants: the same layout and payload give the same bytes (with a key whose signatures are
+//! reproducible), and every offset and size is a multiple of 4096.
+//!
+//! Specifications: UEFI 2.10 section 5.3 (GPT),
+//! <https://uapi-group.org/specifications/specs/discoverable_disk_image/>.
+
+mod assemble;
+mod gpt;
+mod identity;
+mod partition_types;
+mod verity;
+
+pub use self::assemble::{AssembleError, Ddi, Layout, Partition, VerityMode, assemble};
+pub use self::identity::{PartitionUuid, RootHash};
+pub use self::partition_types::{Designator, PartitionArchitecture, UnknownArchitecture};

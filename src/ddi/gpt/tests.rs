@@ -1,0 +1,87 @@
+use uuid::uuid;
+
+use super::{BACKUP_BYTES, FIRST_PARTITION_BYTES, Table};
+use crate::ddi::{Partition, PartitionUuid};
+
+const SIZE_BYTES: u64 = FIRST_PARTITION_BYTES + 8192 + 20480;
+
+fn partition() -> Partition {
+    Partition {
+        name: "root-x86-64".into(),
+        partition_type: uuid!("4f68bce3-e8cd-4db1-96e7-fbcaf984b709"),
+        uuid: PartitionUuid::new(uuid!("00112233-4455-6677-8899-aabbccddeeff")),
+        offset_bytes: FIRST_PARTITION_BYTES,
+        size_bytes: 8192,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    crate::ddi::identity::hex(bytes)
+}
+
+#[test]
+fn an_entry_has_mixed_endian_guids_and_the_read_only_bit() {
+    let partitions = [partition()];
+    let primary = Table::new(
+        uuid!("a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf"),
+        SIZE_BYTES,
+        &partitions,
+    )
+    .primary();
+    let expected = [
+        "e3bc684fcde8b14d96e7fbcaf984b709",
+        "33221100554477668899aabbccddeeff",
+        "0008000000000000",
+        "0f08000000000000",
+        "0000000000000010",
+        "72006f006f0074002d007800380036002d0036003400",
+    ]
+    .concat();
+    assert_eq!(hex(&primary[1024..1024 + 78]), expected);
+    assert!(primary[1024 + 78..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn both_headers_say_where_they_and_their_entries_are() {
+    let partitions = [partition()];
+    let table = Table::new(
+        uuid!("a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf"),
+        SIZE_BYTES,
+        &partitions,
+    );
+    let (primary, backup) = (table.primary(), table.backup());
+    assert_eq!(backup.len() as u64, BACKUP_BYTES);
+    let last_lba = SIZE_BYTES / 512 - 1;
+    let field = |header: &[u8], offset: usize| {
+        u64::from_le_bytes(header[offset..offset + 8].try_into().unwrap())
+    };
+    for (header, my_lba, alternate_lba, entries_lba) in [
+        (&primary[512..1024], 1, last_lba, 2),
+        (&backup[32 * 512..], last_lba, 1, last_lba - 32),
+    ] {
+        assert_eq!(&header[..16], b"EFI PART\0\0\x01\0\x5c\0\0\0");
+        assert_eq!(field(header, 24), my_lba);
+        assert_eq!(field(header, 32), alternate_lba);
+        assert_eq!(field(header, 40), 34);
+        assert_eq!(field(header, 48), last_lba - 33);
+        assert_eq!(hex(&header[56..72]), "a3a2a1a0a5a4a7a6a8a9aaabacadaeaf");
+        assert_eq!(field(header, 72), entries_lba);
+        assert_eq!(hex(&header[80..88]), "8000000080000000");
+    }
+    assert_eq!(primary[1024..17408], backup[..16384]);
+}
+
+#[test]
+fn the_protective_mbr_covers_the_disk() {
+    let mbr = &Table::new(uuid::Uuid::nil(), SIZE_BYTES, &[]).primary()[..512];
+    let size = u32::try_from(SIZE_BYTES / 512 - 1).unwrap();
+    let expected = format!("00000200eeffffff01000000{}", hex(&size.to_le_bytes()));
+    assert_eq!(hex(&mbr[446..462]), expected);
+    assert_eq!(mbr[510..], [0x55, 0xaa]);
+}
+
+#[test]
+fn a_disk_beyond_two_tebibytes_has_the_largest_protective_size() {
+    let mbr = &Table::new(uuid::Uuid::nil(), 3 << 40, &[]).primary()[..512];
+    assert_eq!(mbr[458..462], [0xff; 4]);
+}
