@@ -1,1 +1,51 @@
-//! extension-release, hierarchies and lints of system extensions.
+//! What makes a file tree a system extension: its hierarchies and its extension-release file.
+//!
+//! Between `capture` and `format`: the upper layer of a build goes in, the tree that is packed comes out. Invariants:
+//! the tree holds only what systemd merges, and never an os-release, for which systemd refuses an extension.
+//!
+//! Specification: systemd-sysext(8), os-release(5), and the matching rules of `extension_release_validate()`.
+
+mod hierarchy;
+mod os_release;
+mod release;
+
+pub use self::hierarchy::{Lint, Selection, select};
+pub use self::os_release::{OsRelease, parse_os_release};
+pub use self::release::{
+    Error, Release, extension_release, file_tree_with_release, read_os_release,
+    read_shipped_release, release_path,
+};
+
+/// Which hierarchies an extension adds to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ExtensionKind {
+    /// Adds to `/usr` and `/opt`.
+    Sysext,
+    /// Adds to `/etc`.
+    Confext,
+}
+
+impl ExtensionKind {
+    /// Returns the directories that an extension of this kind may hold, relative to the root.
+    pub fn hierarchies(self) -> &'static [&'static str] {
+        match self {
+            Self::Sysext => &["opt", "usr"],
+            Self::Confext => &["etc"],
+        }
+    }
+
+    fn release_directory(self) -> &'static str {
+        match self {
+            Self::Sysext => "usr/lib/extension-release.d",
+            Self::Confext => "etc/extension-release.d",
+        }
+    }
+
+    /// Returns what the keys that are this kind's own start with.
+    fn key_prefix(self) -> &'static str {
+        match self {
+            Self::Sysext => "SYSEXT",
+            Self::Confext => "CONFEXT",
+        }
+    }
+}
