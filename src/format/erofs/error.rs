@@ -1,0 +1,86 @@
+//! What keeps a tree from becoming an EROFS image.
+
+use crate::tree::{ContentError, TreePath};
+
+/// A tree could not be laid out or written as EROFS.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the volume name `{name}` is {found_bytes} bytes long and EROFS holds {limit_bytes}")]
+    VolumeNameTooLong {
+        name: String,
+        found_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("the build time has {nanoseconds} nanoseconds, which is not below one second")]
+    InvalidBuildTime { nanoseconds: u32 },
+    #[error(
+        "the name of `/{path}` is {found_bytes} bytes long and a file name holds {limit_bytes}"
+    )]
+    NameTooLong {
+        path: TreePath,
+        found_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("`/{path}` lies in something that is not a directory of the tree")]
+    ParentNotDirectory { path: TreePath },
+    #[error("the mode {mode:#o} of `/{path}` has bits beyond the permissions (0o7777)")]
+    InvalidMode { path: TreePath, mode: u16 },
+    #[error(
+        "the modification time of `/{path}` has {nanoseconds} nanoseconds, which is not below one second"
+    )]
+    InvalidTime { path: TreePath, nanoseconds: u32 },
+    #[error(
+        "the target of the symbolic link `/{path}` is {found_bytes} bytes long, and 1 to {limit_bytes} without NUL can be stored"
+    )]
+    InvalidSymlink {
+        path: TreePath,
+        found_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("the device number {major}:{minor} of `/{path}` is above 4095:1048575")]
+    DeviceNumberTooLarge {
+        path: TreePath,
+        major: u32,
+        minor: u32,
+    },
+    #[error("`/{path}` and `/{first}` are hard links of one inode but differ")]
+    HardLinksDiffer { path: TreePath, first: TreePath },
+    #[error("EROFS cannot name the extended attribute `{name}` of `/{path}`")]
+    UnsupportedXattr { path: TreePath, name: String },
+    #[error(
+        "the extended attribute `{name}` of `/{path}` is {found_bytes} bytes long and EROFS holds {limit_bytes}"
+    )]
+    XattrTooLarge {
+        path: TreePath,
+        name: String,
+        found_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error(
+        "the extended attributes of `/{path}` need {found_bytes} bytes in its inode and EROFS holds {limit_bytes}"
+    )]
+    XattrsTooLarge {
+        path: TreePath,
+        found_bytes: u64,
+        limit_bytes: u64,
+    },
+    #[error("the shared extended attributes are larger than 16 GiB")]
+    SharedXattrsTooLarge,
+    #[error("the tree has more than 4294967295 inodes")]
+    TooManyInodes,
+    #[error("`/{path}` makes the image larger than 16 TiB")]
+    ImageTooLarge { path: TreePath },
+    #[error("opening the content of `/{path}`")]
+    OpenContent {
+        path: TreePath,
+        source: ContentError,
+    },
+    #[error("reading the content of `/{path}`")]
+    ReadContent {
+        path: TreePath,
+        source: std::io::Error,
+    },
+    #[error("writing the EROFS image")]
+    Write { source: std::io::Error },
+}
