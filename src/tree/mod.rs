@@ -4,6 +4,8 @@
 //! it. Contents stay where they are until a writer opens them, so nothing is copied. Invariants: the root directory is
 //! always present, every entry's parent is a directory of the tree, and iteration order depends on names alone.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod content;
 mod filter;
 mod path;
