@@ -3,7 +3,7 @@
 
 use crate::tree::Timestamp;
 
-/// The block size of our images; every kernel since 5.4 reads it (other sizes: 6.1 and page size only).
+/// The block size of our images. Kernels before 6.4 want the page size, which is 4096 on the usual machines.
 pub(super) const BLOCK_BYTES: u64 = 4096;
 /// [`BLOCK_BYTES`] for slices.
 pub(super) const BLOCK_LENGTH: usize = 4096;

@@ -21,6 +21,7 @@
 
 mod directory;
 mod error;
+mod image;
 mod inode;
 mod layout;
 mod placement;

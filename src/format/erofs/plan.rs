@@ -63,6 +63,7 @@ impl<'a> Plan<'a> {
     pub fn new(tree: &'a FileTree, options: &Options) -> Result<Self, Error> {
         let volume_name = check(options)?;
         let inodes = inode::collect(tree)?;
+        u32::try_from(inodes.len()).map_err(|_| Error::TooManyInodes)?;
         let named: Vec<_> = inodes
             .iter()
             .map(|inode| (inode.path, inode.entry))
@@ -77,18 +78,17 @@ impl<'a> Plan<'a> {
         let (metadata_order, metadata_end) = place_inodes(&mut inodes);
         let data_start = align(metadata_end + shared_xattrs.size_bytes(), BLOCK_BYTES);
         let (data_order, block_count) = place_blocks(&mut inodes, data_start / BLOCK_BYTES)?;
-        // The root is placed first, so its nid is far below 16 bits.
-        let root_nid = u16::try_from(inodes[0].nid()).map_err(|_| Error::TooManyInodes)?;
-        let has_shared_xattrs = shared_xattrs.size_bytes() > 0;
-        let xattr_blkaddr = if has_shared_xattrs {
-            block_number(metadata_end / BLOCK_BYTES).ok_or(Error::TooManyInodes)?
+        let xattr_blkaddr = if shared_xattrs.size_bytes() > 0 {
+            block_number(metadata_end / BLOCK_BYTES)
+                .expect("it is below the number of blocks, which was checked")
         } else {
             0
         };
         let superblock = SuperBlock {
             feature_compat: FEATURE_COMPAT_SB_CHKSUM | FEATURE_COMPAT_MTIME,
             blkszbits: BLOCK_SIZE_BITS,
-            root_nid,
+            root_nid: u16::try_from(inodes[0].nid())
+                .expect("the root is placed first, so it is in the first two blocks"),
             inos: inodes.len() as u64,
             build_time: options.build_time,
             blocks: block_count,
@@ -98,7 +98,6 @@ impl<'a> Plan<'a> {
             volume_name,
             feature_incompat: 0,
         };
-        u32::try_from(inodes.len()).map_err(|_| Error::TooManyInodes)?;
         Ok(Self {
             inodes,
             metadata_order,

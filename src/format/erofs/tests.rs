@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
+use super::image::Image;
 use super::layout::{FLAT_INLINE, FLAT_PLAIN, SuperBlock};
-use super::reader::{Image, ReadError, read_tree};
+use super::reader::{ReadError, read_tree};
 use super::{Error, Options, Plan};
 use crate::tree::arbitrary::{describe, file_tree};
 use crate::tree::{
