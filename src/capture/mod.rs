@@ -1,1 +1,24 @@
-//! lower and upper directories with ownership records become a [`FileTree`](crate::tree::FileTree).
+//! Capture: lower and upper directories with ownership records become a [`FileTree`](crate::tree::FileTree).
+//!
+//! The directories were written by untrusted code through overlayfs (`userxattr`) under a single-id mapping, so the
+//! names are reached by descriptor alone, no symbolic link is followed, no mount point is crossed, and what the kernel
+//! could not store is read back from the records that the sandbox left (see [`merge`]). Nothing on disk is changed,
+//! copied or locked. What a layer marks as deleted is honoured and reported, and never becomes part of a tree.
+//!
+//! Overlayfs: <https://docs.kernel.org/filesystems/overlayfs.html>.
+
+mod disk;
+mod error;
+mod inode;
+mod layers;
+mod owners;
+mod payload;
+pub(crate) mod posix_acl;
+pub(crate) mod records;
+
+pub use self::error::Error;
+pub use self::layers::{LayerDirectory, OwnerRecord, merge};
+pub use self::payload::{Payload, payload};
+
+#[cfg(test)]
+mod tests;

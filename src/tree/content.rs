@@ -2,13 +2,18 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::TreePath;
+
+/// What of a path is resolved at once: PATH_MAX of linux/limits.h is 4096 with the final NUL.
+const LONGEST_PATH_BYTES: usize = 4095;
+/// How much of each file is held to compare two; changing it changes nothing but the number of reads.
+const COMPARED_CHUNK_BYTES: usize = 128 * 1024;
 
 /// The bytes of a regular file: held in memory, or read in place from a directory on disk.
 #[derive(Clone, Debug)]
@@ -80,6 +85,8 @@ impl TreeRoot {
 
     /// Opens `path` below this root with `flags`, following no symbolic link and never leaving the root.
     ///
+    /// The path may be longer than one system call takes.
+    ///
     /// # Errors
     /// [`ContentError::Open`] with the kernel's error; `ELOOP` when a component is a symbolic link.
     pub fn open_beneath(&self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, ContentError> {
@@ -87,22 +94,36 @@ impl TreeRoot {
         // swapped directory from leading outside (openat2(2)).
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let relative = if path.is_root() {
-            Path::new(".")
-        } else {
-            path.as_path()
+        let open = |directory: BorrowedFd<'_>, relative: &[u8], flags: OFlags| {
+            rustix::fs::openat2(
+                directory,
+                relative,
+                flags | OFlags::CLOEXEC,
+                Mode::empty(),
+                resolve,
+            )
+            .map_err(|errno| ContentError::Open {
+                path: self.host_path.join(path.as_path()),
+                source: errno.into(),
+            })
         };
-        rustix::fs::openat2(
-            &self.directory,
-            relative,
-            flags | OFlags::CLOEXEC,
-            Mode::empty(),
-            resolve,
-        )
-        .map_err(|errno| ContentError::Open {
-            path: self.host_path.join(path.as_path()),
-            source: errno.into(),
-        })
+        let mut passed: Option<OwnedFd> = None;
+        let mut rest = if path.is_root() {
+            b"."
+        } else {
+            path.as_bytes()
+        };
+        while rest.len() > LONGEST_PATH_BYTES {
+            let slash = rest[..LONGEST_PATH_BYTES].iter().rposition(|b| *b == b'/');
+            // A single name this long is left to the kernel to refuse.
+            let Some(slash) = slash else { break };
+            let directory = passed.as_ref().unwrap_or(&self.directory).as_fd();
+            let step = OFlags::PATH | OFlags::DIRECTORY;
+            passed = Some(open(directory, &rest[..slash], step)?);
+            rest = &rest[slash + 1..];
+        }
+        let directory = passed.as_ref().unwrap_or(&self.directory).as_fd();
+        open(directory, rest, flags)
     }
 }
 
@@ -160,6 +181,40 @@ impl Content {
         })
     }
 
+    /// Tells whether `other` holds the same bytes; what is the same file is not read.
+    ///
+    /// # Errors
+    /// A [`ContentError`] when one of them cannot be opened or read, or has changed.
+    pub fn is_same_as(&self, other: &Self) -> Result<bool, ContentError> {
+        if self.size_bytes != other.size_bytes {
+            return Ok(false);
+        }
+        match (&self.source, &other.source) {
+            (Source::Memory(mine), Source::Memory(others)) => return Ok(mine == others),
+            (
+                Source::File { root, path },
+                Source::File {
+                    root: other_root,
+                    path: other_path,
+                },
+            ) if Arc::ptr_eq(root, other_root) && path == other_path => return Ok(true),
+            _ => {}
+        }
+        let (mut mine, mut others) = (self.open()?, other.open()?);
+        let mut my_chunk = vec![0; COMPARED_CHUNK_BYTES];
+        let mut other_chunk = vec![0; COMPARED_CHUNK_BYTES];
+        loop {
+            let my_count = fill(self, &mut mine, &mut my_chunk)?;
+            let other_count = fill(other, &mut others, &mut other_chunk)?;
+            if my_chunk[..my_count] != other_chunk[..other_count] {
+                return Ok(false);
+            }
+            if my_count < COMPARED_CHUNK_BYTES {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Reads the whole content into memory.
     ///
     /// # Errors
@@ -180,6 +235,29 @@ impl Content {
     }
 }
 
+/// Reads until `chunk` is full or the content ends.
+fn fill(
+    content: &Content,
+    reader: &mut ContentReader,
+    chunk: &mut [u8],
+) -> Result<usize, ContentError> {
+    let mut filled = 0;
+    while filled < chunk.len() {
+        match reader.read(&mut chunk[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(source) => {
+                return Err(ContentError::Read {
+                    path: content.location(),
+                    source,
+                });
+            }
+        }
+    }
+    Ok(filled)
+}
+
 /// Reads a [`Content`] and fails when its length is not what was promised.
 #[derive(Debug)]
 pub struct ContentReader {
@@ -192,6 +270,18 @@ pub struct ContentReader {
 enum Inner {
     Memory(std::io::Cursor<Arc<[u8]>>),
     File(File),
+}
+
+impl ContentReader {
+    /// Returns the file that is read, unless the content is held in memory.
+    ///
+    /// Whoever takes the bytes past this reader must see to it that there are [`Content::size_bytes`] of them.
+    pub fn as_file(&self) -> Option<&File> {
+        match &self.inner {
+            Inner::Memory(_) => None,
+            Inner::File(file) => Some(file),
+        }
+    }
 }
 
 impl Read for ContentReader {

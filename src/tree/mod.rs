@@ -10,7 +10,7 @@ mod content;
 mod filter;
 mod path;
 
-pub use self::content::{Content, ContentError, TreeRoot};
+pub use self::content::{Content, ContentError, ContentReader, TreeRoot};
 pub use self::path::{InvalidTreePath, TreePath};
 
 use std::collections::BTreeMap;
@@ -193,6 +193,19 @@ impl FileTree {
             .entries
             .range((std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded));
         after.next().is_some_and(|(next, _)| next.starts_with(path))
+    }
+
+    /// Iterates over what lies below `directory`, in the order of [`FileTree::iter`].
+    pub fn descendants<'a>(
+        &'a self,
+        directory: &'a TreePath,
+    ) -> impl Iterator<Item = (&'a TreePath, &'a Entry)> {
+        self.entries
+            .range((
+                std::ops::Bound::Excluded(directory),
+                std::ops::Bound::Unbounded,
+            ))
+            .take_while(|(path, _)| path.starts_with(directory))
     }
 
     /// Iterates over all entries, the root first, a directory before its contents, siblings by name as bytes.

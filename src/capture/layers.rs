@@ -1,0 +1,263 @@
+//! Stacking layers: what overlayfs with `userxattr` shows of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::{FileType, OFlags};
+
+use super::Error;
+use super::disk::{Inode, InodeNumber, OpenDirectory};
+use super::inode::{carries_records, read_entry};
+use super::owners::Ids;
+use super::records::Owner;
+use crate::tree::{Entry, FileTree, HardLinkGroup, Timestamp, TreePath, TreeRoot};
+
+/// A directory that is one layer of a tree, lower or upper.
+#[derive(Clone, Debug)]
+pub struct LayerDirectory {
+    pub path: PathBuf,
+    /// Owners that the sandbox recorded beside the layer. A record of a name that is gone, or of a file or directory,
+    /// which carries its own, is ignored.
+    pub records: Vec<OwnerRecord>,
+}
+
+/// The owner of an entry that cannot carry an attribute: a symbolic link, FIFO, socket or device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OwnerRecord {
+    pub path: TreePath,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// What layers hold, and what they hide of whatever lies below them.
+#[derive(Debug, Default)]
+pub(super) struct Stacked {
+    /// The root is always there.
+    pub(super) entries: BTreeMap<TreePath, Entry>,
+    pub(super) whiteouts: BTreeSet<TreePath>,
+    /// Directories through which nothing from below shows.
+    pub(super) opaque: BTreeSet<TreePath>,
+}
+
+/// Returns the tree that overlayfs (`userxattr`) shows of `layers`, lowest first, as the image is to have it.
+///
+/// Whiteouts and opaque directories are honoured and gone. Owners, devices and ACLs that the sandbox recorded are in
+/// place, `security.capability` is not bound to a user namespace, and of the attributes only `user.*`, ACLs and file
+/// capabilities remain. Names are hard links of each other when they share an inode of one layer. An owner without a
+/// record is root when that is us, and is refused when its number means nothing here. No layer gives an empty root.
+///
+/// # Errors
+/// An [`Error`] that names the path: it cannot be read, is a mount point, belongs to somebody else, or bears a corrupt
+/// record.
+pub fn merge(layers: &[LayerDirectory]) -> Result<FileTree, Error> {
+    let mut entries = stack(layers)?.entries;
+    number_hard_links(entries.values_mut());
+    let root = entries
+        .remove(&TreePath::root())
+        .unwrap_or_else(|| Entry::directory(Timestamp::default()));
+    Ok(tree_of(root, entries))
+}
+
+/// Makes a tree of entries of which each one's parent is a directory.
+pub(super) fn tree_of(root: Entry, entries: BTreeMap<TreePath, Entry>) -> FileTree {
+    let mut tree = FileTree::new(root).expect("the root of a layer is a directory");
+    for (path, entry) in entries {
+        tree.insert(path, entry)
+            .expect("an entry is kept only with its parent directories");
+    }
+    tree
+}
+
+/// Numbers the groups from 1 in order of their first names, and dissolves those of which one name is left.
+pub(super) fn number_hard_links<'a>(entries: impl Iterator<Item = &'a mut Entry>) {
+    let mut linked: Vec<&mut Entry> = entries.filter(|entry| entry.hard_link.is_some()).collect();
+    let mut name_counts = HashMap::new();
+    for group in linked.iter().filter_map(|entry| entry.hard_link) {
+        *name_counts.entry(group).or_insert(0_usize) += 1;
+    }
+    let mut numbers = HashMap::new();
+    for entry in &mut linked {
+        entry.hard_link = entry.hard_link.filter(|group| name_counts[group] > 1);
+        if let Some(group) = entry.hard_link {
+            let next = HardLinkGroup(numbers.len() as u64 + 1);
+            entry.hard_link = Some(*numbers.entry(group).or_insert(next));
+        }
+    }
+}
+
+/// Stacks `layers`, lowest first.
+pub(super) fn stack(layers: &[LayerDirectory]) -> Result<Stacked, Error> {
+    let mut walk = Walk::open(layers)?;
+    // Directories are reopened by path when their turn comes, so the number of open descriptors does not depend on
+    // how deep untrusted code nests them.
+    let mut pending = Vec::new();
+    if let Some(root) = walk.visit_root()? {
+        pending.push(root);
+    }
+    while let Some(directory) = pending.pop() {
+        walk.visit(&directory, &mut pending)?;
+    }
+    Ok(walk.stacked)
+}
+
+struct Layer {
+    root: Arc<TreeRoot>,
+    recorded: HashMap<InodeNumber, Owner>,
+}
+
+/// A directory of the result and the layers, topmost first, whose directories there make it up.
+struct Pending {
+    path: TreePath,
+    layers: Vec<usize>,
+}
+
+struct Walk {
+    layers: Vec<Layer>,
+    ids: Ids,
+    stacked: Stacked,
+    /// The first name seen of each inode that has more, by layer.
+    linked: HashMap<(usize, InodeNumber), Entry>,
+}
+
+impl Walk {
+    fn open(layers: &[LayerDirectory]) -> Result<Self, Error> {
+        let ids = Ids::of_this_process().map_err(|source| Error::ReadIdMapping { source })?;
+        let layers = layers.iter().map(Layer::open).collect::<Result<_, _>>()?;
+        Ok(Self {
+            layers,
+            ids,
+            stacked: Stacked::default(),
+            linked: HashMap::new(),
+        })
+    }
+
+    /// Enters the root, which is made of every layer's: overlayfs heeds no opaque mark there.
+    fn visit_root(&mut self) -> Result<Option<Pending>, Error> {
+        let Some(top) = self.layers.len().checked_sub(1) else {
+            return Ok(None);
+        };
+        let root = &self.layers[top].root;
+        let inode = open_inode(root, &TreePath::root()).map_err(|source| Error::OpenLayer {
+            path: root.host_path().into(),
+            source,
+        })?;
+        let entry = read_entry(&Inode::new(inode, root, TreePath::root())?, &self.ids, None)?;
+        self.stacked.entries.insert(TreePath::root(), entry);
+        Ok(Some(Pending {
+            path: TreePath::root(),
+            layers: (0..=top).rev().collect(),
+        }))
+    }
+
+    fn visit(&mut self, directory: &Pending, pending: &mut Vec<Pending>) -> Result<(), Error> {
+        let mut opened = Vec::with_capacity(directory.layers.len());
+        let mut names: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+        for (position, layer) in directory.layers.iter().enumerate() {
+            let open = OpenDirectory::open(&self.layers[*layer].root, &directory.path)?;
+            for name in open.names()? {
+                names.entry(name).or_default().push(position);
+            }
+            opened.push((*layer, open));
+        }
+        for (name, positions) in names {
+            let candidates = positions.iter().map(|position| &opened[*position]);
+            let subdirectory = self.visit_name(&name, candidates)?;
+            pending.extend(subdirectory);
+        }
+        Ok(())
+    }
+
+    /// Adds the entry `name` of the topmost of `candidates`, and returns it when it is a directory.
+    fn visit_name<'a>(
+        &mut self,
+        name: &[u8],
+        mut candidates: impl Iterator<Item = &'a (usize, OpenDirectory)>,
+    ) -> Result<Option<Pending>, Error> {
+        let Some((layer, directory)) = candidates.next() else {
+            return Ok(None);
+        };
+        let inode = directory.inode(name)?;
+        let path = inode.path().clone();
+        if inode.is_whiteout(directory.marked_whiteouts)? {
+            self.stacked.whiteouts.insert(path);
+            return Ok(None);
+        }
+        let entry = self.read(*layer, &inode, directory.entry_owners.get(name))?;
+        self.stacked.entries.insert(path.clone(), entry);
+        if inode.file_type() != FileType::Directory {
+            return Ok(None);
+        }
+        let mut layers = vec![*layer];
+        let mut opaque = inode.is_opaque()?;
+        for (layer, directory) in candidates {
+            if opaque {
+                break;
+            }
+            let inode = directory.inode(name)?;
+            if inode.file_type() == FileType::Directory {
+                layers.push(*layer);
+                opaque = inode.is_opaque()?;
+            } else {
+                // A whiteout as well as a file ends what a directory above it is merged with.
+                opaque = true;
+            }
+        }
+        if opaque {
+            self.stacked.opaque.insert(path.clone());
+        }
+        Ok(Some(Pending { path, layers }))
+    }
+
+    fn read(
+        &mut self,
+        layer: usize,
+        inode: &Inode,
+        entry_owner: Option<&Owner>,
+    ) -> Result<Entry, Error> {
+        let number = inode.number();
+        let shared = inode.status.stx_nlink > 1 && inode.file_type() != FileType::Directory;
+        if shared && let Some(first) = self.linked.get(&(layer, number)) {
+            return Ok(first.clone());
+        }
+        let recorded = self.layers[layer].recorded.get(&number).or(entry_owner);
+        let mut entry = read_entry(inode, &self.ids, recorded.copied())?;
+        if shared {
+            entry.hard_link = Some(HardLinkGroup(self.linked.len() as u64));
+            self.linked.insert((layer, number), entry.clone());
+        }
+        Ok(entry)
+    }
+}
+
+impl Layer {
+    fn open(directory: &LayerDirectory) -> Result<Self, Error> {
+        let open = TreeRoot::open(&directory.path).map_err(|source| Error::OpenLayer {
+            path: directory.path.clone(),
+            source,
+        })?;
+        let root = Arc::new(open);
+        let mut recorded = HashMap::new();
+        for record in &directory.records {
+            let Ok(fd) = open_inode(&root, &record.path) else {
+                continue;
+            };
+            let inode = Inode::new(fd, &root, record.path.clone())?;
+            if !carries_records(inode.file_type()) {
+                let owner = Owner {
+                    uid: record.uid,
+                    gid: record.gid,
+                };
+                recorded.insert(inode.number(), owner);
+            }
+        }
+        Ok(Self { root, recorded })
+    }
+}
+
+fn open_inode(
+    root: &TreeRoot,
+    path: &TreePath,
+) -> Result<std::os::fd::OwnedFd, crate::tree::ContentError> {
+    root.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW)
+}
