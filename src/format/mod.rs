@@ -1,3 +1,5 @@
 //! Writers: a [`FileTree`](crate::tree::FileTree) becomes bytes. Pure and deterministic.
 
+pub mod compression;
+pub mod cpio;
 pub mod erofs;
