@@ -16,6 +16,7 @@ mod payload;
 pub(crate) mod posix_acl;
 pub(crate) mod records;
 
+pub(crate) use self::disk::descriptor_path;
 pub use self::error::Error;
 pub use self::layers::{LayerDirectory, OwnerRecord, merge};
 pub use self::payload::{Payload, payload};

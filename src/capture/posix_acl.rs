@@ -79,6 +79,15 @@ impl Acl {
         self.entries.is_empty()
     }
 
+    /// Iterates over the ids of the named users and groups.
+    pub(crate) fn named_ids(&self) -> impl Iterator<Item = NamedId> {
+        self.entries.iter().filter_map(|entry| match entry.tag {
+            ACL_USER => Some(NamedId::User(entry.id)),
+            ACL_GROUP => Some(NamedId::Group(entry.id)),
+            _ => None,
+        })
+    }
+
     /// Replaces the ids of the named users and groups by what `translate` answers; its first refusal is returned.
     pub(crate) fn try_map_ids(
         &mut self,

@@ -74,6 +74,13 @@ impl Owner {
             gid: little_endian(&value[4..]),
         })
     }
+
+    pub(crate) fn encode(self) -> [u8; 8] {
+        let mut value = [0; 8];
+        value[..4].copy_from_slice(&self.uid.to_le_bytes());
+        value[4..].copy_from_slice(&self.gid.to_le_bytes());
+        value
+    }
 }
 
 impl Device {
@@ -94,6 +101,14 @@ impl Device {
             "b" => Ok(Self::Block(number)),
             _ => Err(EXPECTED),
         }
+    }
+
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let (kind, number) = match self {
+            Self::Character(number) => ('c', number),
+            Self::Block(number) => ('b', number),
+        };
+        format!("{kind} {}:{}", number.major, number.minor).into_bytes()
     }
 }
 
@@ -149,6 +164,17 @@ pub(crate) fn decode_entries(mut value: &[u8]) -> Result<BTreeMap<Vec<u8>, Owner
         value = rest;
     }
     Ok(owners)
+}
+
+/// Makes a `user.overcoat.entries` value; `None` when a name is longer than any file system allows.
+pub(crate) fn encode_entries(owners: &BTreeMap<Vec<u8>, Owner>) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    for (name, owner) in owners {
+        value.extend_from_slice(&owner.encode());
+        value.push(u8::try_from(name.len()).ok()?);
+        value.extend_from_slice(name);
+    }
+    Some(value)
 }
 
 fn decimal(text: &str) -> Option<u32> {

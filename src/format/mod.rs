@@ -2,4 +2,5 @@
 
 pub mod compression;
 pub mod cpio;
+pub mod directory;
 pub mod erofs;

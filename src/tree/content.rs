@@ -78,6 +78,14 @@ impl TreeRoot {
         })
     }
 
+    /// Takes the open directory `directory`, which messages call `host_path`.
+    pub fn from_descriptor(directory: OwnedFd, host_path: PathBuf) -> Self {
+        Self {
+            directory,
+            host_path,
+        }
+    }
+
     /// Returns where the tree is on the host, for messages.
     pub fn host_path(&self) -> &Path {
         &self.host_path

@@ -1,0 +1,192 @@
+//! The extended attributes on disk that stand for what an entry has.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+use super::Error;
+use crate::capture::posix_acl::{Acl, NamedId};
+use crate::capture::records::{self, Device, Owner};
+use crate::tree::{Entry, TreePath};
+
+pub(super) use crate::capture::posix_acl::{ACCESS as ACL_ACCESS, DEFAULT as ACL_DEFAULT};
+
+const CAPABILITY: &str = "security.capability";
+
+/// Attributes to set, and for those the kernel may refuse, the record to leave instead.
+#[derive(Debug, Default)]
+pub(super) struct Attributes {
+    values: BTreeMap<Vec<u8>, Value>,
+}
+
+#[derive(Debug)]
+struct Value {
+    bytes: Vec<u8>,
+    record_instead: Option<&'static str>,
+}
+
+/// An attribute that could not be set.
+#[derive(Debug)]
+pub(super) struct Failed {
+    attribute: String,
+    length_bytes: usize,
+    errno: Errno,
+}
+
+impl Failed {
+    pub(super) fn at(self, path: PathBuf) -> Error {
+        Error::SetAttribute {
+            path,
+            attribute: self.attribute,
+            length_bytes: self.length_bytes,
+            source: self.errno.into(),
+        }
+    }
+}
+
+impl Attributes {
+    /// Returns those of a regular file, of a directory, or of the placeholder of `device`.
+    pub(super) fn of_entry(
+        path: &TreePath,
+        entry: &Entry,
+        device: Option<Device>,
+    ) -> Result<Self, Error> {
+        let mut attributes = Self::default();
+        let owner = Owner {
+            uid: entry.uid,
+            gid: entry.gid,
+        };
+        if owner != Owner::ROOT {
+            attributes.record(records::OWNER, owner.encode().to_vec());
+        }
+        if let Some(device) = device {
+            attributes.record(records::DEVICE, device.encode());
+        }
+        for (name, value) in &entry.xattrs {
+            attributes.translate(path, name, value)?;
+        }
+        Ok(attributes)
+    }
+
+    /// Returns those of a FIFO or socket, which holds no record: an ACL that names nobody but root.
+    pub(super) fn of_special(path: &TreePath, entry: &Entry) -> Result<Self, Error> {
+        let mut attributes = Self::default();
+        for (name, value) in &entry.xattrs {
+            let real = name == ACL_ACCESS.as_bytes()
+                && names_only_root(&decode_acl(path, ACL_ACCESS, value)?);
+            if !real {
+                return Err(unsupported(path, name));
+            }
+            attributes.put(name, value.clone(), None);
+        }
+        Ok(attributes)
+    }
+
+    pub(super) fn record(&mut self, name: &str, value: Vec<u8>) {
+        self.put(name.as_bytes(), value, None);
+    }
+
+    /// Sets them all by `set`.
+    pub(super) fn set(
+        &self,
+        mut set: impl FnMut(&[u8], &[u8]) -> Result<(), Errno>,
+    ) -> Result<(), Failed> {
+        // The access ACL comes last, because it changes the mode, which may close the file to further `user.*` ones.
+        let is_last = |name: &[u8]| name == ACL_ACCESS.as_bytes();
+        let (last, first): (Vec<_>, Vec<_>) =
+            self.values.iter().partition(|(name, _)| is_last(name));
+        for (name, value) in first.into_iter().chain(last) {
+            let mut used = name.as_slice();
+            let mut result = set(used, &value.bytes);
+            // No permission, no mapping, or no support: the three ways in which a kernel says that this user or
+            // file system cannot have it.
+            if let (Err(Errno::PERM | Errno::INVAL | Errno::NOTSUP), Some(record)) =
+                (result, value.record_instead)
+            {
+                used = record.as_bytes();
+                result = set(used, &value.bytes);
+            }
+            result.map_err(|errno| Failed {
+                attribute: String::from_utf8_lossy(used).into_owned(),
+                length_bytes: value.bytes.len(),
+                errno,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn translate(&mut self, path: &TreePath, name: &[u8], value: &[u8]) -> Result<(), Error> {
+        let text = String::from_utf8_lossy(name);
+        match text.as_ref() {
+            CAPABILITY => self.put(name, value.to_vec(), Some(records::CAPABILITY)),
+            ACL_ACCESS => self.put_acl(path, ACL_ACCESS, records::ACL_ACCESS, value)?,
+            ACL_DEFAULT => self.put_acl(path, ACL_DEFAULT, records::ACL_DEFAULT, value)?,
+            // A record of ours in a tree would be decoded into something that the tree does not have.
+            _ if text.starts_with(records::PREFIX) => return Err(unsupported(path, name)),
+            _ => {
+                if let Some(rest) = name.strip_prefix(records::OVERLAY_PREFIX.as_bytes()) {
+                    let escaped = [records::OVERLAY_ESCAPE.as_bytes(), rest].concat();
+                    self.put(&escaped, value.to_vec(), None);
+                } else if name.starts_with(b"user.") {
+                    self.put(name, value.to_vec(), None);
+                } else {
+                    return Err(unsupported(path, name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a real ACL when it names nobody but root, else a record: an id on disk would be somebody of this host.
+    fn put_acl(
+        &mut self,
+        path: &TreePath,
+        real: &'static str,
+        record: &'static str,
+        value: &[u8],
+    ) -> Result<(), Error> {
+        if names_only_root(&decode_acl(path, real, value)?) {
+            self.put(real.as_bytes(), value.to_vec(), Some(record));
+        } else {
+            self.record(record, value.to_vec());
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, name: &[u8], bytes: Vec<u8>, record_instead: Option<&'static str>) {
+        let value = Value {
+            bytes,
+            record_instead,
+        };
+        self.values.insert(name.to_vec(), value);
+    }
+}
+
+/// Refuses any attribute: a symbolic link holds none.
+pub(super) fn refuse_all(path: &TreePath, entry: &Entry) -> Result<(), Error> {
+    match entry.xattrs.keys().next() {
+        Some(name) => Err(unsupported(path, name)),
+        None => Ok(()),
+    }
+}
+
+fn decode_acl(path: &TreePath, attribute: &str, value: &[u8]) -> Result<Acl, Error> {
+    Acl::decode(value).map_err(|reason| Error::CorruptAttribute {
+        path: path.clone(),
+        attribute: attribute.to_owned(),
+        reason,
+    })
+}
+
+fn names_only_root(acl: &Acl) -> bool {
+    acl.named_ids()
+        .all(|id| matches!(id, NamedId::User(0) | NamedId::Group(0)))
+}
+
+fn unsupported(path: &TreePath, name: &[u8]) -> Error {
+    Error::UnsupportedAttribute {
+        path: path.clone(),
+        attribute: String::from_utf8_lossy(name).into_owned(),
+    }
+}
