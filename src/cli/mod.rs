@@ -1,5 +1,11 @@
 //! The command line: the only place that prints.
 
+pub mod exit;
+pub mod output;
+pub mod render;
+pub mod signal;
+pub mod table;
+
 /// Runs the program and returns its exit status.
 pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS

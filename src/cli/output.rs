@@ -1,0 +1,52 @@
+//! The two streams: standard output for data, standard error for people.
+
+use std::fmt::Arguments;
+use std::io::{self, IsTerminal, Write};
+
+/// How text for people is written, decided once from where standard error goes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Style {
+    /// Escape codes for colour may be written.
+    pub colour: bool,
+    /// Standard error is read by GitHub Actions, which obeys commands in it.
+    pub github_actions: bool,
+}
+
+impl Style {
+    /// Returns the style that suits this process's standard error.
+    pub fn of_stderr() -> Self {
+        // https://no-color.org: any value but the empty one.
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            colour: stderr_is_terminal() && !no_color && !dumb,
+            github_actions: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+        }
+    }
+
+    /// Returns `text` in bold and the colour of an ANSI code, or as it is.
+    pub(crate) fn paint(self, code: u8, text: &str) -> String {
+        if self.colour {
+            format!("\x1b[1;{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Tells whether a person watches standard error.
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Writes text to standard output.
+///
+/// A closed pipe is the reader's decision and no error of ours.
+pub fn data(text: Arguments<'_>) {
+    let _ = io::stdout().lock().write_fmt(text);
+}
+
+/// Writes text to standard error.
+pub fn people(text: Arguments<'_>) {
+    let _ = io::stderr().lock().write_fmt(text);
+}
