@@ -2,6 +2,7 @@
 
 pub mod exit;
 pub mod output;
+pub mod progress;
 pub mod render;
 pub mod signal;
 pub mod table;
