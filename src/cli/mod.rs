@@ -1,5 +1,6 @@
 //! The command line: the only place that prints.
 
+pub mod doctor;
 pub mod exit;
 pub mod output;
 pub mod progress;

@@ -1,0 +1,239 @@
+//! `overcoat doctor`: tells whether this host can build, and for each thing in the way its cause, the evidence and the
+//! remedy.
+//!
+//! Facts are gathered first ([`Host::gather`]), judged as pure data ([`checks`]) and rendered last ([`Report`]).
+
+mod host;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use self::host::{FreeSpace, Host, HostRelease, Tool};
+use super::exit;
+use super::output::Style;
+use super::render::inert;
+use super::table::size;
+
+/// A build of a base image and an extension needs about this much for packages, layers and outputs.
+const FREE_BYTES_WANTED: u64 = 2 * 1024 * 1024 * 1024;
+
+/// One thing the host must have, and whether it has it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Check {
+    pub name: String,
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+/// The answer to a [`Check`].
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Status {
+    /// The thing is there; `detail` says which.
+    Available { detail: String },
+    /// A build would fail.
+    Missing {
+        /// What is wrong.
+        cause: String,
+        /// What was seen.
+        evidence: String,
+        /// What to do about it, with commands in backticks.
+        remedy: String,
+    },
+}
+
+impl Check {
+    /// Returns a check that found what it looked for.
+    pub fn available(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            status: Status::Available {
+                detail: detail.into(),
+            },
+        }
+    }
+
+    /// Returns a check that did not.
+    pub fn missing(
+        name: impl Into<String>,
+        cause: impl Into<String>,
+        evidence: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            status: Status::Missing {
+                cause: cause.into(),
+                evidence: evidence.into(),
+                remedy: remedy.into(),
+            },
+        }
+    }
+}
+
+/// Judges what was found on the host.
+pub fn checks(host: &Host) -> Vec<Check> {
+    let mut checks = vec![release_check(host)];
+    checks.extend(host.tools.iter().map(|tool| tool_check(tool, host)));
+    checks.extend(keyring_check(host));
+    checks.extend(host.free_space.iter().map(space_check));
+    checks
+}
+
+fn release_check(host: &Host) -> Check {
+    let HostRelease { id, version_id, .. } = &host.release;
+    Check::available("host", format!("{id} {version_id}").trim_end())
+}
+
+fn tool_check(tool: &Tool, host: &Host) -> Check {
+    match &tool.found {
+        Some((path, version)) => {
+            Check::available(tool.name, format!("{} ({version})", path.display()))
+        }
+        None => Check::missing(
+            tool.name,
+            format!("`{}` is not installed", tool.name),
+            format!("looked in {}", host::TOOL_DIRECTORIES.join(", ")),
+            host.release.install_command(tool.package),
+        ),
+    }
+}
+
+/// The keyring of the host's own distribution is needed, because recipes build that distribution by default.
+fn keyring_check(host: &Host) -> Option<Check> {
+    let (path, package) = host.release.keyring()?;
+    let name = "archive keyring";
+    Some(if host.keyrings.iter().any(|keyring| keyring == path) {
+        Check::available(name, path.display().to_string())
+    } else {
+        Check::missing(
+            name,
+            "packages cannot be verified",
+            format!("`{}` does not exist", path.display()),
+            host.release.install_command(package),
+        )
+    })
+}
+
+fn space_check(space: &FreeSpace) -> Check {
+    let name = format!("free space for {}", space.purpose);
+    let seen = format!(
+        "{} free at `{}`",
+        size(space.available_bytes),
+        space.path.display()
+    );
+    if space.available_bytes >= FREE_BYTES_WANTED {
+        return Check::available(name, seen);
+    }
+    Check::missing(
+        name,
+        format!("less than {} are free", size(FREE_BYTES_WANTED)),
+        seen,
+        format!(
+            "free some space, or choose another directory with `{}=`",
+            space.setting
+        ),
+    )
+}
+
+/// The judged checks of one host.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Report {
+    ready: bool,
+    checks: Vec<Check>,
+}
+
+impl Report {
+    /// Sums the checks up.
+    pub fn new(checks: Vec<Check>) -> Self {
+        let ready = checks
+            .iter()
+            .all(|check| matches!(check.status, Status::Available { .. }));
+        Self { ready, checks }
+    }
+
+    /// Returns the exit status: a host that lacks something is told apart from a failed build.
+    pub fn exit_code(&self) -> u8 {
+        if self.ready {
+            exit::SUCCESS
+        } else {
+            exit::HOST_LACKS_FEATURE
+        }
+    }
+
+    /// Renders the report for people: one line when all is well, else a paragraph a problem.
+    pub fn text(&self, style: Style) -> String {
+        let mut text = String::new();
+        if self.ready {
+            let details: Vec<_> = self
+                .checks
+                .iter()
+                .filter(|check| HEADLINE.contains(&check.name.as_str()))
+                .filter_map(|check| match &check.status {
+                    Status::Available { detail } => Some(inert(detail, style)),
+                    Status::Missing { .. } => None,
+                })
+                .collect();
+            let count = self.checks.len();
+            let ready = style.paint(32, "ready");
+            let _ = writeln!(
+                text,
+                "{ready}: {} ({count} checks passed)",
+                details.join(", ")
+            );
+            return text;
+        }
+        for check in &self.checks {
+            if let Status::Missing {
+                cause,
+                evidence,
+                remedy,
+            } = &check.status
+            {
+                let missing = style.paint(31, "missing");
+                let _ = writeln!(
+                    text,
+                    "{missing}: {}: {}\n  seen: {}\n  remedy: {}\n",
+                    inert(&check.name, style),
+                    inert(cause, style),
+                    inert(evidence, style),
+                    inert(remedy, style)
+                );
+            }
+        }
+        let missing = self
+            .checks
+            .iter()
+            .filter(|check| matches!(check.status, Status::Missing { .. }))
+            .count();
+        let _ = writeln!(
+            text,
+            "not ready: {missing} of {} checks found a problem",
+            self.checks.len()
+        );
+        text
+    }
+
+    /// Renders the whole report as JSON, with what was found where nothing is wrong.
+    pub fn json(&self) -> String {
+        let mut json =
+            serde_json::to_string_pretty(self).expect("a report has only strings and a boolean");
+        json.push('\n');
+        json
+    }
+}
+
+/// The checks whose findings the line of a ready host names.
+const HEADLINE: &[&str] = &["host"];
+
+/// The directories whose free space matters, with the settings that move them.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub cache_directory: PathBuf,
+    pub output_directory: PathBuf,
+}
+
+#[cfg(test)]
+mod tests;
