@@ -1,0 +1,15 @@
+//! Black-box tests of the program: no network, no host package manager, as an ordinary user. One module per verb.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test whose world cannot be made has failed"
+)]
+
+mod harness;
+mod help;
+mod output;
+mod readme;
+
+#[test]
+fn every_file_is_a_module() {
+    harness::assert_files_are_modules("tests", include_str!("main.rs"));
+}
