@@ -13,11 +13,21 @@ use serde::Serialize;
 pub use self::host::{FreeSpace, Host, HostRelease, Tool};
 use super::exit;
 use super::output::Style;
-use super::render::inert;
+use super::render::{GREEN, RED, indented};
 use super::table::size;
+
+/// The check whose finding the line of a ready host names.
+const HOST: &str = "host";
 
 /// A build of a base image and an extension needs about this much for packages, layers and outputs.
 const FREE_BYTES_WANTED: u64 = 2 * 1024 * 1024 * 1024;
+
+/// The directories whose free space matters, with the settings that move them.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub cache_directory: PathBuf,
+    pub output_directory: PathBuf,
+}
 
 /// One thing the host must have, and whether it has it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -84,7 +94,7 @@ pub fn checks(host: &Host) -> Vec<Check> {
 
 fn release_check(host: &Host) -> Check {
     let HostRelease { id, version_id, .. } = &host.release;
-    Check::available("host", format!("{id} {version_id}").trim_end())
+    Check::available(HOST, format!("{id} {version_id}").trim_end())
 }
 
 fn tool_check(tool: &Tool, host: &Host) -> Check {
@@ -167,24 +177,17 @@ impl Report {
     pub fn text(&self, style: Style) -> String {
         let mut text = String::new();
         if self.ready {
-            let details: Vec<_> = self
-                .checks
-                .iter()
-                .filter(|check| HEADLINE.contains(&check.name.as_str()))
-                .filter_map(|check| match &check.status {
-                    Status::Available { detail } => Some(inert(detail, style)),
-                    Status::Missing { .. } => None,
-                })
-                .collect();
-            let count = self.checks.len();
-            let ready = style.paint(32, "ready");
+            let ready = style.paint(GREEN, "ready");
+            let host = self.host().map(|host| indented(host, "", style));
             let _ = writeln!(
                 text,
-                "{ready}: {} ({count} checks passed)",
-                details.join(", ")
+                "{ready}: {} ({} checks passed)",
+                host.unwrap_or_default(),
+                self.checks.len()
             );
             return text;
         }
+        let mut missing = 0;
         for check in &self.checks {
             if let Status::Missing {
                 cause,
@@ -192,28 +195,33 @@ impl Report {
                 remedy,
             } = &check.status
             {
-                let missing = style.paint(31, "missing");
+                let label = style.paint(RED, "missing");
+                let lines = |text: &str| indented(text, "  ", style);
                 let _ = writeln!(
                     text,
-                    "{missing}: {}: {}\n  seen: {}\n  remedy: {}\n",
-                    inert(&check.name, style),
-                    inert(cause, style),
-                    inert(evidence, style),
-                    inert(remedy, style)
+                    "{label}: {}: {}\n  seen: {}\n  remedy: {}\n",
+                    lines(&check.name),
+                    lines(cause),
+                    lines(evidence),
+                    lines(remedy)
                 );
+                missing += 1;
             }
         }
-        let missing = self
-            .checks
-            .iter()
-            .filter(|check| matches!(check.status, Status::Missing { .. }))
-            .count();
         let _ = writeln!(
             text,
             "not ready: {missing} of {} checks found a problem",
             self.checks.len()
         );
         text
+    }
+
+    fn host(&self) -> Option<&str> {
+        let host = self.checks.iter().find(|check| check.name == HOST)?;
+        match &host.status {
+            Status::Available { detail } => Some(detail),
+            Status::Missing { .. } => None,
+        }
     }
 
     /// Renders the whole report as JSON, with what was found where nothing is wrong.
@@ -223,16 +231,6 @@ impl Report {
         json.push('\n');
         json
     }
-}
-
-/// The checks whose findings the line of a ready host names.
-const HEADLINE: &[&str] = &["host"];
-
-/// The directories whose free space matters, with the settings that move them.
-#[derive(Clone, Debug)]
-pub struct Places {
-    pub cache_directory: PathBuf,
-    pub output_directory: PathBuf,
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::fmt::Write;
 use super::output::Style;
 use crate::hint::Hint;
 
-const RED: u8 = 31;
+pub(super) const RED: u8 = 31;
+pub(super) const GREEN: u8 = 32;
 const YELLOW: u8 = 33;
 const CYAN: u8 = 36;
 
@@ -72,7 +73,7 @@ fn message(text: &mut String, indent: &str, label: &str, error: &dyn Error, styl
 }
 
 /// Makes every line inert and indents those after the first below their label.
-fn indented(text: &str, indent: &str, style: Style) -> String {
+pub(super) fn indented(text: &str, indent: &str, style: Style) -> String {
     let lines: Vec<_> = text
         .trim_end()
         .lines()

@@ -57,6 +57,18 @@ fn problem_has_cause_evidence_and_remedy() {
 }
 
 #[test]
+fn evidence_of_several_lines_is_indented_below_its_label() {
+    let report = Report::new(vec![Check::missing(
+        "overlay", "refused", "one\ntwo", "move it",
+    )]);
+    assert_eq!(
+        report.text(Style::default()),
+        "missing: overlay: refused\n  seen: one\n      two\n  remedy: move it\n\n\
+         not ready: 1 of 1 checks found a problem\n"
+    );
+}
+
+#[test]
 fn json_has_every_check() {
     let report = Report::new(vec![
         Check::available("host", "debian 12"),
