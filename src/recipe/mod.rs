@@ -1,1 +1,42 @@
-//! Configuration files and the command line become one `Recipe` an image.
+//! Configuration files and the command line become one [`Recipe`] an image.
+//!
+//! This is the first stage. The language is mkosi's; every value keeps its [`Origin`], every mistake is reported, and
+//! nothing of the recipe is run. The files of the stage, in the order data goes through them:
+//!
+//! ```text
+//! discovery (which files) ─ syntax (lines) ─ settings (rows) ─ specifiers, values (parsing) ─ scope (who wins)
+//!     ─ project (all images) ─ graph (order) ─ resolved (typed recipes)
+//! ```
+
+mod assign;
+mod discovery;
+mod error;
+mod graph;
+mod image;
+mod matching;
+mod names;
+mod nearest;
+mod origin;
+mod outside;
+mod project;
+mod resolved;
+mod scope;
+pub mod settings;
+mod specifiers;
+mod syntax;
+mod target;
+mod values;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::error::{Note, RecipeError, RecipeErrors};
+pub use self::names::Rule;
+pub use self::origin::Origin;
+pub use self::project::{Invocation, Override, Project, load};
+pub use self::resolved::{CacheOnly, Compression, Format, Recipe, Verity};
+pub use self::scope::Sourced;
+pub use self::syntax::SyntaxProblem;
+pub use self::target::{Architecture, Distribution, HostFacts};
+pub use self::values::{Feature, Kind, TreeSource, Value};

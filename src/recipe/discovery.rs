@@ -1,0 +1,596 @@
+//! Finds and reads the files of one image, in the order that decides which value wins.
+//!
+//! A directory is read as: its conditions, its local files, the files whose presence is a value, `mkosi.conf`,
+//! `mkosi.conf.d/`, the selected profiles. `Include=` is read where it stands. Nothing of the recipe is run, and
+//! nothing outside its directory is read on its word.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::assign;
+use super::error::{Findings, RecipeError};
+use super::image::{Image, Surroundings};
+use super::matching::{self, Purpose};
+use super::nearest::nearest;
+use super::origin::Origin;
+use super::settings::{self, Magic, Section, Setting, Support};
+use super::syntax::{self, Document, RawSection};
+use super::values::{Kind, Value};
+
+/// How deep directories may include each other: more than any recipe needs, and few enough to stop a circle of links.
+const MAX_DEPTH: usize = 32;
+
+/// The largest file that is read as configuration.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// What is read of a directory besides its configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub(super) profiles: bool,
+    pub(super) local: bool,
+}
+
+/// Reads the files of one image.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    pub(super) around: &'a Surroundings,
+    pub(super) image: Image,
+    pub(super) findings: &'a mut Findings,
+    /// Profiles for which there was a file in some directory.
+    pub(super) found_profiles: &'a mut BTreeSet<String>,
+    /// The files read, by device and inode: each counts once.
+    included: BTreeSet<(u64, u64)>,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        around: &'a Surroundings,
+        image: Image,
+        findings: &'a mut Findings,
+        found_profiles: &'a mut BTreeSet<String>,
+    ) -> Self {
+        Self {
+            around,
+            image,
+            findings,
+            found_profiles,
+            included: BTreeSet::new(),
+            depth: 0,
+        }
+    }
+
+    /// Reads a directory; returns whether its conditions hold.
+    pub(super) fn directory(&mut self, directory: &Path, extent: Extent) -> bool {
+        let Some(()) = self.descend(directory) else {
+            return true;
+        };
+        let file = directory.join("mkosi.conf");
+        let document = if file.is_file() {
+            self.document(&file)
+        } else {
+            None
+        };
+        let matches = document
+            .as_ref()
+            .is_none_or(|document| self.conditions_hold(document, &file, directory));
+        if matches {
+            if extent.local {
+                self.local_files(directory);
+            }
+            self.magic_files(directory);
+            if let Some(document) = &document {
+                self.settings(document, &file, directory);
+            }
+            self.drop_ins(directory);
+            if extent.profiles {
+                self.profiles(directory);
+            }
+        }
+        self.depth -= 1;
+        matches
+    }
+
+    /// Reads a file, whose relative paths start at `directory`; returns whether its conditions hold.
+    pub(super) fn file(&mut self, file: &Path, directory: &Path) -> bool {
+        let Some(()) = self.descend(file) else {
+            return true;
+        };
+        let document = self.document(file);
+        let matches = document
+            .as_ref()
+            .is_none_or(|document| self.conditions_hold(document, file, directory));
+        if let Some(document) = document.filter(|_| matches) {
+            self.settings(&document, file, directory);
+        }
+        self.depth -= 1;
+        matches
+    }
+
+    fn descend(&mut self, path: &Path) -> Option<()> {
+        if self.depth == MAX_DEPTH {
+            let path = self.around.shown(path);
+            self.findings.error(RecipeError::TooDeep { path });
+            return None;
+        }
+        self.depth += 1;
+        Some(())
+    }
+
+    fn document(&mut self, file: &Path) -> Option<Document> {
+        let bytes = self.bytes(file, None)?;
+        let (document, problems) = syntax::read(&bytes);
+        for (line, problem) in problems {
+            let origin = self.line(file, line);
+            self.findings.error(RecipeError::Syntax { origin, problem });
+        }
+        Some(document)
+    }
+
+    /// Reads a file of the recipe, which must lie in the recipe's directory unless the command line named it.
+    fn bytes(&mut self, file: &Path, named_by: Option<&Origin>) -> Option<Vec<u8>> {
+        let read = || -> std::io::Result<Option<Vec<u8>>> {
+            let real = fs_err::canonicalize(file)?;
+            if !real.starts_with(&self.around.root)
+                && !matches!(named_by, Some(Origin::CommandLine { .. }))
+            {
+                return Ok(None);
+            }
+            let metadata = fs_err::metadata(&real)?;
+            if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+                return Err(std::io::Error::new(
+                    std::io::ErrorKind::InvalidData,
+                    format!("not a regular file of at most {MAX_FILE_BYTES} bytes"),
+                ));
+            }
+            fs_err::read(&real).map(Some)
+        };
+        let shown = self.around.shown(file);
+        match read() {
+            Ok(Some(bytes)) => Some(bytes),
+            Ok(None) => {
+                self.findings.error(RecipeError::IncludeOutside {
+                    origin: Origin::Magic {
+                        path: shown.clone(),
+                    },
+                    path: shown,
+                });
+                None
+            }
+            Err(source) => {
+                self.findings.error(RecipeError::Read {
+                    path: shown,
+                    source,
+                });
+                None
+            }
+        }
+    }
+
+    fn line(&self, file: &Path, line: usize) -> Origin {
+        Origin::File {
+            path: self.around.shown(file),
+            line,
+        }
+    }
+
+    fn conditions_hold(&mut self, document: &Document, file: &Path, directory: &Path) -> bool {
+        if self
+            .failing(document, Purpose::Match, file, directory)
+            .is_some()
+        {
+            return false;
+        }
+        if let Some(section) = self.failing(document, Purpose::Assert, file, directory) {
+            let error = RecipeError::Assertion {
+                origin: self.line(file, section.line),
+                section: section.name.clone(),
+                image: self.image.name.clone(),
+            };
+            self.findings.error(error);
+        }
+        true
+    }
+
+    fn failing<'d>(
+        &mut self,
+        document: &'d Document,
+        purpose: Purpose,
+        file: &Path,
+        directory: &Path,
+    ) -> Option<&'d RawSection> {
+        matching::failing_section(document, purpose, |section, index, value| {
+            self.condition(section, index, value, file, directory)
+        })
+    }
+
+    fn condition(
+        &mut self,
+        section: &RawSection,
+        index: usize,
+        value: &str,
+        file: &Path,
+        directory: &Path,
+    ) -> bool {
+        let assignment = &section.assignments[index];
+        let origin = self.line(file, assignment.line);
+        let Some(subject) = matching::subject(&assignment.key) else {
+            let name = assignment.key.clone();
+            self.findings.error(match name.as_str() {
+                "SystemdVersion" => RecipeError::UnsupportedCondition {
+                    origin,
+                    name,
+                    reason: "no program of the host is run to read a recipe",
+                },
+                _ => RecipeError::UnknownCondition {
+                    origin,
+                    section: section.name.clone(),
+                    nearest: nearest(
+                        &name,
+                        settings::all()
+                            .filter(|setting| setting.matcher.is_some())
+                            .map(|setting| setting.name)
+                            .chain(matching::OTHER_SUBJECTS),
+                    ),
+                    name,
+                },
+            });
+            return false;
+        };
+        match assign::expand(
+            &self.image,
+            self.around,
+            &assignment.key,
+            value,
+            &origin,
+            directory,
+        ) {
+            Ok(value) => matching::holds(subject, &value, &self.image, self.around, directory),
+            Err(error) => {
+                self.findings.error(error);
+                false
+            }
+        }
+    }
+
+    /// Reads `mkosi.local/` and `mkosi.local.conf`, which beat all other files but not the command line.
+    fn local_files(&mut self, directory: &Path) {
+        for name in ["mkosi.local", "mkosi.local.conf"] {
+            let path = directory.join(name);
+            if !path.exists() {
+                continue;
+            }
+            let files = std::mem::take(&mut self.image.layers.files);
+            if path.is_dir() {
+                self.directory(
+                    &path,
+                    Extent {
+                        profiles: false,
+                        local: false,
+                    },
+                );
+            } else {
+                self.file(&path, directory);
+            }
+            let local = std::mem::replace(&mut self.image.layers.files, files);
+            self.image.layers.forced.absorb_local(local);
+        }
+    }
+
+    fn settings(&mut self, document: &Document, file: &Path, directory: &Path) {
+        for section in &document.sections {
+            if matching::is_condition_section(&section.name) {
+                continue;
+            }
+            let Some(known) = Section::named(&section.name) else {
+                let error = RecipeError::UnknownSection {
+                    origin: self.line(file, section.line),
+                    name: section.name.clone(),
+                    nearest: nearest(
+                        &section.name,
+                        Section::ALL.map(Section::name).into_iter().chain([
+                            "Match",
+                            "TriggerMatch",
+                            "Assert",
+                            "TriggerAssert",
+                        ]),
+                    ),
+                };
+                self.findings.error(error);
+                continue;
+            };
+            for assignment in &section.assignments {
+                let origin = self.line(file, assignment.line);
+                if let Some(setting) = self.setting(&assignment.key, known, &section.name, &origin)
+                {
+                    self.assign(setting, &assignment.value, &origin, directory);
+                }
+            }
+        }
+    }
+
+    /// Finds the row of a key, or says what is wrong with the key.
+    fn setting(
+        &mut self,
+        key: &str,
+        section: Section,
+        section_name: &str,
+        origin: &Origin,
+    ) -> Option<&'static Setting> {
+        let name = key.strip_prefix('@').unwrap_or(key);
+        if name != key {
+            self.findings
+                .note(origin, format!("`{key}=` is written `{name}=` now"));
+        }
+        let setting = settings::named(name).or_else(|| {
+            let setting = settings::former_name(name)?;
+            self.findings.note(
+                origin,
+                format!("`{name}=` is called `{}=` now", setting.name),
+            );
+            Some(setting)
+        });
+        let Some(setting) = setting else {
+            self.findings.error(RecipeError::UnknownSetting {
+                origin: origin.clone(),
+                name: name.to_owned(),
+                section: section_name.to_owned(),
+                nearest: settings::nearest_setting(name).map(|setting| setting.name),
+            });
+            return None;
+        };
+        if setting.section != section {
+            // Not an error: mkosi applies it, and its own tutorial has `CacheDirectory=` in `[Output]`.
+            self.findings.note(
+                origin,
+                format!(
+                    "`{}=` belongs in `[{}]`, not in `[{section_name}]`",
+                    setting.name, setting.section
+                ),
+            );
+        }
+        if !self.image.is_main() && !setting.scope.allows_subimage() {
+            self.findings.error(RecipeError::Scope {
+                origin: origin.clone(),
+                name: setting.name,
+                image: self.image.name.clone(),
+            });
+            return None;
+        }
+        Some(setting)
+    }
+
+    /// Assigns text to a setting, and reads what it includes.
+    fn assign(&mut self, setting: &'static Setting, text: &str, origin: &Origin, directory: &Path) {
+        match assign::value(
+            setting,
+            text,
+            origin,
+            &self.image,
+            self.around,
+            directory,
+            self.findings,
+        ) {
+            Some(values) if setting.name == "Include" => self.include(values, origin, directory),
+            Some(values) => self.image.layers.files.assign(setting, values, origin),
+            None => {}
+        }
+    }
+
+    /// Reads what `Include=` names.
+    pub(super) fn include(&mut self, values: Vec<Value>, origin: &Origin, directory: &Path) {
+        for value in values {
+            let Value::Path(path) = value else { continue };
+            let Ok(real) = fs_err::canonicalize(&path) else {
+                self.findings
+                    .error(missing_include(origin, &path, self.around, directory));
+                continue;
+            };
+            let by_person = matches!(origin, Origin::CommandLine { .. });
+            if !by_person && !real.starts_with(&self.around.root) {
+                let path = self.around.shown(&path);
+                self.findings.error(RecipeError::IncludeOutside {
+                    origin: origin.clone(),
+                    path,
+                });
+                continue;
+            }
+            let identity = fs_err::metadata(&real).map(|metadata| (metadata.dev(), metadata.ino()));
+            if identity.is_ok_and(|identity| !self.included.insert(identity)) {
+                continue;
+            }
+            if path.is_dir() {
+                self.directory(
+                    &path,
+                    Extent {
+                        profiles: true,
+                        local: false,
+                    },
+                );
+            } else {
+                self.file(&path, directory);
+            }
+        }
+    }
+
+    fn drop_ins(&mut self, directory: &Path) {
+        for path in self.entries(&directory.join("mkosi.conf.d")) {
+            if path.is_dir() {
+                self.directory(
+                    &path,
+                    Extent {
+                        profiles: false,
+                        local: false,
+                    },
+                );
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "conf")
+            {
+                self.file(&path, directory);
+            }
+        }
+    }
+
+    fn profiles(&mut self, directory: &Path) {
+        let profiles = self
+            .image
+            .get(settings::known("Profiles"), self.around)
+            .unwrap_or_default();
+        for profile in profiles {
+            let name = profile.value.to_string();
+            let path = directory.join("mkosi.profiles").join(&name);
+            let file = directory
+                .join("mkosi.profiles")
+                .join(format!("{name}.conf"));
+            if path.is_dir() {
+                self.found_profiles.insert(name.clone());
+                self.directory(
+                    &path,
+                    Extent {
+                        profiles: false,
+                        local: false,
+                    },
+                );
+            }
+            if file.is_file() {
+                self.found_profiles.insert(name);
+                self.file(&file, directory);
+            }
+        }
+    }
+
+    /// Returns the entries of a directory in the order of their names; none when there is no such directory.
+    pub(super) fn entries(&mut self, directory: &Path) -> Vec<PathBuf> {
+        if !directory.is_dir() {
+            return Vec::new();
+        }
+        let read = || -> std::io::Result<Vec<PathBuf>> {
+            let mut paths = Vec::new();
+            for entry in fs_err::read_dir(directory)? {
+                paths.push(entry?.path());
+            }
+            paths.sort();
+            Ok(paths)
+        };
+        read().unwrap_or_else(|source| {
+            let path = self.around.shown(directory);
+            self.findings.error(RecipeError::Read { path, source });
+            Vec::new()
+        })
+    }
+
+    /// Applies the files and directories whose presence is a value.
+    fn magic_files(&mut self, directory: &Path) {
+        for setting in settings::all() {
+            for magic in setting.magic {
+                let path = directory.join(magic.name());
+                if path.exists() {
+                    self.magic_file(setting, *magic, &path, directory);
+                }
+            }
+        }
+    }
+
+    fn magic_file(
+        &mut self,
+        setting: &'static Setting,
+        magic: Magic,
+        path: &Path,
+        directory: &Path,
+    ) {
+        let origin = Origin::Magic {
+            path: self.around.shown(path),
+        };
+        if !self.image.is_main() && !setting.scope.allows_subimage() {
+            // A key or cache beside a subimage's `mkosi.conf` is not used; mkosi does not say so.
+            self.findings.note(
+                &origin,
+                format!(
+                    "`{}` is not used: `{}=` is set for the main image only",
+                    origin, setting.name
+                ),
+            );
+            return;
+        }
+        if let Support::NoEffect(_) = setting.support {
+            return;
+        }
+        let values = match magic {
+            Magic::Path(_) if setting.kind == Kind::Trees => assign::tree_at(path),
+            Magic::Path(_) => vec![Value::Path(path.to_owned())],
+            Magic::Entries(_, ending) => self
+                .entries(path)
+                .into_iter()
+                .filter(|entry| entry.to_string_lossy().ends_with(ending))
+                .map(Value::Path)
+                .collect(),
+            Magic::Text(_) => {
+                if let Some(text) = self.magic_text(path, &origin) {
+                    self.assign(setting, &text.replace('%', "%%"), &origin, directory);
+                }
+                return;
+            }
+        };
+        if values.is_empty() {
+            return;
+        }
+        if let Some(values) = assign::supported(setting, values, &origin, self.findings) {
+            self.image.layers.files.assign(setting, values, &origin);
+        }
+    }
+
+    fn magic_text(&mut self, path: &Path, origin: &Origin) -> Option<String> {
+        let mode = fs_err::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o111 != 0 {
+            let error = RecipeError::Executable {
+                origin: origin.clone(),
+                path: self.around.shown(path),
+            };
+            self.findings.error(error);
+            return None;
+        }
+        let bytes = self.bytes(path, None)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(text.trim().to_owned()),
+            Err(_) => {
+                self.findings.error(RecipeError::Syntax {
+                    origin: origin.clone(),
+                    problem: syntax::SyntaxProblem::NotUtf8,
+                });
+                None
+            }
+        }
+    }
+}
+
+fn missing_include(
+    origin: &Origin,
+    path: &Path,
+    around: &Surroundings,
+    directory: &Path,
+) -> RecipeError {
+    const BUILTIN: [&str; 5] = [
+        "mkosi-initrd",
+        "mkosi-tools",
+        "mkosi-vm",
+        "mkosi-addon",
+        "mkosi-obs",
+    ];
+    let builtin = path
+        .strip_prefix(directory)
+        .ok()
+        .and_then(Path::to_str)
+        .filter(|name| BUILTIN.contains(name));
+    match builtin {
+        Some(name) => RecipeError::BuiltinInclude {
+            origin: origin.clone(),
+            name: name.to_owned(),
+        },
+        None => RecipeError::IncludeMissing {
+            origin: origin.clone(),
+            path: around.shown(path),
+        },
+    }
+}

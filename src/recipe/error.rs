@@ -1,0 +1,261 @@
+//! What can be wrong with a recipe. All of it is reported at once.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::origin::Origin;
+use super::syntax::SyntaxProblem;
+use crate::Hint;
+
+/// One mistake, and where it was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    #[error("{origin}: {problem}")]
+    Syntax {
+        origin: Origin,
+        problem: SyntaxProblem,
+    },
+    #[error("{origin}: unknown section `[{name}]`")]
+    UnknownSection {
+        origin: Origin,
+        name: String,
+        nearest: Option<&'static str>,
+    },
+    #[error("{origin}: unknown setting `{name}=` in `[{section}]`")]
+    UnknownSetting {
+        origin: Origin,
+        name: String,
+        section: String,
+        nearest: Option<&'static str>,
+    },
+    #[error("{origin}: `{name}=` is set for the main image only, not in image `{image}`")]
+    Scope {
+        origin: Origin,
+        name: &'static str,
+        image: String,
+    },
+    #[error("{origin}: `{setting}=` is `{value}`, expected {expected}")]
+    Value {
+        origin: Origin,
+        setting: String,
+        value: String,
+        expected: String,
+    },
+    #[error("{origin}: `{setting}={value}` is not supported: {reason}")]
+    Unsupported {
+        origin: Origin,
+        setting: &'static str,
+        value: String,
+        reason: String,
+    },
+    #[error("{origin}: unknown specifier `%{letter}` in `{setting}=`")]
+    UnknownSpecifier {
+        origin: Origin,
+        setting: String,
+        letter: char,
+    },
+    #[error("{origin}: `%{letter}` in `{setting}=` stands for `{unset}=`, which is not set")]
+    UnsetSpecifier {
+        origin: Origin,
+        setting: String,
+        letter: char,
+        unset: &'static str,
+    },
+    #[error("{origin}: unknown condition `{name}=` in `[{section}]`")]
+    UnknownCondition {
+        origin: Origin,
+        name: String,
+        section: String,
+        nearest: Option<&'static str>,
+    },
+    #[error("{origin}: the condition `{name}=` is not supported: {reason}")]
+    UnsupportedCondition {
+        origin: Origin,
+        name: String,
+        reason: &'static str,
+    },
+    #[error("{origin}: `[{section}]` is not satisfied for image `{image}`")]
+    Assertion {
+        origin: Origin,
+        section: String,
+        image: String,
+    },
+    #[error("{origin}: `{path}` is outside the recipe's directory")]
+    Outside {
+        origin: Origin,
+        path: PathBuf,
+        /// The option that grants it.
+        option: &'static str,
+    },
+    #[error("{origin}: `{path}` is outside the recipe's directory")]
+    IncludeOutside { origin: Origin, path: PathBuf },
+    #[error("{origin}: nothing to include at `{path}`")]
+    IncludeMissing { origin: Origin, path: PathBuf },
+    #[error("{origin}: the configuration `{name}` that comes with mkosi is not supported")]
+    BuiltinInclude { origin: Origin, name: String },
+    #[error("{origin}: `{path}` does not exist")]
+    MissingTree { origin: Origin, path: PathBuf },
+    #[error("{origin}: profile `{name}` does not exist")]
+    MissingProfile {
+        origin: Origin,
+        name: String,
+        nearest: Option<String>,
+    },
+    #[error("{origin}: `{path}` is executable, and nothing of a recipe is run to read it")]
+    Executable { origin: Origin, path: PathBuf },
+    #[error("{origin}: image `{image}` depends on `{name}`, which does not exist")]
+    UnknownImage {
+        origin: Origin,
+        image: String,
+        name: String,
+        nearest: Option<String>,
+    },
+    #[error("{origin}: images depend on each other in a circle: {}", .circle.join(" -> "))]
+    Circle { origin: Origin, circle: Vec<String> },
+    #[error("{origin}: `{name}` cannot be the name of an image")]
+    ImageName { origin: Origin, name: String },
+    #[error("images `{first}` and `{second}` both write `{output}`")]
+    SameOutput {
+        first: String,
+        second: String,
+        output: String,
+    },
+    #[error("`{setting}=` is not set for image `{image}`")]
+    Unset {
+        setting: &'static str,
+        image: String,
+        option: &'static str,
+    },
+    #[error("`{path}` is included too deep, perhaps in a circle")]
+    TooDeep { path: PathBuf },
+    #[error("no configuration in `{directory}`")]
+    NoConfiguration { directory: PathBuf },
+    #[error("reading the recipe in `{directory}`")]
+    ReadDirectory {
+        directory: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("reading `{path}`")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+impl Hint for RecipeError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownSection { nearest, .. } => {
+                nearest.map(|name| format!("did you mean `[{name}]`?"))
+            }
+            Self::UnknownSetting { nearest, .. } | Self::UnknownCondition { nearest, .. } => {
+                nearest.map(|name| format!("did you mean `{name}=`?"))
+            }
+            Self::MissingProfile { nearest, .. } | Self::UnknownImage { nearest, .. } => nearest
+                .as_ref()
+                .map(|name| format!("did you mean `{name}`?")),
+            Self::Scope { name, .. } => Some(format!(
+                "set `{name}=` in the main image's `mkosi.conf`, from where it reaches all images"
+            )),
+            Self::UnknownSpecifier { .. } => Some("write `%%` for a percent sign".to_owned()),
+            Self::Outside { option, .. } => Some(format!(
+                "a recipe reaches its own directory only; to permit it, name the path on the command line with `--{option}`"
+            )),
+            Self::Executable { path, .. } => Some(format!(
+                "write the value into `{}` as text, or give it on the command line",
+                path.display()
+            )),
+            Self::SameOutput { .. } => Some("give one of them another `Output=`".to_owned()),
+            Self::Unset { option, .. } => {
+                Some(format!("add it to `mkosi.conf`, or pass `--{option}`"))
+            }
+            Self::NoConfiguration { .. } => {
+                Some("name the directory that has a `mkosi.conf` with `-C`".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Everything that is wrong with a recipe, in the order it was found.
+#[derive(Debug)]
+pub struct RecipeErrors {
+    errors: Vec<RecipeError>,
+}
+
+impl RecipeErrors {
+    pub(super) fn new(errors: Vec<RecipeError>) -> Self {
+        Self { errors }
+    }
+
+    /// Returns the mistakes, at least one.
+    pub fn errors(&self) -> &[RecipeError] {
+        &self.errors
+    }
+}
+
+impl fmt::Display for RecipeErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.errors.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RecipeErrors {
+    /// The cause of the only mistake; several mistakes have several causes, which `errors` gives.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.errors.as_slice() {
+            [error] => error.source(),
+            _ => None,
+        }
+    }
+}
+
+impl Hint for RecipeErrors {
+    fn hint(&self) -> Option<String> {
+        let mut hints: Vec<String> = Vec::new();
+        for hint in self.errors.iter().filter_map(Hint::hint) {
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
+        (!hints.is_empty()).then(|| hints.join("\nhint: "))
+    }
+}
+
+/// Something a person should know that is not a mistake.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Note {
+    pub text: String,
+    pub origin: Origin,
+}
+
+/// Collects what was found while a recipe is read.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) errors: Vec<RecipeError>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Findings {
+    pub(super) fn error(&mut self, error: RecipeError) {
+        self.errors.push(error);
+    }
+
+    /// Adds a note, unless the same was already said elsewhere.
+    pub(super) fn note(&mut self, origin: &Origin, text: impl Into<String>) {
+        let text = text.into();
+        if !self.notes.iter().any(|note| note.text == text) {
+            self.notes.push(Note {
+                text,
+                origin: origin.clone(),
+            });
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! One image while its configuration is read: what it was given so far, and what its settings are worth.
+
+use std::path::{Path, PathBuf};
+
+use super::origin::Origin;
+use super::scope::{Layers, Sourced};
+use super::settings::{self, Setting};
+use super::target::{Distribution, HostFacts};
+use super::values::{Feature, Value};
+
+/// The name of the top image.
+pub(super) const MAIN: &str = "main";
+
+/// What all images of a project share.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// Where the program was told to work; nothing outside it is read on a recipe's word.
+    pub(super) root: PathBuf,
+    /// Where `mkosi.conf` is: the root, or its `mkosi/`.
+    pub(super) directory: PathBuf,
+    pub(super) host: HostFacts,
+}
+
+impl Surroundings {
+    /// Returns `path` as messages show it.
+    pub(super) fn shown(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).unwrap_or(path).to_owned()
+    }
+}
+
+/// One image.
+#[derive(Debug)]
+pub(super) struct Image {
+    pub(super) name: String,
+    pub(super) layers: Layers,
+}
+
+impl Image {
+    pub(super) fn is_main(&self) -> bool {
+        self.name == MAIN
+    }
+
+    /// Returns what a setting is worth now: what it was assigned, else its default.
+    pub(super) fn get(&self, setting: &Setting, around: &Surroundings) -> Option<Vec<Sourced>> {
+        self.layers.get(setting).or_else(|| {
+            let value = self.default(setting, around)?;
+            Some(vec![Sourced {
+                value,
+                origin: Origin::Default,
+            }])
+        })
+    }
+
+    /// Returns the single value of a setting.
+    pub(super) fn one(&self, name: &str, around: &Surroundings) -> Option<Sourced> {
+        self.get(settings::known(name), around)?.pop()
+    }
+
+    /// Returns the single value of a setting as text.
+    pub(super) fn text(&self, name: &str, around: &Surroundings) -> Option<String> {
+        self.one(name, around)
+            .map(|sourced| sourced.value.to_string())
+    }
+
+    /// Computes a default anew each time, so that it does not matter when it was first asked for.
+    fn default(&self, setting: &Setting, around: &Surroundings) -> Option<Value> {
+        let text = match setting.name {
+            "Distribution" => around
+                .host
+                .distribution
+                .unwrap_or(Distribution::Custom)
+                .name()
+                .to_owned(),
+            "Release" => self.default_release(around)?,
+            "Architecture" => around.host.architecture.systemd_name().to_owned(),
+            "Format" => "disk".to_owned(),
+            "Output" => self.default_output(around),
+            "OutputDirectory" => return Some(Value::Path(around.directory.clone())),
+            "Bootable" => return Some(Value::Feature(Feature::Auto)),
+            _ => return None,
+        };
+        Some(Value::Text(text))
+    }
+
+    fn default_release(&self, around: &Surroundings) -> Option<String> {
+        let distribution = Distribution::named(&self.text("Distribution", around)?)?;
+        if around.host.distribution == Some(distribution) && around.host.release.is_some() {
+            return around.host.release.clone();
+        }
+        distribution.default_release().map(str::to_owned)
+    }
+
+    fn default_output(&self, around: &Surroundings) -> String {
+        let name = if self.is_main() {
+            self.text("ImageId", around)
+                .unwrap_or_else(|| "image".to_owned())
+        } else {
+            self.name.clone()
+        };
+        match self.text("ImageVersion", around) {
+            Some(version) => format!("{name}_{version}"),
+            None => name,
+        }
+    }
+}

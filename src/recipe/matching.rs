@@ -1,0 +1,223 @@
+//! The conditions of `[Match]`, `[TriggerMatch]`, `[Assert]` and `[TriggerAssert]`.
+
+use std::path::Path;
+
+use super::image::{Image, Surroundings};
+use super::settings::{self, Matcher, Setting};
+use super::syntax::{Document, RawSection};
+use super::target::Architecture;
+use super::values::{self, Value};
+use super::version;
+
+/// Whether sections decide if a file is read, or if the build stops.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    Match,
+    Assert,
+}
+
+impl Purpose {
+    /// Returns the names of the sections that must all hold and of those of which one must.
+    fn sections(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Match => ("Match", "TriggerMatch"),
+            Self::Assert => ("Assert", "TriggerAssert"),
+        }
+    }
+}
+
+/// Returns whether `name` is a section of conditions.
+pub(super) fn is_condition_section(name: &str) -> bool {
+    matches!(name, "Match" | "TriggerMatch" | "Assert" | "TriggerAssert")
+}
+
+/// What a condition asks about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subject {
+    Setting(&'static Setting, Matcher),
+    PathExists,
+    HostArchitecture,
+    Image,
+}
+
+/// Names of conditions that are not settings.
+pub(super) const OTHER_SUBJECTS: [&str; 4] =
+    ["PathExists", "SystemdVersion", "HostArchitecture", "Image"];
+
+/// Returns what a condition asks about.
+pub(super) fn subject(name: &str) -> Option<Subject> {
+    match name {
+        "PathExists" => Some(Subject::PathExists),
+        "HostArchitecture" => Some(Subject::HostArchitecture),
+        "Image" => Some(Subject::Image),
+        _ => {
+            let setting = settings::named(name)?;
+            setting
+                .matcher
+                .map(|matcher| Subject::Setting(setting, matcher))
+        }
+    }
+}
+
+/// Returns the first section that fails, or `None` when the document's conditions hold.
+///
+/// `ask` answers one condition, without its `|` and `!`.
+pub(super) fn failing_section(
+    document: &Document,
+    purpose: Purpose,
+    mut ask: impl FnMut(&RawSection, usize, &str) -> bool,
+) -> Option<&RawSection> {
+    let (all, any) = purpose.sections();
+    let mut holds = |section: &RawSection| {
+        let (mut required, mut triggered) = (true, None);
+        for (index, assignment) in section.assignments.iter().enumerate() {
+            let (is_trigger, value) = strip(&assignment.value, '|');
+            let (is_negated, value) = strip(value, '!');
+            let holds = ask(section, index, value) != is_negated;
+            if is_trigger {
+                triggered = Some(triggered.unwrap_or(false) || holds);
+            } else {
+                required &= holds;
+            }
+        }
+        required && triggered.unwrap_or(true)
+    };
+    let failing = document
+        .sections
+        .iter()
+        .filter(|section| section.name == all)
+        .find(|section| !holds(section));
+    if failing.is_some() {
+        return failing;
+    }
+    let mut alternatives = document
+        .sections
+        .iter()
+        .filter(|section| section.name == any)
+        .peekable();
+    let first = alternatives.peek().copied();
+    if alternatives.any(holds) { None } else { first }
+}
+
+fn strip(value: &str, mark: char) -> (bool, &str) {
+    match value.strip_prefix(mark) {
+        Some(rest) => (true, rest.trim_start()),
+        None => (false, value),
+    }
+}
+
+/// Answers one condition.
+pub(super) fn holds(
+    subject: Subject,
+    value: &str,
+    image: &Image,
+    around: &Surroundings,
+    directory: &Path,
+) -> bool {
+    match subject {
+        Subject::PathExists => directory.join(value).exists(),
+        Subject::HostArchitecture => is_architecture(around.host.architecture, value),
+        Subject::Image => image.name == value,
+        Subject::Setting(setting, matcher) => {
+            let Some(present) = image
+                .get(setting, around)
+                .or_else(|| setting.is_collection().then(Vec::new))
+            else {
+                return false;
+            };
+            let values: Vec<&Value> = present.iter().map(|sourced| &sourced.value).collect();
+            matches_setting(setting, matcher, &values, value)
+        }
+    }
+}
+
+fn matches_setting(setting: &Setting, matcher: Matcher, present: &[&Value], value: &str) -> bool {
+    if matcher == Matcher::Member && value.is_empty() {
+        return present.is_empty();
+    }
+    present.iter().any(|present| match (matcher, present) {
+        (
+            Matcher::Variable,
+            Value::Variable {
+                name,
+                value: content,
+            },
+        ) => match value.split_once('=') {
+            Some((key, wanted)) => name == key && content.as_deref() == Some(wanted),
+            None => name == value,
+        },
+        (Matcher::Equal, Value::Feature(feature)) => values::feature(value) == Some(*feature),
+        (Matcher::Equal, Value::Text(text)) if setting.name == "Architecture" => {
+            Architecture::named(text)
+                .is_some_and(|architecture| is_architecture(architecture, value))
+        }
+        (Matcher::Member, Value::Text(text)) if setting.name == "BuildSources" => text
+            .split_once(':')
+            .is_some_and(|(_, target)| target == value),
+        (Matcher::Glob, _) => glob(value, &present.to_string()),
+        (Matcher::Version, _) => version::satisfies(&present.to_string(), value),
+        _ => present.to_string() == value,
+    })
+}
+
+fn is_architecture(architecture: Architecture, value: &str) -> bool {
+    architecture.systemd_name() == value || (value == "uefi" && architecture.has_uefi())
+}
+
+/// Matches a shell pattern of `*`, `?` and `[...]`.
+fn glob(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    // Where to go on when the characters after the last `*` do not match.
+    let (mut p, mut t, mut retry) = (0, 0, None);
+    loop {
+        if pattern.get(p) == Some(&'*') {
+            retry = Some((p + 1, t));
+            p += 1;
+            continue;
+        }
+        if t == text.len() {
+            return p == pattern.len();
+        }
+        match one(&pattern[p..], text[t]) {
+            Some(used) => (p, t) = (p + used, t + 1),
+            None => {
+                let Some((after_star, from)) = retry else {
+                    return false;
+                };
+                (p, t) = (after_star, from + 1);
+                retry = Some((after_star, from + 1));
+            }
+        }
+    }
+}
+
+/// Matches one character against the first element of a pattern; returns the length of the element.
+fn one(pattern: &[char], character: char) -> Option<usize> {
+    match pattern.first()? {
+        '?' => Some(1),
+        '[' => {
+            let negated = pattern.get(1) == Some(&'!');
+            let start = if negated { 2 } else { 1 };
+            // A `]` that comes first stands for itself.
+            let end = start + 1 + pattern.get(start + 1..)?.iter().position(|c| *c == ']')?;
+            let set = &pattern[start..end];
+            let mut found = false;
+            let mut i = 0;
+            while i < set.len() {
+                if set.get(i + 1) == Some(&'-') && i + 2 < set.len() {
+                    found |= (set[i]..=set[i + 2]).contains(&character);
+                    i += 3;
+                } else {
+                    found |= set[i] == character;
+                    i += 1;
+                }
+            }
+            (found != negated).then_some(end + 1)
+        }
+        literal => (*literal == character).then_some(1),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The texts that become file names, arguments of a package manager or lines of its configuration.
+//!
+//! A recipe is untrusted, so what could be read as a path, an option or another line is refused where it is written.
+
+/// What a word must look like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rule {
+    /// Anything.
+    Any,
+    /// Becomes the name of a file.
+    FileName,
+    /// Is handed to a package manager as an argument.
+    Package,
+    /// Becomes one word of a package manager's configuration: a suite, a component.
+    Word,
+    /// Becomes the URI in a package manager's configuration.
+    Url,
+}
+
+impl Rule {
+    /// Returns what was expected when `text` does not follow the rule.
+    pub(super) fn check(self, text: &str) -> Result<(), &'static str> {
+        let (holds, expected) = match self {
+            Self::Any => (true, ""),
+            Self::FileName => (is_file_name(text), FILE_NAME),
+            Self::Package => (is_package(text), "the name of a package"),
+            Self::Word => (
+                is_word(text),
+                "letters, digits and `.`, `_`, `~`, `+`, `:`, `/` or `-`, starting with a letter or digit",
+            ),
+            Self::Url => (
+                is_url(text),
+                "a URL that starts with `http://`, `https://`, `ftp://` or `file:///`, without spaces, quotes or brackets",
+            ),
+        };
+        if holds { Ok(()) } else { Err(expected) }
+    }
+}
+
+const FILE_NAME: &str =
+    "a file name that does not start with `.` or `-` and has no `/`, spaces or control characters";
+
+/// The longest name that leaves room for the suffixes of outputs and temporary files (a name has 255 bytes at most).
+const MAX_FILE_NAME_BYTES: usize = 200;
+
+pub(super) fn is_file_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= MAX_FILE_NAME_BYTES
+        && !text.starts_with(['.', '-'])
+        && !text.contains(|c: char| c == '/' || c == '\\' || c.is_whitespace() || c.is_control())
+}
+
+/// Names, `name=version`, `name/suite`, `name:arch`, `?pattern(...)`, `(rich dependency)` and paths of package files.
+fn is_package(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "+._-:/=~^*@%".contains(c);
+    // White space and the operators of a pattern occur only between parentheses, where no shell or option is in reach.
+    let is_pattern = |c: char| is_plain(c) || "?()!|&,<>$ ".contains(c);
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric() || "/.?~(@*".contains(c));
+    starts
+        && if text.contains('(') || text.starts_with(['?', '~']) {
+            text.chars().all(is_pattern)
+        } else {
+            text.chars().all(is_plain)
+        }
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._~+:/-".contains(c))
+        && !text.split('/').any(|part| part == "..")
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = ["http://", "https://", "ftp://", "file:///"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let is_plain = |c: char| c.is_ascii_graphic() && !"\"'`\\<>[]{}|^".contains(c);
+    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(is_plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_cannot_lead_elsewhere() {
+        for (text, holds) in [
+            ("btrfs", true),
+            ("btrfs_1.2~rc1", true),
+            ("", false),
+            (".", false),
+            ("..", false),
+            (".git", false),
+            ("-rf", false),
+            ("a/b", false),
+            ("a b", false),
+            ("a\nb", false),
+            ("a\0b", false),
+        ] {
+            assert_eq!(
+                Rule::FileName.check(text),
+                if holds { Ok(()) } else { Err(FILE_NAME) },
+                "{text:?}"
+            );
+        }
+        assert!(Rule::FileName.check(&"a".repeat(200)).is_ok());
+        assert!(Rule::FileName.check(&"a".repeat(201)).is_err());
+    }
+
+    #[test]
+    fn packages_cannot_be_options() {
+        for (text, holds) in [
+            ("btrfs-progs", true),
+            ("g++", true),
+            ("libc6:i386", true),
+            ("nginx=1.22.1-9", true),
+            ("nginx/bookworm-backports", true),
+            ("?priority(required)", true),
+            ("~nsystemd", true),
+            ("(a if b)", true),
+            ("/srv/a.deb", true),
+            ("-oDir::Etc=/x", false),
+            ("--force", false),
+            ("a\nb", false),
+            ("a b", false),
+            ("a;b", false),
+            ("a`b`", false),
+            ("", false),
+        ] {
+            assert_eq!(Rule::Package.check(text).is_ok(), holds, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn configuration_words_stay_one_word() {
+        for (text, holds) in [
+            ("bookworm", true),
+            ("non-free-firmware", true),
+            ("bookworm/../x", false),
+            ("main\nTrusted: yes", false),
+            ("main [trusted=yes]", false),
+            ("-x", false),
+        ] {
+            assert_eq!(Rule::Word.check(text).is_ok(), holds, "{text:?}");
+        }
+        for (text, holds) in [
+            ("https://deb.example.org/debian", true),
+            ("file:///srv/mirror", true),
+            ("http://", false),
+            ("ssh://host/x", false),
+            ("http://a b", false),
+            ("http://a\nTrusted: yes", false),
+            ("http://a/[x]", false),
+            ("http://a/\"", false),
+        ] {
+            assert_eq!(Rule::Url.check(text).is_ok(), holds, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A recipe reaches its own directory; a path elsewhere counts only when a person named it on the command line.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{Findings, RecipeError};
+use super::image::Surroundings;
+use super::origin::Origin;
+use super::resolved::{Recipe, real_path};
+use super::settings;
+use super::values::Value;
+
+/// The settings whose paths are read or written while an image is built.
+const PATHS: [&str; 10] = [
+    "OutputDirectory",
+    "CacheDirectory",
+    "PackageCacheDirectory",
+    "WorkspaceDirectory",
+    "BaseTrees",
+    "SkeletonTrees",
+    "ExtraTrees",
+    "EnvironmentFiles",
+    "VerityKey",
+    "VerityCertificate",
+];
+
+/// Returns whether a path lies in the recipe's directory, links followed, or was named by a person.
+pub(super) fn permits(path: &Path, origin: &Origin, around: &Surroundings) -> bool {
+    is_personal(origin) || real_path(path).starts_with(&around.root)
+}
+
+/// Reports the paths of a recipe that lead outside.
+pub(super) fn check(recipe: &Recipe, around: &Surroundings, findings: &mut Findings) {
+    let granted = granted(recipe);
+    for name in PATHS {
+        for sourced in recipe.assigned(name) {
+            let path = match &sourced.value {
+                Value::Path(path) => path,
+                Value::Tree(tree) => &tree.source,
+                _ => continue,
+            };
+            let is_granted = || {
+                granted
+                    .iter()
+                    .any(|directory| real_path(path).starts_with(directory))
+            };
+            if !permits(path, &sourced.origin, around) && !is_granted() {
+                findings.error(RecipeError::Outside {
+                    origin: sourced.origin.clone(),
+                    path: path.clone(),
+                    option: settings::known(name).long,
+                });
+            }
+        }
+    }
+}
+
+/// Returns the output directory if a person named it, for `%O` leads there.
+fn granted(recipe: &Recipe) -> Option<PathBuf> {
+    recipe
+        .origin("OutputDirectory")
+        .filter(|origin| is_personal(origin))
+        .map(|_| real_path(&recipe.output_directory))
+}
+
+fn is_personal(origin: &Origin) -> bool {
+    matches!(
+        origin,
+        Origin::CommandLine { .. } | Origin::Environment { .. }
+    )
+}

@@ -1,0 +1,347 @@
+//! From a directory and a command line to the recipes of all images.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::assign;
+use super::discovery::{Extent, Reader};
+use super::error::{Findings, Note, RecipeError, RecipeErrors};
+use super::graph::{self, Dependency};
+use super::image::{Image, MAIN, Surroundings};
+use super::names;
+use super::nearest::nearest;
+use super::origin::Origin;
+use super::resolved::Recipe;
+use super::scope::{Layers, Sourced};
+use super::settings::{self, Scope};
+use super::target::HostFacts;
+use super::values::Value;
+
+/// What a person asked for.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The directory with the recipe.
+    pub directory: PathBuf,
+    /// The settings on the command line, in order.
+    pub overrides: Vec<Override>,
+    /// The environment; only `SOURCE_DATE_EPOCH`, `XDG_CACHE_HOME` and `HOME` are looked at.
+    pub environment: BTreeMap<String, String>,
+    pub host: HostFacts,
+}
+
+/// A setting on the command line.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Override {
+    /// The setting's name, such as `Format`.
+    pub setting: String,
+    pub value: String,
+    /// The option as typed, such as `--format` or `-t`.
+    pub option: String,
+}
+
+/// The recipes of a directory.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Every image to build, each after the ones it depends on; the main image is last.
+    pub recipes: Vec<Recipe>,
+    pub notes: Vec<Note>,
+    /// The directory with the recipe, absolute and without symbolic links.
+    pub directory: PathBuf,
+}
+
+/// Reads the recipe in a directory.
+///
+/// # Errors
+/// [`RecipeErrors`] with every mistake in the recipe and the command line.
+pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
+    let root = fs_err::canonicalize(&invocation.directory).map_err(|source| {
+        let directory = invocation.directory.clone();
+        RecipeErrors::new(vec![RecipeError::ReadDirectory { directory, source }])
+    })?;
+    let around = Surroundings {
+        directory: configuration_directory(&root),
+        root,
+        host: invocation.host.clone(),
+    };
+    let mut findings = Findings::default();
+    let images = read_images(invocation, &around, &mut findings);
+    let is_empty = |image: &Image| image.layers.files.is_empty() && image.layers.forced.is_empty();
+    if images.len() == 1 && images.iter().all(is_empty) && findings.errors.is_empty() {
+        findings.error(RecipeError::NoConfiguration {
+            directory: invocation.directory.clone(),
+        });
+        return Err(RecipeErrors::new(findings.errors));
+    }
+    let graph = dependencies(&images, &around);
+    let order = graph::build_order(&graph, &mut findings);
+    let mut recipes = Vec::new();
+    for name in &order {
+        let Some(image) = images.iter().find(|image| image.name == *name) else {
+            continue;
+        };
+        let dependencies = graph[name].iter().map(|(name, _)| name.clone()).collect();
+        recipes.extend(Recipe::resolve(
+            image,
+            dependencies,
+            invocation,
+            &around,
+            &mut findings,
+        ));
+    }
+    same_outputs(&recipes, &mut findings);
+    if findings.errors.is_empty() {
+        Ok(Project {
+            recipes,
+            notes: findings.notes,
+            directory: around.root,
+        })
+    } else {
+        Err(RecipeErrors::new(findings.errors))
+    }
+}
+
+/// Returns the directory itself, or its `mkosi/` when only that has a `mkosi.conf`.
+fn configuration_directory(root: &Path) -> PathBuf {
+    let has_recipe = |directory: &Path| {
+        ["mkosi.conf", "mkosi.tools.conf"]
+            .iter()
+            .any(|name| directory.join(name).is_file())
+    };
+    let below = root.join("mkosi");
+    if !has_recipe(root) && has_recipe(&below) {
+        below
+    } else {
+        root.to_owned()
+    }
+}
+
+/// Reads the main image, then its subimages, which start with what the main image passes on.
+fn read_images(
+    invocation: &Invocation,
+    around: &Surroundings,
+    findings: &mut Findings,
+) -> Vec<Image> {
+    let mut found_profiles = BTreeSet::new();
+    let main = Image {
+        name: MAIN.to_owned(),
+        layers: Layers::default(),
+    };
+    let mut reader = Reader::new(around, main, findings, &mut found_profiles);
+    command_line(invocation, &mut reader);
+    reader.directory(
+        &around.directory,
+        Extent {
+            profiles: true,
+            local: true,
+        },
+    );
+    let entries = reader.entries(&around.directory.join("mkosi.images"));
+    let main = reader.image;
+    let mut images = Vec::new();
+    for path in entries {
+        let Some(name) = image_name(&path, around, findings) else {
+            continue;
+        };
+        let image = Image {
+            name,
+            layers: passed_on(&main, around),
+        };
+        let mut reader = Reader::new(around, image, findings, &mut found_profiles);
+        let matches = if path.is_dir() {
+            reader.directory(
+                &path,
+                Extent {
+                    profiles: true,
+                    local: true,
+                },
+            )
+        } else {
+            reader.file(&path, &around.root)
+        };
+        if matches {
+            images.push(reader.image);
+        }
+    }
+    images.push(main);
+    missing_profiles(&images, &found_profiles, around, findings);
+    images
+}
+
+/// Applies the command line; what it includes is read before any file of the directory.
+fn command_line(invocation: &Invocation, reader: &mut Reader<'_>) {
+    let directory = reader.around.root.clone();
+    for given in &invocation.overrides {
+        let origin = Origin::CommandLine {
+            option: given.option.clone(),
+        };
+        let Some(setting) = settings::named(&given.setting) else {
+            reader.findings.error(RecipeError::UnknownSetting {
+                origin,
+                name: given.setting.clone(),
+                section: "command line".to_owned(),
+                nearest: settings::nearest_setting(&given.setting).map(|setting| setting.name),
+            });
+            continue;
+        };
+        let values = assign::value(
+            setting,
+            &given.value,
+            &origin,
+            &reader.image,
+            reader.around,
+            &directory,
+            reader.findings,
+        );
+        match values {
+            Some(values) if setting.name == "Include" => {
+                reader.include(values, &origin, &directory)
+            }
+            Some(values) => reader.image.layers.forced.assign(setting, values, &origin),
+            None => {}
+        }
+    }
+}
+
+/// Returns the layers a subimage starts with.
+fn passed_on(main: &Image, around: &Surroundings) -> Layers {
+    let mut layers = Layers::default();
+    for setting in settings::all() {
+        if setting.scope.is_forced() {
+            if let Some(values) = main.get(setting, around) {
+                layers.forced.put(setting, values);
+            }
+        } else if setting.scope == Scope::Inherit
+            && let Some(values) = main.layers.get(setting)
+        {
+            layers.inherited.put(setting, values);
+        }
+    }
+    let passed = main
+        .get(settings::known("PassEnvironment"), around)
+        .unwrap_or_default();
+    let environment = settings::known("Environment");
+    let variables: Vec<Sourced> = main
+        .get(environment, around)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|variable| {
+            let Value::Variable { name, .. } = &variable.value else {
+                return false;
+            };
+            passed
+                .iter()
+                .any(|passed| passed.value == Value::Text(name.clone()))
+        })
+        .collect();
+    if !variables.is_empty() {
+        layers.inherited.put(environment, variables);
+    }
+    layers
+}
+
+/// Returns the name of the image that an entry of `mkosi.images/` describes; `None` for other files.
+fn image_name(path: &Path, around: &Surroundings, findings: &mut Findings) -> Option<String> {
+    let is_file = !path.is_dir();
+    if is_file && path.extension().is_none_or(|extension| extension != "conf") {
+        return None;
+    }
+    let name = if is_file {
+        path.file_stem()
+    } else {
+        path.file_name()
+    };
+    let name = name.unwrap_or_default().to_string_lossy().into_owned();
+    if names::is_file_name(&name) && name != MAIN {
+        return Some(name);
+    }
+    findings.error(RecipeError::ImageName {
+        origin: Origin::Magic {
+            path: around.shown(path),
+        },
+        name,
+    });
+    None
+}
+
+/// Returns what each image depends on; the main image depends on all others unless it says something else.
+fn dependencies(images: &[Image], around: &Surroundings) -> BTreeMap<String, Vec<Dependency>> {
+    let setting = settings::known("Dependencies");
+    images
+        .iter()
+        .map(|image| {
+            let named = image.get(setting, around).map(|values| {
+                values
+                    .into_iter()
+                    .map(|sourced| (sourced.value.to_string(), sourced.origin))
+                    .collect()
+            });
+            let all = || {
+                let others = images.iter().filter(|other| !other.is_main());
+                others
+                    .map(|other| (other.name.clone(), Origin::Default))
+                    .collect()
+            };
+            let dependencies = match named {
+                Some(named) => named,
+                None if image.is_main() => all(),
+                None => Vec::new(),
+            };
+            (image.name.clone(), dependencies)
+        })
+        .collect()
+}
+
+fn missing_profiles(
+    images: &[Image],
+    found: &BTreeSet<String>,
+    around: &Surroundings,
+    findings: &mut Findings,
+) {
+    let Some(main) = images.last() else { return };
+    for profile in main
+        .get(settings::known("Profiles"), around)
+        .unwrap_or_default()
+    {
+        let name = profile.value.to_string();
+        if found.contains(&name) {
+            continue;
+        }
+        let there: Vec<String> = fs_err::read_dir(around.directory.join("mkosi.profiles"))
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| {
+                Some(
+                    entry
+                        .ok()?
+                        .path()
+                        .file_stem()?
+                        .to_string_lossy()
+                        .into_owned(),
+                )
+            })
+            .collect();
+        findings.error(RecipeError::MissingProfile {
+            origin: profile.origin,
+            nearest: nearest(&name, there.iter().map(String::as_str)).map(str::to_owned),
+            name,
+        });
+    }
+}
+
+fn same_outputs(recipes: &[Recipe], findings: &mut Findings) {
+    for (index, recipe) in recipes.iter().enumerate() {
+        let same = recipes[..index].iter().find(|other| {
+            other.writes_output()
+                && recipe.writes_output()
+                && other.output_directory == recipe.output_directory
+                && other.output == recipe.output
+        });
+        if let Some(other) = same {
+            findings.error(RecipeError::SameOutput {
+                first: other.name.clone(),
+                second: recipe.name.clone(),
+                output: recipe.output.clone(),
+            });
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The values an image was given, by who has the last word: what it starts with, its files, the command line.
+
+use std::collections::BTreeMap;
+
+use super::origin::Origin;
+use super::settings::Setting;
+use super::values::Value;
+
+/// A value and where it was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sourced {
+    pub value: Value,
+    pub origin: Origin,
+}
+
+/// What the assignments of one setting come to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Assigned {
+    /// Whether an empty assignment discarded what lies below.
+    reset: bool,
+    values: Vec<Sourced>,
+}
+
+/// The assignments of one source.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layer(BTreeMap<&'static str, Assigned>);
+
+impl Layer {
+    /// Assigns `values`, none of which stands for the empty assignment.
+    pub(super) fn assign(&mut self, setting: &Setting, values: Vec<Value>, origin: &Origin) {
+        let assigned = self.0.entry(setting.name).or_default();
+        if values.is_empty() {
+            *assigned = Assigned {
+                reset: true,
+                values: Vec::new(),
+            };
+            return;
+        }
+        if !setting.is_collection() {
+            assigned.values.clear();
+        }
+        assigned
+            .values
+            .extend(values.into_iter().map(|value| Sourced {
+                value,
+                origin: origin.clone(),
+            }));
+    }
+
+    /// Puts the values of a setting there as they are.
+    pub(super) fn put(&mut self, setting: &Setting, values: Vec<Sourced>) {
+        self.0.insert(
+            setting.name,
+            Assigned {
+                reset: false,
+                values,
+            },
+        );
+    }
+
+    /// Takes in what `mkosi.local` files assigned: their lists come before the command line's, their single values
+    /// count only where there is none yet, and their empty assignments clear nothing.
+    pub(super) fn absorb_local(&mut self, local: Self) {
+        for (name, assigned) in local.0 {
+            let collection = super::settings::known(name).is_collection();
+            match self.0.get_mut(name) {
+                Some(present) if collection => {
+                    if !present.reset {
+                        present.values.splice(0..0, assigned.values);
+                    }
+                }
+                Some(_) => {}
+                None if assigned.values.is_empty() => {}
+                None => {
+                    self.0.insert(
+                        name,
+                        Assigned {
+                            reset: false,
+                            values: assigned.values,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    /// Returns whether nothing was assigned.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The layers of one image, lowest first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layers {
+    /// What the main image passes on as a starting value.
+    pub(super) inherited: Layer,
+    pub(super) files: Layer,
+    /// The command line, and what the main image forces.
+    pub(super) forced: Layer,
+}
+
+impl Layers {
+    /// Returns what a setting was assigned: `None` leaves it to its default, nothing is an empty collection.
+    pub(super) fn get(&self, setting: &Setting) -> Option<Vec<Sourced>> {
+        let layers = [&self.inherited, &self.files, &self.forced];
+        let mut assigned = layers
+            .into_iter()
+            .filter_map(|layer| layer.0.get(setting.name));
+        if setting.is_collection() {
+            return assigned.fold(None, |below, assigned| {
+                let mut values = if assigned.reset {
+                    Vec::new()
+                } else {
+                    below.unwrap_or_default()
+                };
+                values.extend_from_slice(&assigned.values);
+                Some(values)
+            });
+        }
+        let last = assigned.next_back()?;
+        (!last.values.is_empty()).then(|| last.values.clone())
+    }
+}

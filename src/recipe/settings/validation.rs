@@ -1,0 +1,219 @@
+//! The settings of `[Validation]`.
+
+use super::{Magic, Scope, Section, Setting};
+use crate::recipe::names::Rule;
+use crate::recipe::values::Kind;
+
+const VERITY: Kind = Kind::ChoiceOrBoolean {
+    choices: &["disabled", "hash", "signed", "defer", "auto"],
+    yes: "signed",
+    no: "disabled",
+};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        Section::Validation,
+        "SecureBoot",
+        "secure-boot",
+        Kind::Boolean,
+        "Sign for UEFI Secure Boot",
+    )
+    .default("no")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SecureBootAutoEnroll",
+        "secure-boot-auto-enroll",
+        Kind::Boolean,
+        "Enrol the Secure Boot keys",
+    )
+    .default("yes")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SecureBootKey",
+        "secure-boot-key",
+        Kind::Path,
+        "Secure Boot key",
+    )
+    .scope(Scope::Universal)
+    .magic(&[Magic::Path("mkosi.key")])
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SecureBootKeySource",
+        "secure-boot-key-source",
+        Kind::Text(Rule::Any),
+        "Where the Secure Boot key comes from",
+    )
+    .scope(Scope::Universal)
+    .default("file")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SecureBootCertificate",
+        "secure-boot-certificate",
+        Kind::Path,
+        "Secure Boot certificate",
+    )
+    .scope(Scope::Universal)
+    .magic(&[Magic::Path("mkosi.crt")])
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SecureBootCertificateSource",
+        "secure-boot-certificate-source",
+        Kind::Text(Rule::Any),
+        "Where the Secure Boot certificate comes from",
+    )
+    .scope(Scope::Universal)
+    .default("file")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SecureBootSignTool",
+        "secure-boot-sign-tool",
+        Kind::Text(Rule::Any),
+        "Tool that signs for Secure Boot",
+    )
+    .default("auto")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "Verity",
+        "verity",
+        VERITY,
+        "Protect the image with dm-verity, and sign it",
+    )
+    .default("auto"),
+    Setting::new(
+        Section::Validation,
+        "VerityKey",
+        "verity-key",
+        Kind::Path,
+        "Key that signs the root hash",
+    )
+    .scope(Scope::Universal)
+    .magic(&[Magic::Path("mkosi.key")]),
+    Setting::new(
+        Section::Validation,
+        "VerityKeySource",
+        "verity-key-source",
+        Kind::Text(Rule::Any),
+        "Where the verity key comes from",
+    )
+    .scope(Scope::Universal)
+    .default("file")
+    .unsupported("keys are read from files only so far", &["file"]),
+    Setting::new(
+        Section::Validation,
+        "VerityCertificate",
+        "verity-certificate",
+        Kind::Path,
+        "Certificate of the verity key",
+    )
+    .scope(Scope::Universal)
+    .magic(&[Magic::Path("mkosi.crt")]),
+    Setting::new(
+        Section::Validation,
+        "VerityCertificateSource",
+        "verity-certificate-source",
+        Kind::Text(Rule::Any),
+        "Where the verity certificate comes from",
+    )
+    .scope(Scope::Universal)
+    .default("file")
+    .unsupported("certificates are read from files only so far", &["file"]),
+    Setting::new(
+        Section::Validation,
+        "SignExpectedPcr",
+        "sign-expected-pcr",
+        Kind::Feature,
+        "Sign PCR measurements",
+    )
+    .default("auto")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SignExpectedPcrKey",
+        "sign-expected-pcr-key",
+        Kind::Path,
+        "Key that signs PCR measurements",
+    )
+    .scope(Scope::Inherit)
+    .magic(&[Magic::Path("mkosi.key")])
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SignExpectedPcrKeySource",
+        "sign-expected-pcr-key-source",
+        Kind::Text(Rule::Any),
+        "Where the PCR key comes from",
+    )
+    .scope(Scope::Inherit)
+    .default("file")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SignExpectedPcrCertificate",
+        "sign-expected-pcr-certificate",
+        Kind::Path,
+        "Certificate of the PCR key",
+    )
+    .scope(Scope::Inherit)
+    .magic(&[Magic::Path("mkosi.crt")])
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "SignExpectedPcrCertificateSource",
+        "sign-expected-pcr-certificate-source",
+        Kind::Text(Rule::Any),
+        "Where the PCR certificate comes from",
+    )
+    .scope(Scope::Inherit)
+    .default("file")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
+        "Passphrase",
+        "passphrase",
+        Kind::Path,
+        "File with the passphrase of encrypted partitions",
+    )
+    .magic(&[Magic::Path("mkosi.passphrase")])
+    .no_effect("no partition is encrypted"),
+    Setting::new(
+        Section::Validation,
+        "Checksum",
+        "checksum",
+        Kind::Boolean,
+        "Write `SHA256SUMS` of the outputs",
+    )
+    .default("no"),
+    Setting::new(
+        Section::Validation,
+        "Sign",
+        "sign",
+        Kind::Boolean,
+        "Sign the checksums",
+    )
+    .default("no")
+    .unsupported("checksums are not signed yet", &["no"]),
+    Setting::new(
+        Section::Validation,
+        "Key",
+        "key",
+        Kind::Text(Rule::Any),
+        "Key that signs the checksums",
+    )
+    .no_effect("only `Sign=` uses it"),
+    Setting::new(
+        Section::Validation,
+        "OpenPGPTool",
+        "openpgp-tool",
+        Kind::Text(Rule::Any),
+        "Tool that signs the checksums",
+    )
+    .default("gpg")
+    .no_effect("only `Sign=` uses it"),
+];

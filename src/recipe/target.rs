@@ -1,0 +1,360 @@
+//! What an image is built for: distribution, release and architecture, and what the host is.
+
+use std::fmt;
+
+/// A distribution mkosi knows. Which of them can be built is said where a recipe is resolved.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Distribution {
+    Fedora,
+    Debian,
+    Kali,
+    Ubuntu,
+    Postmarketos,
+    Arch,
+    Opensuse,
+    Mageia,
+    Centos,
+    Rhel,
+    RhelUbi,
+    Openmandriva,
+    Rocky,
+    Alma,
+    Azure,
+    Custom,
+}
+
+impl Distribution {
+    const ALL: [Self; 16] = [
+        Self::Fedora,
+        Self::Debian,
+        Self::Kali,
+        Self::Ubuntu,
+        Self::Postmarketos,
+        Self::Arch,
+        Self::Opensuse,
+        Self::Mageia,
+        Self::Centos,
+        Self::Rhel,
+        Self::RhelUbi,
+        Self::Openmandriva,
+        Self::Rocky,
+        Self::Alma,
+        Self::Azure,
+        Self::Custom,
+    ];
+
+    /// Returns the name in `Distribution=`, which is the `ID=` of `os-release` in most cases.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fedora => "fedora",
+            Self::Debian => "debian",
+            Self::Kali => "kali",
+            Self::Ubuntu => "ubuntu",
+            Self::Postmarketos => "postmarketos",
+            Self::Arch => "arch",
+            Self::Opensuse => "opensuse",
+            Self::Mageia => "mageia",
+            Self::Centos => "centos",
+            Self::Rhel => "rhel",
+            Self::RhelUbi => "rhel-ubi",
+            Self::Openmandriva => "openmandriva",
+            Self::Rocky => "rocky",
+            Self::Alma => "alma",
+            Self::Azure => "azure",
+            Self::Custom => "custom",
+        }
+    }
+
+    /// Returns the distribution with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|distribution| distribution.name() == name)
+    }
+
+    /// Returns whether its packages can be installed.
+    pub(super) fn is_buildable(self) -> bool {
+        matches!(self, Self::Debian | Self::Ubuntu)
+    }
+
+    /// Returns the release mkosi takes when none is set and the host has another distribution.
+    pub(super) fn default_release(self) -> Option<&'static str> {
+        match self {
+            Self::Debian => Some("testing"),
+            Self::Ubuntu => Some("devel"),
+            Self::Kali => Some("kali-rolling"),
+            Self::Fedora => Some("rawhide"),
+            Self::Centos => Some("10"),
+            _ => None,
+        }
+    }
+
+    /// Returns the file system that `%F` stands for.
+    pub(super) fn file_system(self) -> &'static str {
+        match self {
+            Self::Fedora | Self::Opensuse => "btrfs",
+            Self::Centos | Self::Rhel | Self::RhelUbi | Self::Rocky | Self::Alma => "xfs",
+            _ => "ext4",
+        }
+    }
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A processor architecture.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Architecture {
+    Alpha,
+    Arc,
+    Arm,
+    Arm64,
+    Ia64,
+    Loongarch64,
+    Mips64Le,
+    MipsLe,
+    Parisc,
+    Ppc,
+    Ppc64,
+    Ppc64Le,
+    Riscv32,
+    Riscv64,
+    S390,
+    S390x,
+    Tilegx,
+    X86,
+    X86_64,
+}
+
+/// One row an architecture: systemd's name, Debian's, what `uname -m` prints, and whether UEFI runs on it.
+type ArchitectureRow = (
+    Architecture,
+    &'static str,
+    Option<&'static str>,
+    &'static [&'static str],
+    bool,
+);
+
+const ARCHITECTURES: &[ArchitectureRow] = &[
+    (
+        Architecture::Alpha,
+        "alpha",
+        Some("alpha"),
+        &["alpha"],
+        false,
+    ),
+    (Architecture::Arc, "arc", Some("arc"), &["arc"], false),
+    (
+        Architecture::Arm,
+        "arm",
+        Some("armhf"),
+        &["armv7l", "armv8l", "arm"],
+        true,
+    ),
+    (
+        Architecture::Arm64,
+        "arm64",
+        Some("arm64"),
+        &["aarch64"],
+        true,
+    ),
+    (Architecture::Ia64, "ia64", Some("ia64"), &["ia64"], true),
+    (
+        Architecture::Loongarch64,
+        "loongarch64",
+        Some("loong64"),
+        &["loongarch64"],
+        true,
+    ),
+    (
+        Architecture::Mips64Le,
+        "mips64-le",
+        Some("mips64el"),
+        &["mips64"],
+        false,
+    ),
+    (
+        Architecture::MipsLe,
+        "mips-le",
+        Some("mipsel"),
+        &["mips"],
+        false,
+    ),
+    (
+        Architecture::Parisc,
+        "parisc",
+        Some("hppa"),
+        &["parisc", "parisc64"],
+        false,
+    ),
+    (Architecture::Ppc, "ppc", Some("powerpc"), &["ppc"], false),
+    (
+        Architecture::Ppc64,
+        "ppc64",
+        Some("ppc64"),
+        &["ppc64"],
+        false,
+    ),
+    (
+        Architecture::Ppc64Le,
+        "ppc64-le",
+        Some("ppc64el"),
+        &["ppc64le"],
+        false,
+    ),
+    (Architecture::Riscv32, "riscv32", None, &["riscv32"], true),
+    (
+        Architecture::Riscv64,
+        "riscv64",
+        Some("riscv64"),
+        &["riscv64"],
+        true,
+    ),
+    (Architecture::S390, "s390", Some("s390"), &["s390"], false),
+    (
+        Architecture::S390x,
+        "s390x",
+        Some("s390x"),
+        &["s390x"],
+        false,
+    ),
+    (Architecture::Tilegx, "tilegx", None, &["tilegx"], false),
+    (
+        Architecture::X86,
+        "x86",
+        Some("i386"),
+        &["i386", "i486", "i586", "i686"],
+        true,
+    ),
+    (
+        Architecture::X86_64,
+        "x86-64",
+        Some("amd64"),
+        &["x86_64"],
+        true,
+    ),
+];
+
+impl Architecture {
+    fn row(self) -> &'static ArchitectureRow {
+        ARCHITECTURES
+            .iter()
+            .find(|row| row.0 == self)
+            .expect("every architecture has a row, which a test checks")
+    }
+
+    /// Returns the name that systemd, extension-release files and `Architecture=` use.
+    pub fn systemd_name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Returns the name Debian and Ubuntu use, if they have it.
+    pub fn debian_name(self) -> Option<&'static str> {
+        self.row().2
+    }
+
+    /// Returns the architecture with this name of systemd's.
+    pub fn named(name: &str) -> Option<Self> {
+        ARCHITECTURES
+            .iter()
+            .find(|row| row.1 == name)
+            .map(|row| row.0)
+    }
+
+    /// Returns the architecture of a machine, as `uname -m` prints it.
+    pub fn of_machine(machine: &str) -> Option<Self> {
+        ARCHITECTURES
+            .iter()
+            .find(|row| row.3.contains(&machine))
+            .map(|row| row.0)
+    }
+
+    /// Returns whether UEFI is defined for it.
+    pub(super) fn has_uefi(self) -> bool {
+        self.row().4
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.systemd_name())
+    }
+}
+
+/// What the host is, where a recipe does not say what it wants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostFacts {
+    pub distribution: Option<Distribution>,
+    pub release: Option<String>,
+    pub architecture: Architecture,
+}
+
+impl HostFacts {
+    /// Reads the text of `/etc/os-release` and what `uname -m` prints.
+    ///
+    /// An unknown machine counts as `x86-64`, for which a recipe can name another architecture.
+    pub fn from_os_release(text: &str, machine: &str) -> Self {
+        let field = |name: &str| {
+            text.lines()
+                .filter_map(|line| line.trim().split_once('='))
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.trim_matches(['"', '\'']).to_owned())
+                .filter(|value| !value.is_empty())
+        };
+        let distribution = field("ID").and_then(|id| {
+            let like = field("ID_LIKE").unwrap_or_default();
+            std::iter::once(id.as_str())
+                .chain(like.split_whitespace())
+                .find_map(Distribution::named)
+        });
+        let release = match distribution {
+            Some(Distribution::Debian | Distribution::Ubuntu | Distribution::Kali) => {
+                field("VERSION_CODENAME").or_else(|| field("VERSION_ID"))
+            }
+            _ => field("VERSION_ID"),
+        };
+        Self {
+            distribution,
+            release,
+            architecture: Architecture::of_machine(machine).unwrap_or(Architecture::X86_64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_architecture_and_distribution_has_its_name() {
+        for row in ARCHITECTURES {
+            assert_eq!(Architecture::named(row.0.systemd_name()), Some(row.0));
+        }
+        for distribution in Distribution::ALL {
+            assert_eq!(Distribution::named(distribution.name()), Some(distribution));
+        }
+    }
+
+    #[test]
+    fn host_is_read_from_os_release() {
+        let facts = HostFacts::from_os_release(
+            "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n",
+            "aarch64",
+        );
+        assert_eq!(
+            facts,
+            HostFacts {
+                distribution: Some(Distribution::Debian),
+                release: Some("bookworm".to_owned()),
+                architecture: Architecture::Arm64,
+            }
+        );
+        let unknown = HostFacts::from_os_release("ID=plan9\n", "x86_64");
+        assert_eq!(unknown.distribution, None);
+        let derived = HostFacts::from_os_release("ID=mint\nID_LIKE=\"ubuntu debian\"\n", "x86_64");
+        assert_eq!(derived.distribution, Some(Distribution::Ubuntu));
+    }
+}
