@@ -1,11 +1,13 @@
 //! The command line: the only place that prints.
 
+pub mod args;
 pub mod doctor;
 pub mod exit;
 pub mod output;
 pub mod progress;
 pub mod render;
 pub mod signal;
+pub mod summary;
 pub mod table;
 
 /// Runs the program and returns its exit status.

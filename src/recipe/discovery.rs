@@ -5,7 +5,7 @@
 //! nothing outside its directory is read on its word.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::assign;
@@ -14,9 +14,9 @@ use super::image::{Image, Surroundings};
 use super::matching::{self, Purpose};
 use super::nearest::nearest;
 use super::origin::Origin;
-use super::settings::{self, Magic, Section, Setting, Support};
+use super::settings::{self, Section, Setting};
 use super::syntax::{self, Document, RawSection};
-use super::values::{Kind, Value};
+use super::values::Value;
 
 /// How deep directories may include each other: more than any recipe needs, and few enough to stop a circle of links.
 const MAX_DEPTH: usize = 32;
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a file of the recipe, which must lie in the recipe's directory unless the command line named it.
-    fn bytes(&mut self, file: &Path, named_by: Option<&Origin>) -> Option<Vec<u8>> {
+    pub(super) fn bytes(&mut self, file: &Path, named_by: Option<&Origin>) -> Option<Vec<u8>> {
         let read = || -> std::io::Result<Option<Vec<u8>>> {
             let real = fs_err::canonicalize(file)?;
             if !real.starts_with(&self.around.root)
@@ -362,7 +362,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Assigns text to a setting, and reads what it includes.
-    fn assign(&mut self, setting: &'static Setting, text: &str, origin: &Origin, directory: &Path) {
+    pub(super) fn assign(
+        &mut self,
+        setting: &'static Setting,
+        text: &str,
+        origin: &Origin,
+        directory: &Path,
+    ) {
         match assign::value(
             setting,
             text,
@@ -479,89 +485,6 @@ impl<'a> Reader<'a> {
             self.findings.error(RecipeError::Read { path, source });
             Vec::new()
         })
-    }
-
-    /// Applies the files and directories whose presence is a value.
-    fn magic_files(&mut self, directory: &Path) {
-        for setting in settings::all() {
-            for magic in setting.magic {
-                let path = directory.join(magic.name());
-                if path.exists() {
-                    self.magic_file(setting, *magic, &path, directory);
-                }
-            }
-        }
-    }
-
-    fn magic_file(
-        &mut self,
-        setting: &'static Setting,
-        magic: Magic,
-        path: &Path,
-        directory: &Path,
-    ) {
-        let origin = Origin::Magic {
-            path: self.around.shown(path),
-        };
-        if !self.image.is_main() && !setting.scope.allows_subimage() {
-            // A key or cache beside a subimage's `mkosi.conf` is not used; mkosi does not say so.
-            self.findings.note(
-                &origin,
-                format!(
-                    "`{}` is not used: `{}=` is set for the main image only",
-                    origin, setting.name
-                ),
-            );
-            return;
-        }
-        if let Support::NoEffect(_) = setting.support {
-            return;
-        }
-        let values = match magic {
-            Magic::Path(_) if setting.kind == Kind::Trees => assign::tree_at(path),
-            Magic::Path(_) => vec![Value::Path(path.to_owned())],
-            Magic::Entries(_, ending) => self
-                .entries(path)
-                .into_iter()
-                .filter(|entry| entry.to_string_lossy().ends_with(ending))
-                .map(Value::Path)
-                .collect(),
-            Magic::Text(_) => {
-                if let Some(text) = self.magic_text(path, &origin) {
-                    self.assign(setting, &text.replace('%', "%%"), &origin, directory);
-                }
-                return;
-            }
-        };
-        if values.is_empty() {
-            return;
-        }
-        if let Some(values) = assign::supported(setting, values, &origin, self.findings) {
-            self.image.layers.files.assign(setting, values, &origin);
-        }
-    }
-
-    fn magic_text(&mut self, path: &Path, origin: &Origin) -> Option<String> {
-        let mode = fs_err::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o111 != 0 {
-            let error = RecipeError::Executable {
-                origin: origin.clone(),
-                path: self.around.shown(path),
-            };
-            self.findings.error(error);
-            return None;
-        }
-        let bytes = self.bytes(path, None)?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Some(text.trim().to_owned()),
-            Err(_) => {
-                self.findings.error(RecipeError::Syntax {
-                    origin: origin.clone(),
-                    problem: syntax::SyntaxProblem::NotUtf8,
-                });
-                None
-            }
-        }
     }
 }
 

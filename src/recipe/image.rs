@@ -6,7 +6,7 @@ use super::origin::Origin;
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Setting};
 use super::target::{Distribution, HostFacts};
-use super::values::{Feature, Value};
+use super::values::{self, Kind, Value};
 
 /// The name of the top image.
 pub(super) const MAIN: &str = "main";
@@ -76,8 +76,11 @@ impl Image {
             "Format" => "disk".to_owned(),
             "Output" => self.default_output(around),
             "OutputDirectory" => return Some(Value::Path(around.directory.clone())),
-            "Bootable" => return Some(Value::Feature(Feature::Auto)),
-            _ => return None,
+            "CompressOutput" => {
+                let is_cpio = self.text("Format", around).as_deref() == Some("cpio");
+                if is_cpio { "zstd" } else { "none" }.to_owned()
+            }
+            _ => return constant_default(setting, &around.directory),
         };
         Some(Value::Text(text))
     }
@@ -102,4 +105,14 @@ impl Image {
             None => name,
         }
     }
+}
+
+/// Returns the default in the table, where that is a value and not a description.
+fn constant_default(setting: &Setting, directory: &Path) -> Option<Value> {
+    if setting.is_collection() || setting.kind == Kind::Path || setting.default.is_empty() {
+        return None;
+    }
+    values::parse(setting.kind, setting.default, directory)
+        .ok()?
+        .pop()
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! discovery (which files) ─ syntax (lines) ─ settings (rows) ─ specifiers, values (parsing) ─ scope (who wins)
-//!     ─ project (all images) ─ graph (order) ─ resolved (typed recipes)
+//!     ─ project (all images) ─ graph (order) ─ resolve (typed recipes)
 //! ```
 
 mod assign;
@@ -13,12 +13,14 @@ mod discovery;
 mod error;
 mod graph;
 mod image;
+mod magic;
 mod matching;
 mod names;
 mod nearest;
 mod origin;
 mod outside;
 mod project;
+mod resolve;
 mod resolved;
 mod scope;
 pub mod settings;
@@ -33,6 +35,7 @@ mod tests;
 
 pub use self::error::{Note, RecipeError, RecipeErrors};
 pub use self::names::Rule;
+pub(crate) use self::nearest::nearest;
 pub use self::origin::Origin;
 pub use self::project::{Invocation, Override, Project, load};
 pub use self::resolved::{CacheOnly, Compression, Format, Recipe, Verity};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::error::{Findings, RecipeError};
 use super::image::Surroundings;
 use super::origin::Origin;
-use super::resolved::{Recipe, real_path};
+use super::resolve::real_path;
+use super::resolved::Recipe;
 use super::settings;
 use super::values::Value;
 
@@ -25,14 +26,14 @@ const PATHS: [&str; 10] = [
 
 /// Returns whether a path lies in the recipe's directory, links followed, or was named by a person.
 pub(super) fn permits(path: &Path, origin: &Origin, around: &Surroundings) -> bool {
-    is_personal(origin) || real_path(path).starts_with(&around.root)
+    *origin == Origin::Default || is_personal(origin) || real_path(path).starts_with(&around.root)
 }
 
 /// Reports the paths of a recipe that lead outside.
 pub(super) fn check(recipe: &Recipe, around: &Surroundings, findings: &mut Findings) {
     let granted = granted(recipe);
     for name in PATHS {
-        for sourced in recipe.assigned(name) {
+        for sourced in recipe.values(name) {
             let path = match &sourced.value {
                 Value::Path(path) => path,
                 Value::Tree(tree) => &tree.source,

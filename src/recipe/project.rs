@@ -11,6 +11,7 @@ use super::image::{Image, MAIN, Surroundings};
 use super::names;
 use super::nearest::nearest;
 use super::origin::Origin;
+use super::resolve;
 use super::resolved::Recipe;
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Scope};
@@ -80,7 +81,7 @@ pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
             continue;
         };
         let dependencies = graph[name].iter().map(|(name, _)| name.clone()).collect();
-        recipes.extend(Recipe::resolve(
+        recipes.extend(resolve::recipe(
             image,
             dependencies,
             invocation,

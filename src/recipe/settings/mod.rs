@@ -286,6 +286,30 @@ pub(super) fn former_name(name: &str) -> Option<&'static Setting> {
         .map(|(_, present)| known(present))
 }
 
+/// Long options that mkosi renamed and still accepts.
+pub(crate) const FORMER_OPTIONS: &[(&str, &str)] = &[
+    ("output-dir", "output-directory"),
+    ("repart-dir", "repart-directory"),
+    ("cache-dir", "cache-directory"),
+    ("package-cache-dir", "package-cache-directory"),
+    ("workspace-dir", "workspace-directory"),
+    ("build-dir", "build-directory"),
+    ("sysupdate-dir", "sysupdate-directory"),
+    ("package-manager-tree", "sandbox-tree"),
+    ("tools-tree-package-manager-tree", "tools-tree-sandbox-tree"),
+    ("qemu-smp", "cpus"),
+    ("qemu-mem", "ram"),
+    ("qemu-kvm", "kvm"),
+    ("qemu-vsock", "vsock"),
+    ("qemu-vsock-cid", "vsock-cid"),
+    ("qemu-swtpm", "tpm"),
+    ("qemu-removable", "removable"),
+    ("qemu-firmware", "firmware"),
+    ("qemu-firmware-variables", "firmware-variables"),
+    ("qemu-kernel", "linux"),
+    ("qemu-drive", "drive"),
+];
+
 /// Names that mkosi renamed and still accepts.
 pub(super) const FORMER_NAMES: &[(&str, &str)] = &[
     ("Profile", "Profiles"),

@@ -1,0 +1,319 @@
+//! What was typed: one option a setting, generated from the settings table, and a verb.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::Hint;
+use crate::recipe::settings::{self, Section, Setting, Support};
+use crate::recipe::{Override, nearest};
+
+/// What to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verb {
+    Build,
+    Summary,
+    Clean,
+    Genkey,
+    Doctor,
+    Help,
+    Version,
+}
+
+/// The verbs that can be typed; `--version` has none.
+const VERBS: [(&str, Verb, &str); 6] = [
+    (
+        "build",
+        Verb::Build,
+        "build the images (this is the default)",
+    ),
+    ("summary", Verb::Summary, "show the settings of each image"),
+    ("clean", Verb::Clean, "remove what was built"),
+    ("genkey", Verb::Genkey, "make `mkosi.key` and `mkosi.crt`"),
+    ("doctor", Verb::Doctor, "say what the host can do"),
+    ("help", Verb::Help, "show this help"),
+];
+
+/// Verbs of mkosi that do nothing here, so that they are not taken for a typing mistake.
+const FOREIGN_VERBS: [&str; 19] = [
+    "shell",
+    "boot",
+    "vm",
+    "qemu",
+    "ssh",
+    "journalctl",
+    "coredumpctl",
+    "serve",
+    "burn",
+    "sysupdate",
+    "box",
+    "sandbox",
+    "init",
+    "bump",
+    "cat-config",
+    "completion",
+    "dependencies",
+    "documentation",
+    "latest-snapshot",
+];
+
+/// What was typed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Invoked {
+    pub verb: Verb,
+    /// How often `-f` was given.
+    pub force: u8,
+    pub directory: PathBuf,
+    pub json: bool,
+    pub debug: bool,
+    /// The settings, in the order they were typed.
+    pub overrides: Vec<Override>,
+    pub genkey_valid_days: u32,
+    /// The name to put into the certificate; a default is chosen where it is made.
+    pub genkey_common_name: Option<String>,
+}
+
+/// Arguments that make no sense.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArgumentError {
+    #[error("{message}")]
+    Usage { message: String },
+    #[error("unknown verb `{verb}`")]
+    UnknownVerb {
+        verb: String,
+        nearest: Option<&'static str>,
+    },
+    #[error("the verb `{verb}` of mkosi is not supported")]
+    ForeignVerb { verb: String },
+}
+
+impl Hint for ArgumentError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { .. } => Some("`overcoat --help` lists the options".to_owned()),
+            Self::UnknownVerb {
+                nearest: Some(nearest),
+                ..
+            } => Some(format!("did you mean `{nearest}`?")),
+            Self::UnknownVerb { nearest: None, .. } | Self::ForeignVerb { .. } => {
+                let verbs = VERBS.map(|(name, ..)| format!("`{name}`")).join(", ");
+                Some(format!("the verbs are {verbs}"))
+            }
+        }
+    }
+}
+
+/// Builds the command line from the settings table.
+pub fn command() -> Command {
+    let verbs: Vec<String> = VERBS
+        .iter()
+        .map(|(name, _, help)| format!("{name}: {help}"))
+        .collect();
+    let command = Command::new("overcoat")
+        .about("Builds system extension images, base images and initrds from mkosi configuration, without root")
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .arg(Arg::new("verb").value_name("VERB").help(format!("What to do ({})", verbs.join("; "))))
+        .args(general_options());
+    settings::all().fold(command, |command, setting| {
+        command.arg(option(setting)).args(constant(setting))
+    })
+}
+
+/// The options that are not settings.
+fn general_options() -> Vec<Arg> {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    vec![
+        Arg::new("force")
+            .short('f')
+            .long("force")
+            .action(ArgAction::Count)
+            .help("Build again what is there; twice, without what the store keeps"),
+        Arg::new("directory")
+            .short('C')
+            .long("directory")
+            .value_name("PATH")
+            .value_parser(clap::value_parser!(PathBuf))
+            .default_value(".")
+            .hide_default_value(true)
+            .help("Work in this directory"),
+        flag("json", "Print JSON instead of text"),
+        flag("debug", "Say more"),
+        flag("no-pager", "Has no effect, for there is no pager").hide(true),
+        flag("version", "Show the version"),
+        flag("help", "Show this help").short('h'),
+        Arg::new("genkey-valid-days")
+            .long("genkey-valid-days")
+            .value_name("DAYS")
+            .value_parser(clap::value_parser!(u32).range(1..))
+            // mkosi's default.
+            .default_value("730")
+            .help("How long the certificate of `genkey` is valid"),
+        Arg::new("genkey-common-name")
+            .long("genkey-common-name")
+            .value_name("NAME")
+            .help("The name in the certificate of `genkey`"),
+    ]
+}
+
+/// Makes the option of a setting; only what is supported is shown in help.
+fn option(setting: &'static Setting) -> Arg {
+    let mut help = setting.help.to_owned();
+    let choices = setting.kind.choices();
+    if !choices.is_empty() {
+        help.push_str(&format!(": {}", choices.join(", ")));
+    }
+    if !setting.default.is_empty() {
+        help.push_str(&format!(" [default: {}]", setting.default));
+    }
+    let former = settings::FORMER_OPTIONS
+        .iter()
+        .filter(|(_, present)| *present == setting.long);
+    let option = Arg::new(setting.name)
+        .long(setting.long)
+        .aliases(former.map(|(former, _)| *former))
+        .value_name(setting.kind.placeholder())
+        .action(ArgAction::Append)
+        .help(help)
+        .help_heading(heading(setting.section))
+        .hide(setting.support != Support::Supported);
+    let option = match setting.short.filter(|_| setting.short_value.is_none()) {
+        Some(short) => option.short(short),
+        None => option,
+    };
+    if setting.name == "Checksum" {
+        // The one boolean that mkosi still takes without a value.
+        return option
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("yes");
+    }
+    option
+}
+
+/// Makes the short option that stands for a fixed value, such as `-i`.
+fn constant(setting: &'static Setting) -> Option<Arg> {
+    let (short, value) = (setting.short?, setting.short_value?);
+    let option = Arg::new(constant_id(setting))
+        .short(short)
+        .action(ArgAction::SetTrue)
+        .overrides_with(constant_id(setting))
+        .help(format!("Same as `--{}={value}`", setting.long))
+        .help_heading(heading(setting.section))
+        .hide(setting.support != Support::Supported);
+    Some(option)
+}
+
+fn constant_id(setting: &Setting) -> String {
+    format!("-{}", setting.long)
+}
+
+fn heading(section: Section) -> String {
+    format!("[{section}]")
+}
+
+/// Reads arguments, the first of which is the program's name.
+///
+/// # Errors
+/// [`ArgumentError`] for options and verbs that are not known or lack their value.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoked, ArgumentError> {
+    let matches =
+        command()
+            .try_get_matches_from(arguments)
+            .map_err(|error| ArgumentError::Usage {
+                message: usage_message(&error.to_string()),
+            })?;
+    let verb = if matches.get_flag("help") {
+        Verb::Help
+    } else if matches.get_flag("version") {
+        Verb::Version
+    } else {
+        verb(matches.get_one::<String>("verb"))?
+    };
+    Ok(Invoked {
+        verb,
+        force: matches.get_count("force"),
+        directory: matches.get_one("directory").cloned().unwrap_or_default(),
+        json: matches.get_flag("json"),
+        debug: matches.get_flag("debug"),
+        overrides: overrides(&matches),
+        genkey_valid_days: matches
+            .get_one("genkey-valid-days")
+            .copied()
+            .unwrap_or_default(),
+        genkey_common_name: matches.get_one("genkey-common-name").cloned(),
+    })
+}
+
+/// Returns the message of an error of the argument parser, without its prefix and usage text.
+fn usage_message(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let lines = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let lines: Vec<&str> = lines
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.join("; ")
+}
+
+fn verb(typed: Option<&String>) -> Result<Verb, ArgumentError> {
+    let Some(typed) = typed else {
+        return Ok(Verb::Build);
+    };
+    if let Some((_, verb, _)) = VERBS.iter().find(|(name, ..)| name == typed) {
+        return Ok(*verb);
+    }
+    let verb = typed.clone();
+    if FOREIGN_VERBS.contains(&typed.as_str()) {
+        return Err(ArgumentError::ForeignVerb { verb });
+    }
+    let nearest = nearest(typed, VERBS.map(|(name, ..)| name));
+    Err(ArgumentError::UnknownVerb { verb, nearest })
+}
+
+/// Returns the settings among the arguments, in the order they were typed.
+fn overrides(matches: &ArgMatches) -> Vec<Override> {
+    let mut found: Vec<(usize, Override)> = Vec::new();
+    for setting in settings::all() {
+        let indices = matches.indices_of(setting.name).into_iter().flatten();
+        let values = matches
+            .get_many::<String>(setting.name)
+            .into_iter()
+            .flatten();
+        found.extend(indices.zip(values).map(|(index, value)| {
+            (
+                index,
+                given(setting, value.clone(), format!("--{}", setting.long)),
+            )
+        }));
+        if let (Some(short), Some(value)) = (setting.short, setting.short_value)
+            && matches.get_flag(&constant_id(setting))
+        {
+            let index = matches.index_of(&constant_id(setting)).unwrap_or_default();
+            found.push((index, given(setting, value.to_owned(), format!("-{short}"))));
+        }
+    }
+    found.sort_by_key(|(index, _)| *index);
+    found.into_iter().map(|(_, given)| given).collect()
+}
+
+fn given(setting: &Setting, value: String, option: String) -> Override {
+    Override {
+        setting: setting.name.to_owned(),
+        value,
+        option,
+    }
+}
+
+#[cfg(test)]
+mod tests;

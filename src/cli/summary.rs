@@ -1,0 +1,142 @@
+//! The settings of each image, for people and as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, json};
+
+use crate::recipe::settings::{self, Section, Setting};
+use crate::recipe::{Feature, Origin, Project, Recipe, Sourced, Value};
+
+/// Describes every image: what was set and where, then the defaults, then what is worth knowing.
+pub fn text(project: &Project) -> String {
+    let mut text = String::new();
+    for recipe in &project.recipes {
+        let _ = writeln!(text, "{}: {}", recipe.name, recipe.output_file_name());
+        let (set, defaults): (Vec<_>, Vec<_>) = settings::all()
+            .filter(|setting| setting.section != Section::Runtime)
+            .map(|setting| (setting, values(recipe, setting)))
+            .filter(|(_, values)| !values.is_empty())
+            .partition(|(_, values)| values.iter().any(|value| value.origin != Origin::Default));
+        for (setting, values) in set {
+            let _ = writeln!(text, "  {}={}", setting.name, words(&values));
+            let _ = writeln!(text, "      {}", origins(&values));
+        }
+        text.push_str("  by default\n");
+        for (setting, values) in defaults {
+            let _ = writeln!(text, "    {}={}", setting.name, words(&values));
+        }
+        text.push('\n');
+    }
+    for note in &project.notes {
+        let _ = writeln!(text, "note: {}: {}", note.origin, note.text);
+    }
+    text
+}
+
+/// Describes every image as JSON: `{"Images": [{"Architecture": ...}]}`, keys sorted, `null` for what is not set.
+pub fn json(project: &Project) -> String {
+    let images: Vec<serde_json::Value> = project.recipes.iter().map(image).collect();
+    format!("{:#}", json!({ "Images": images }))
+}
+
+fn image(recipe: &Recipe) -> serde_json::Value {
+    let mut image: Map<String, serde_json::Value> = settings::all()
+        .map(|setting| {
+            (
+                setting.name.to_owned(),
+                setting_value(setting, &values(recipe, setting)),
+            )
+        })
+        .collect();
+    image.insert("Image".to_owned(), json!(recipe.name));
+    serde_json::Value::Object(image)
+}
+
+/// Returns what a setting is worth, with what only the whole project knows filled in.
+fn values(recipe: &Recipe, setting: &Setting) -> Vec<Sourced> {
+    let values = recipe.values(setting.name).to_vec();
+    let computed = |value: Value| Sourced {
+        value,
+        origin: Origin::Default,
+    };
+    match setting.name {
+        "Packages" => recipe
+            .packages
+            .iter()
+            .filter_map(|package| {
+                values
+                    .iter()
+                    .find(|value| value.value.to_string() == *package)
+                    .cloned()
+            })
+            .collect(),
+        "Dependencies" if values.is_empty() => recipe
+            .dependencies
+            .iter()
+            .map(|name| computed(Value::Text(name.clone())))
+            .collect(),
+        "SourceDateEpoch" if values.is_empty() => recipe
+            .source_date_epoch
+            .map(|seconds| computed(Value::Number(seconds)))
+            .into_iter()
+            .collect(),
+        _ => values,
+    }
+}
+
+fn words(values: &[Sourced]) -> String {
+    let words: Vec<String> = values.iter().map(|value| value.value.to_string()).collect();
+    words.join(" ")
+}
+
+/// Returns where values come from, each place once.
+fn origins(values: &[Sourced]) -> String {
+    let mut origins: Vec<String> = values
+        .iter()
+        .map(|value| value.origin.to_string())
+        .collect();
+    origins.dedup();
+    origins.join(", ")
+}
+
+fn setting_value(setting: &Setting, values: &[Sourced]) -> serde_json::Value {
+    if values
+        .iter()
+        .any(|value| matches!(value.value, Value::Variable { .. }))
+    {
+        return variables(values);
+    }
+    if setting.is_collection() {
+        return values
+            .iter()
+            .map(|value| json_value(&value.value))
+            .collect();
+    }
+    values
+        .last()
+        .map_or(serde_json::Value::Null, |value| json_value(&value.value))
+}
+
+fn variables(values: &[Sourced]) -> serde_json::Value {
+    let variables = values.iter().filter_map(|sourced| match &sourced.value {
+        Value::Variable { name, value } => Some((name.clone(), json!(value))),
+        _ => None,
+    });
+    serde_json::Value::Object(variables.collect())
+}
+
+fn json_value(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Boolean(value) => json!(value),
+        Value::Number(value) => json!(value),
+        Value::Mode(value) => json!(value),
+        Value::Feature(Feature::Auto) => json!("auto"),
+        Value::Feature(Feature::Enabled) => json!("enabled"),
+        Value::Feature(Feature::Disabled) => json!("disabled"),
+        Value::Tree(tree) => json!({ "Source": tree.source, "Target": tree.target }),
+        Value::Text(_) | Value::Path(_) | Value::Variable { .. } => json!(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,449 @@
+//! From the values an image was given to its typed recipe.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::error::{Findings, RecipeError};
+use super::image::{Image, Surroundings};
+use super::origin::Origin;
+use super::outside;
+use super::project::Invocation;
+use super::resolved::{CacheOnly, Compression, Format, Recipe, Verity};
+use super::scope::Sourced;
+use super::settings;
+use super::target::{Architecture, Distribution};
+use super::values::{Feature, TreeSource, Value};
+
+/// Types the settings of an image; `None` when an error was found.
+pub(super) fn recipe(
+    image: &Image,
+    dependencies: Vec<String>,
+    invocation: &Invocation,
+    around: &Surroundings,
+    findings: &mut Findings,
+) -> Option<Recipe> {
+    let before = findings.errors.len();
+    let settings = Resolver { image, around };
+    let environment = settings.environment(invocation, findings);
+    let format = settings.format(findings);
+    let distribution = settings.distribution(findings);
+    let release = settings.release(findings);
+    let architecture = settings.architecture(distribution, findings);
+    let recipe = Recipe {
+        name: image.name.clone(),
+        is_main: image.is_main(),
+        output: settings.text("Output").unwrap_or_default(),
+        output_directory: settings
+            .path("OutputDirectory")
+            .unwrap_or_else(|| around.directory.clone()),
+        output_extension: settings.text("OutputExtension"),
+        output_mode: settings.mode("OutputMode"),
+        cache_directory: settings.path("CacheDirectory"),
+        package_cache_directory: settings.path("PackageCacheDirectory"),
+        workspace_directory: settings.path("WorkspaceDirectory"),
+        distribution: distribution.unwrap_or(Distribution::Custom),
+        release: release.unwrap_or_default(),
+        architecture,
+        mirror: settings.text("Mirror"),
+        local_mirror: settings.text("LocalMirror"),
+        repositories: settings.texts("Repositories"),
+        repository_key_check: settings.boolean("RepositoryKeyCheck", true),
+        format: format.unwrap_or(Format::None),
+        overlay: settings.boolean("Overlay", false),
+        base_trees: settings.paths("BaseTrees"),
+        skeleton_trees: settings.existing_trees("SkeletonTrees", findings),
+        extra_trees: settings.trees("ExtraTrees"),
+        packages: sorted_packages(settings.texts("Packages")),
+        with_recommends: settings.boolean("WithRecommends", false),
+        with_docs: settings.boolean("WithDocs", true),
+        remove_files: settings.texts("RemoveFiles"),
+        clean_package_metadata: settings.feature("CleanPackageMetadata"),
+        source_date_epoch: settings.source_date_epoch(&environment, invocation, findings),
+        make_initrd: settings.boolean("MakeInitrd", false),
+        compress_output: settings.compression(findings),
+        compress_level: settings.compress_level(findings),
+        verity: settings.verity(findings),
+        verity_key: settings.path("VerityKey"),
+        verity_certificate: settings.path("VerityCertificate"),
+        seed: settings.seed(findings),
+        image_id: settings.text("ImageId"),
+        image_version: settings.text("ImageVersion"),
+        checksum: settings.boolean("Checksum", false),
+        cache_only: settings.cache_only(),
+        dependencies,
+        environment,
+        values: settings.values(),
+    };
+    outside::check(&recipe, around, findings);
+    (findings.errors.len() == before).then_some(recipe)
+}
+
+/// Sorts packages as mkosi does: names, paths, expressions.
+fn sorted_packages(mut packages: Vec<String>) -> Vec<String> {
+    let class = |package: &str| match package.as_bytes().first() {
+        Some(b'/') => 1,
+        Some(b'(') => 2,
+        _ => 0,
+    };
+    packages.sort_by(|a, b| (class(a), a).cmp(&(class(b), b)));
+    packages.dedup();
+    packages
+}
+
+/// Reads the settings of one image.
+struct Resolver<'a> {
+    image: &'a Image,
+    around: &'a Surroundings,
+}
+
+impl Resolver<'_> {
+    fn all(&self, name: &str) -> Vec<Sourced> {
+        self.image
+            .get(settings::known(name), self.around)
+            .unwrap_or_default()
+    }
+
+    fn one(&self, name: &str) -> Option<Sourced> {
+        self.image.one(name, self.around)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.image.text(name, self.around)
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        self.all(name)
+            .into_iter()
+            .map(|sourced| sourced.value.to_string())
+            .collect()
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.paths(name).pop()
+    }
+
+    fn paths(&self, name: &str) -> Vec<PathBuf> {
+        self.all(name)
+            .into_iter()
+            .filter_map(|sourced| match sourced.value {
+                Value::Path(path) => Some(path),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn trees(&self, name: &str) -> Vec<TreeSource> {
+        self.all(name)
+            .into_iter()
+            .filter_map(|sourced| match sourced.value {
+                Value::Tree(tree) => Some(tree),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Returns trees no image of the recipe can make, so they must be there already.
+    fn existing_trees(&self, name: &'static str, findings: &mut Findings) -> Vec<TreeSource> {
+        for sourced in self.all(name) {
+            if let Value::Tree(tree) = sourced.value
+                && !tree.source.exists()
+            {
+                let path = self.around.shown(&tree.source);
+                findings.error(RecipeError::MissingTree {
+                    origin: sourced.origin,
+                    path,
+                });
+            }
+        }
+        self.trees(name)
+    }
+
+    fn boolean(&self, name: &str, default: bool) -> bool {
+        match self.one(name).map(|sourced| sourced.value) {
+            Some(Value::Boolean(value)) => value,
+            _ => default,
+        }
+    }
+
+    fn feature(&self, name: &str) -> Feature {
+        match self.one(name).map(|sourced| sourced.value) {
+            Some(Value::Feature(value)) => value,
+            _ => Feature::Auto,
+        }
+    }
+
+    fn mode(&self, name: &str) -> Option<u32> {
+        match self.one(name)?.value {
+            Value::Mode(mode) => Some(mode),
+            _ => None,
+        }
+    }
+
+    fn format(&self, findings: &mut Findings) -> Option<Format> {
+        let sourced = self.one("Format")?;
+        let name = sourced.value.to_string();
+        let format = Format::named(&name);
+        if format.is_none() {
+            let reason = match name.as_str() {
+                "esp" | "uki" | "addon" => "bootable images are out of scope",
+                _ => "this format is not written yet",
+            };
+            findings.error(unsupported("Format", sourced, reason));
+        }
+        format
+    }
+
+    fn distribution(&self, findings: &mut Findings) -> Option<Distribution> {
+        let sourced = self.one("Distribution")?;
+        let distribution = Distribution::named(&sourced.value.to_string())?;
+        if distribution.is_buildable() {
+            return Some(distribution);
+        }
+        findings.error(if sourced.origin == Origin::Default {
+            self.unset("Distribution")
+        } else {
+            unsupported(
+                "Distribution",
+                sourced,
+                "only `debian` and `ubuntu` are built so far",
+            )
+        });
+        None
+    }
+
+    fn release(&self, findings: &mut Findings) -> Option<String> {
+        let release = self.text("Release");
+        // Without a distribution there is no release, and that was said already.
+        let is_known = self.one("Distribution").is_some_and(|sourced| {
+            Distribution::named(&sourced.value.to_string()).is_some_and(Distribution::is_buildable)
+        });
+        if release.is_none() && is_known {
+            findings.error(self.unset("Release"));
+        }
+        release
+    }
+
+    fn architecture(
+        &self,
+        distribution: Option<Distribution>,
+        findings: &mut Findings,
+    ) -> Architecture {
+        let host = self.around.host.architecture;
+        let Some(sourced) = self.one("Architecture") else {
+            return host;
+        };
+        let architecture = Architecture::named(&sourced.value.to_string()).unwrap_or(host);
+        if distribution.is_some() && architecture.debian_name().is_none() {
+            findings.error(unsupported(
+                "Architecture",
+                sourced,
+                "the distribution does not have it",
+            ));
+        }
+        architecture
+    }
+
+    fn unset(&self, name: &'static str) -> RecipeError {
+        RecipeError::Unset {
+            setting: name,
+            image: self.image.name.clone(),
+            option: settings::known(name).long,
+        }
+    }
+
+    fn compression(&self, findings: &mut Findings) -> Compression {
+        match self.one("CompressOutput") {
+            Some(sourced) if sourced.value == Value::Text("zstd".to_owned()) => Compression::Zstd,
+            Some(sourced) if sourced.value != Value::Text("none".to_owned()) => {
+                let reason = "outputs are compressed with `zstd` only";
+                findings.error(unsupported("CompressOutput", sourced, reason));
+                Compression::None
+            }
+            _ => Compression::None,
+        }
+    }
+
+    fn compress_level(&self, findings: &mut Findings) -> i32 {
+        /// The level mkosi takes.
+        const DEFAULT: i32 = 3;
+        let Some(sourced) = self.one("CompressLevel") else {
+            return DEFAULT;
+        };
+        let level = match sourced.value {
+            Value::Number(level) => i32::try_from(level)
+                .ok()
+                .filter(|level| (0..=22).contains(level)),
+            _ => None,
+        };
+        level.unwrap_or_else(|| {
+            findings.error(RecipeError::Value {
+                value: sourced.value.to_string(),
+                origin: sourced.origin,
+                setting: "CompressLevel".to_owned(),
+                expected: "a level of zstd, from 0 to 22".to_owned(),
+            });
+            DEFAULT
+        })
+    }
+
+    fn verity(&self, findings: &mut Findings) -> Verity {
+        let Some(sourced) = self.one("Verity") else {
+            return Verity::Auto;
+        };
+        match sourced.value.to_string().as_str() {
+            "signed" => Verity::Signed,
+            "hash" => Verity::Hash,
+            "disabled" => Verity::Disabled,
+            "defer" => {
+                findings.error(unsupported(
+                    "Verity",
+                    sourced,
+                    "signing later is not built yet",
+                ));
+                Verity::Auto
+            }
+            _ => Verity::Auto,
+        }
+    }
+
+    fn seed(&self, findings: &mut Findings) -> Option<Uuid> {
+        let sourced = self.one("Seed")?;
+        let seed = Uuid::parse_str(&sourced.value.to_string()).ok();
+        if seed.is_none() {
+            findings.note(
+                &sourced.origin,
+                "`Seed=random` is made of the recipe instead, so that builds repeat",
+            );
+        }
+        seed
+    }
+
+    fn cache_only(&self) -> CacheOnly {
+        match self.text("CacheOnly").as_deref() {
+            Some("always") => CacheOnly::Always,
+            Some("metadata") => CacheOnly::Metadata,
+            Some("never") => CacheOnly::Never,
+            _ => CacheOnly::Auto,
+        }
+    }
+
+    fn source_date_epoch(
+        &self,
+        environment: &BTreeMap<String, String>,
+        invocation: &Invocation,
+        findings: &mut Findings,
+    ) -> Option<u64> {
+        const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+        if let Some(Value::Number(seconds)) =
+            self.one("SourceDateEpoch").map(|sourced| sourced.value)
+        {
+            return Some(seconds);
+        }
+        let outer = Origin::Environment {
+            variable: VARIABLE.to_owned(),
+        };
+        let (text, origin) = match environment.get(VARIABLE) {
+            Some(text) => (
+                text,
+                self.one("Environment")
+                    .map_or(outer, |sourced| sourced.origin),
+            ),
+            None => (invocation.environment.get(VARIABLE)?, outer),
+        };
+        let seconds = text.parse().ok();
+        if seconds.is_none() {
+            findings.error(RecipeError::Value {
+                origin,
+                setting: VARIABLE.to_owned(),
+                value: text.clone(),
+                expected: "seconds since 1970".to_owned(),
+            });
+        }
+        seconds
+    }
+
+    /// Returns the variables of `EnvironmentFiles=` and `Environment=`; the latter win.
+    fn environment(
+        &self,
+        invocation: &Invocation,
+        findings: &mut Findings,
+    ) -> BTreeMap<String, String> {
+        let mut environment = BTreeMap::new();
+        for file in self.all("EnvironmentFiles") {
+            if let Value::Path(path) = &file.value
+                && outside::permits(path, &file.origin, self.around)
+            {
+                match fs_err::read_to_string(path) {
+                    Ok(text) => environment.extend(environment_file(&text)),
+                    Err(source) => findings.error(RecipeError::Read {
+                        path: self.around.shown(path),
+                        source,
+                    }),
+                }
+            }
+        }
+        for sourced in self.all("Environment") {
+            let Value::Variable { name, value } = sourced.value else {
+                continue;
+            };
+            match value.or_else(|| invocation.environment.get(&name).cloned()) {
+                Some(value) => {
+                    environment.insert(name, value);
+                }
+                None => findings.note(
+                    &sourced.origin,
+                    format!("`Environment={name}` is not set: a build does not see the environment it is started in"),
+                ),
+            }
+        }
+        environment
+    }
+
+    fn values(&self) -> BTreeMap<&'static str, Vec<Sourced>> {
+        settings::all()
+            .filter_map(|setting| Some((setting.name, self.image.get(setting, self.around)?)))
+            .collect()
+    }
+}
+
+fn unsupported(setting: &'static str, sourced: Sourced, reason: &str) -> RecipeError {
+    RecipeError::Unsupported {
+        origin: sourced.origin,
+        setting,
+        value: sourced.value.to_string(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Reads `NAME=VALUE` lines; other lines and comments are skipped, as mkosi does.
+fn environment_file(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| {
+            (
+                name.trim().to_owned(),
+                value.trim().trim_matches(['"', '\'']).to_owned(),
+            )
+        })
+}
+
+/// Returns the real path of `path`, of which the end may not exist yet.
+pub(super) fn real_path(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut present = path;
+    loop {
+        if let Ok(mut real) = fs_err::canonicalize(present) {
+            real.extend(missing.iter().rev());
+            return real;
+        }
+        let (Some(parent), Some(name)) = (present.parent(), present.file_name()) else {
+            return path.to_owned();
+        };
+        missing.push(name);
+        present = parent;
+    }
+}
