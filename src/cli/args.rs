@@ -96,7 +96,7 @@ impl Hint for ArgumentError {
             Self::UnknownVerb {
                 nearest: Some(nearest),
                 ..
-            } => Some(format!("did you mean `{nearest}`?")),
+            } => Some(format!("did you mean `{nearest}`")),
             Self::UnknownVerb { nearest: None, .. } | Self::ForeignVerb { .. } => {
                 let verbs = VERBS.map(|(name, ..)| format!("`{name}`")).join(", ");
                 Some(format!("the verbs are {verbs}"))

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use super::assign;
 use super::error::{Findings, RecipeError};
 use super::image::{Image, Surroundings};
-use super::matching::{self, Purpose};
+use super::matching::{self, Purpose, Subject};
 use super::nearest::nearest;
 use super::origin::Origin;
+use super::outside;
 use super::settings::{self, Section, Setting};
 use super::syntax::{self, Document, RawSection};
 use super::values::Value;
@@ -119,7 +120,7 @@ impl<'a> Reader<'a> {
     }
 
     fn document(&mut self, file: &Path) -> Option<Document> {
-        let bytes = self.bytes(file, None)?;
+        let bytes = self.bytes(file)?;
         let (document, problems) = syntax::read(&bytes);
         for (line, problem) in problems {
             let origin = self.line(file, line);
@@ -128,13 +129,11 @@ impl<'a> Reader<'a> {
         Some(document)
     }
 
-    /// Reads a file of the recipe, which must lie in the recipe's directory unless the command line named it.
-    pub(super) fn bytes(&mut self, file: &Path, named_by: Option<&Origin>) -> Option<Vec<u8>> {
+    /// Reads a file of the recipe, which must lie where the recipe may reach.
+    pub(super) fn bytes(&mut self, file: &Path) -> Option<Vec<u8>> {
         let read = || -> std::io::Result<Option<Vec<u8>>> {
             let real = fs_err::canonicalize(file)?;
-            if !real.starts_with(&self.around.root)
-                && !matches!(named_by, Some(Origin::CommandLine { .. }))
-            {
+            if !self.image.permits(&real) {
                 return Ok(None);
             }
             let metadata = fs_err::metadata(&real)?;
@@ -246,12 +245,28 @@ impl<'a> Reader<'a> {
             &origin,
             directory,
         ) {
+            Ok(value) if self.asks_outside(subject, &value, directory) => {
+                self.findings.error(RecipeError::UnsupportedCondition {
+                    origin,
+                    name: assignment.key.clone(),
+                    reason: "the path is outside the recipe's directory",
+                });
+                false
+            }
             Ok(value) => matching::holds(subject, &value, &self.image, self.around, directory),
             Err(error) => {
                 self.findings.error(error);
                 false
             }
         }
+    }
+
+    /// Returns whether a condition would let what the host has decide what is built.
+    fn asks_outside(&self, subject: Subject, value: &str, directory: &Path) -> bool {
+        matches!(subject, Subject::PathExists)
+            && !self
+                .image
+                .permits(&outside::real_path(&directory.join(value)))
     }
 
     /// Reads `mkosi.local/` and `mkosi.local.conf`, which beat all other files but not the command line.
@@ -393,8 +408,10 @@ impl<'a> Reader<'a> {
                     .error(missing_include(origin, &path, self.around, directory));
                 continue;
             };
-            let by_person = matches!(origin, Origin::CommandLine { .. });
-            if !by_person && !real.starts_with(&self.around.root) {
+            if matches!(origin, Origin::CommandLine { .. }) {
+                self.image.permitted.push(real.clone());
+            }
+            if !self.image.permits(&real) {
                 let path = self.around.shown(&path);
                 self.findings.error(RecipeError::IncludeOutside {
                     origin: origin.clone(),

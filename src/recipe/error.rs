@@ -147,14 +147,14 @@ impl Hint for RecipeError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownSection { nearest, .. } => {
-                nearest.map(|name| format!("did you mean `[{name}]`?"))
+                nearest.map(|name| format!("did you mean `[{name}]`"))
             }
             Self::UnknownSetting { nearest, .. } | Self::UnknownCondition { nearest, .. } => {
-                nearest.map(|name| format!("did you mean `{name}=`?"))
+                nearest.map(|name| format!("did you mean `{name}=`"))
             }
             Self::MissingProfile { nearest, .. } | Self::UnknownImage { nearest, .. } => nearest
                 .as_ref()
-                .map(|name| format!("did you mean `{name}`?")),
+                .map(|name| format!("did you mean `{name}`")),
             Self::Scope { name, .. } => Some(format!(
                 "set `{name}=` in the main image's `mkosi.conf`, from where it reaches all images"
             )),
@@ -225,7 +225,7 @@ impl Hint for RecipeErrors {
                 hints.push(hint);
             }
         }
-        (!hints.is_empty()).then(|| hints.join("\nhint: "))
+        (!hints.is_empty()).then(|| hints.join("; "))
     }
 }
 

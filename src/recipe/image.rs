@@ -33,9 +33,26 @@ impl Surroundings {
 pub(super) struct Image {
     pub(super) name: String,
     pub(super) layers: Layers,
+    /// The directories and files a recipe may reach: its own, and what the command line includes.
+    pub(super) permitted: Vec<PathBuf>,
 }
 
 impl Image {
+    pub(super) fn new(name: String, layers: Layers, around: &Surroundings) -> Self {
+        Self {
+            name,
+            layers,
+            permitted: vec![around.root.clone()],
+        }
+    }
+
+    /// Returns whether a real path, without links, lies where the recipe may reach.
+    pub(super) fn permits(&self, real: &Path) -> bool {
+        self.permitted
+            .iter()
+            .any(|permitted| real.starts_with(permitted))
+    }
+
     pub(super) fn is_main(&self) -> bool {
         self.name == MAIN
     }

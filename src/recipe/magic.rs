@@ -34,6 +34,9 @@ impl Reader<'_> {
         let origin = Origin::Magic {
             path: self.around.shown(path),
         };
+        if let Support::NoEffect(_) = setting.support {
+            return;
+        }
         if !self.image.is_main() && !setting.scope.allows_subimage() {
             // A key or cache beside a subimage's `mkosi.conf` is not used; mkosi does not say so.
             self.findings.note(
@@ -43,9 +46,6 @@ impl Reader<'_> {
                     origin, setting.name
                 ),
             );
-            return;
-        }
-        if let Support::NoEffect(_) = setting.support {
             return;
         }
         let values = match magic {
@@ -82,7 +82,7 @@ impl Reader<'_> {
             self.findings.error(error);
             return None;
         }
-        let bytes = self.bytes(path, None)?;
+        let bytes = self.bytes(path)?;
         match String::from_utf8(bytes) {
             Ok(text) => Some(text.trim().to_owned()),
             Err(_) => {

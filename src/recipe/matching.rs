@@ -196,27 +196,36 @@ fn glob(pattern: &str, text: &str) -> bool {
 fn one(pattern: &[char], character: char) -> Option<usize> {
     match pattern.first()? {
         '?' => Some(1),
-        '[' => {
-            let negated = pattern.get(1) == Some(&'!');
-            let start = if negated { 2 } else { 1 };
-            // A `]` that comes first stands for itself.
-            let end = start + 1 + pattern.get(start + 1..)?.iter().position(|c| *c == ']')?;
-            let set = &pattern[start..end];
-            let mut found = false;
-            let mut i = 0;
-            while i < set.len() {
-                if set.get(i + 1) == Some(&'-') && i + 2 < set.len() {
-                    found |= (set[i]..=set[i + 2]).contains(&character);
-                    i += 3;
-                } else {
-                    found |= set[i] == character;
-                    i += 1;
-                }
-            }
-            (found != negated).then_some(end + 1)
-        }
+        '[' => match class(pattern) {
+            Some((set, negated, length)) => (is_in(set, character) != negated).then_some(length),
+            // Without its end it is an ordinary character.
+            None => (character == '[').then_some(1),
+        },
         literal => (*literal == character).then_some(1),
     }
+}
+
+/// Returns the characters of a `[...]`, whether it starts with `!`, and its length.
+fn class(pattern: &[char]) -> Option<(&[char], bool, usize)> {
+    let negated = pattern.get(1) == Some(&'!');
+    let start = if negated { 2 } else { 1 };
+    // A `]` that comes first stands for itself.
+    let end = start + 1 + pattern.get(start + 1..)?.iter().position(|c| *c == ']')?;
+    Some((&pattern[start..end], negated, end + 1))
+}
+
+fn is_in(mut set: &[char], character: char) -> bool {
+    let mut found = false;
+    while let Some(first) = set.first() {
+        if let [_, '-', last, rest @ ..] = set {
+            found |= (first..=last).contains(&&character);
+            set = rest;
+        } else {
+            found |= *first == character;
+            set = &set[1..];
+        }
+    }
+    found
 }
 
 #[cfg(test)]

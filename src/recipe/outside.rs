@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Findings, RecipeError};
-use super::image::Surroundings;
+use super::image::Image;
 use super::origin::Origin;
-use super::resolve::real_path;
 use super::resolved::Recipe;
 use super::settings;
 use super::values::Value;
@@ -25,12 +24,12 @@ const PATHS: [&str; 10] = [
 ];
 
 /// Returns whether a path lies in the recipe's directory, links followed, or was named by a person.
-pub(super) fn permits(path: &Path, origin: &Origin, around: &Surroundings) -> bool {
-    *origin == Origin::Default || is_personal(origin) || real_path(path).starts_with(&around.root)
+pub(super) fn permits(path: &Path, origin: &Origin, image: &Image) -> bool {
+    *origin == Origin::Default || is_personal(origin) || image.permits(&real_path(path))
 }
 
 /// Reports the paths of a recipe that lead outside.
-pub(super) fn check(recipe: &Recipe, around: &Surroundings, findings: &mut Findings) {
+pub(super) fn check(recipe: &Recipe, image: &Image, findings: &mut Findings) {
     let granted = granted(recipe);
     for name in PATHS {
         for sourced in recipe.values(name) {
@@ -44,7 +43,7 @@ pub(super) fn check(recipe: &Recipe, around: &Surroundings, findings: &mut Findi
                     .iter()
                     .any(|directory| real_path(path).starts_with(directory))
             };
-            if !permits(path, &sourced.origin, around) && !is_granted() {
+            if !permits(path, &sourced.origin, image) && !is_granted() {
                 findings.error(RecipeError::Outside {
                     origin: sourced.origin.clone(),
                     path: path.clone(),
@@ -68,4 +67,21 @@ fn is_personal(origin: &Origin) -> bool {
         origin,
         Origin::CommandLine { .. } | Origin::Environment { .. }
     )
+}
+
+/// Returns the real path of `path`, of which the end may not exist yet.
+pub(super) fn real_path(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut present = path;
+    loop {
+        if let Ok(mut real) = fs_err::canonicalize(present) {
+            real.extend(missing.iter().rev());
+            return real;
+        }
+        let (Some(parent), Some(name)) = (present.parent(), present.file_name()) else {
+            return path.to_owned();
+        };
+        missing.push(name);
+        present = parent;
+    }
 }

@@ -12,7 +12,7 @@ use super::names;
 use super::nearest::nearest;
 use super::origin::Origin;
 use super::resolve;
-use super::resolved::Recipe;
+use super::resolved::{Format, Recipe};
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Scope};
 use super::target::HostFacts;
@@ -123,10 +123,7 @@ fn read_images(
     findings: &mut Findings,
 ) -> Vec<Image> {
     let mut found_profiles = BTreeSet::new();
-    let main = Image {
-        name: MAIN.to_owned(),
-        layers: Layers::default(),
-    };
+    let main = Image::new(MAIN.to_owned(), Layers::default(), around);
     let mut reader = Reader::new(around, main, findings, &mut found_profiles);
     command_line(invocation, &mut reader);
     reader.directory(
@@ -143,10 +140,8 @@ fn read_images(
         let Some(name) = image_name(&path, around, findings) else {
             continue;
         };
-        let image = Image {
-            name,
-            layers: passed_on(&main, around),
-        };
+        let mut image = Image::new(name, passed_on(&main, around), around);
+        image.permitted.clone_from(&main.permitted);
         let mut reader = Reader::new(around, image, findings, &mut found_profiles);
         let matches = if path.is_dir() {
             reader.directory(
@@ -331,18 +326,32 @@ fn missing_profiles(
 
 fn same_outputs(recipes: &[Recipe], findings: &mut Findings) {
     for (index, recipe) in recipes.iter().enumerate() {
-        let same = recipes[..index].iter().find(|other| {
-            other.writes_output()
-                && recipe.writes_output()
-                && other.output_directory == recipe.output_directory
-                && other.output == recipe.output
+        let names = written_names(recipe);
+        let same = recipes[..index].iter().find_map(|other| {
+            let is_beside = other.output_directory == recipe.output_directory;
+            let others = written_names(other);
+            let name = names
+                .iter()
+                .find(|name| is_beside && others.contains(name))?;
+            Some((other, name.clone()))
         });
-        if let Some(other) = same {
+        if let Some((other, output)) = same {
             findings.error(RecipeError::SameOutput {
                 first: other.name.clone(),
                 second: recipe.name.clone(),
-                output: recipe.output.clone(),
+                output,
             });
         }
     }
+}
+
+/// Returns the names that an image takes in its output directory.
+fn written_names(recipe: &Recipe) -> Vec<String> {
+    if recipe.format == Format::None {
+        return Vec::new();
+    }
+    let link = recipe.output_link_name().map(str::to_owned);
+    std::iter::once(recipe.output_file_name())
+        .chain(link)
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! From the values an image was given to its typed recipe.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ pub(super) fn recipe(
         environment,
         values: settings.values(),
     };
-    outside::check(&recipe, around, findings);
+    outside::check(&recipe, image, findings);
     (findings.errors.len() == before).then_some(recipe)
 }
 
@@ -373,7 +373,7 @@ impl Resolver<'_> {
         let mut environment = BTreeMap::new();
         for file in self.all("EnvironmentFiles") {
             if let Value::Path(path) = &file.value
-                && outside::permits(path, &file.origin, self.around)
+                && outside::permits(path, &file.origin, self.image)
             {
                 match fs_err::read_to_string(path) {
                     Ok(text) => environment.extend(environment_file(&text)),
@@ -429,21 +429,4 @@ fn environment_file(text: &str) -> impl Iterator<Item = (String, String)> {
                 value.trim().trim_matches(['"', '\'']).to_owned(),
             )
         })
-}
-
-/// Returns the real path of `path`, of which the end may not exist yet.
-pub(super) fn real_path(path: &Path) -> PathBuf {
-    let mut missing = Vec::new();
-    let mut present = path;
-    loop {
-        if let Ok(mut real) = fs_err::canonicalize(present) {
-            real.extend(missing.iter().rev());
-            return real;
-        }
-        let (Some(parent), Some(name)) = (present.parent(), present.file_name()) else {
-            return path.to_owned();
-        };
-        missing.push(name);
-        present = parent;
-    }
 }

@@ -156,9 +156,4 @@ impl Recipe {
         let is_file = !matches!(self.format, Format::Directory | Format::None);
         (is_file && self.output_file_name() != self.output).then_some(self.output.as_str())
     }
-
-    /// Returns whether anything is written at all.
-    pub(super) fn writes_output(&self) -> bool {
-        self.format != Format::None
-    }
 }

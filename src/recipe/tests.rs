@@ -4,6 +4,9 @@ use std::path::Path;
 
 use super::*;
 
+mod boundaries;
+mod discovery;
+mod images;
 mod tutorial;
 
 /// A directory with files, and what the program would be asked about it.

@@ -103,7 +103,7 @@ fn settings_keep_the_order_they_were_typed_in() {
 #[test]
 fn verbs_have_neighbours() {
     for (verb, message, hint) in [
-        ("sumary", "unknown verb `sumary`", "did you mean `summary`?"),
+        ("sumary", "unknown verb `sumary`", "did you mean `summary`"),
         (
             "boot",
             "the verb `boot` of mkosi is not supported",

@@ -37,7 +37,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Any),
         "The mkosi version the recipe was written for",
     )
-    .scope(Scope::Main),
+    .scope(Scope::Main)
+    .no_effect("it names a version of mkosi"),
     Setting::new(
         Section::Config,
         "ConfigureScripts",
