@@ -23,11 +23,7 @@ pub enum Verb {
 
 /// The verbs that can be typed; `--version` has none.
 const VERBS: [(&str, Verb, &str); 6] = [
-    (
-        "build",
-        Verb::Build,
-        "build the images (this is the default)",
-    ),
+    ("build", Verb::Build, "build the images"),
     ("summary", Verb::Summary, "show the settings of each image"),
     ("clean", Verb::Clean, "remove what was built"),
     ("genkey", Verb::Genkey, "make `mkosi.key` and `mkosi.crt`"),
@@ -109,14 +105,15 @@ impl Hint for ArgumentError {
 pub fn command() -> Command {
     let verbs: Vec<String> = VERBS
         .iter()
-        .map(|(name, _, help)| format!("{name}: {help}"))
+        .map(|(name, _, help)| format!("  {name:<8} {help}"))
         .collect();
     let command = Command::new("overcoat")
         .about("Builds system extension images, base images and initrds from mkosi configuration, without root")
+        .after_help(format!("Verbs:\n{}", verbs.join("\n")))
         .disable_help_flag(true)
         .disable_version_flag(true)
         .disable_help_subcommand(true)
-        .arg(Arg::new("verb").value_name("VERB").help(format!("What to do ({})", verbs.join("; "))))
+        .arg(Arg::new("verb").value_name("VERB").help("What to do; `build` if nothing is said"))
         .args(general_options());
     settings::all().fold(command, |command, setting| {
         command.arg(option(setting)).args(constant(setting))
@@ -167,10 +164,6 @@ fn general_options() -> Vec<Arg> {
 /// Makes the option of a setting; only what is supported is shown in help.
 fn option(setting: &'static Setting) -> Arg {
     let mut help = setting.help.to_owned();
-    let choices = setting.kind.choices();
-    if !choices.is_empty() {
-        help.push_str(&format!(": {}", choices.join(", ")));
-    }
     if !setting.default.is_empty() {
         help.push_str(&format!(" [default: {}]", setting.default));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, json};
 
-use crate::recipe::settings::{self, Section, Setting};
+use crate::recipe::settings::{self, Setting, Support};
 use crate::recipe::{Feature, Origin, Project, Recipe, Sourced, Value};
 
 /// Describes every image: what was set and where, then the defaults, then what is worth knowing.
@@ -13,17 +13,25 @@ pub fn text(project: &Project) -> String {
     for recipe in &project.recipes {
         let _ = writeln!(text, "{}: {}", recipe.name, recipe.output_file_name());
         let (set, defaults): (Vec<_>, Vec<_>) = settings::all()
-            .filter(|setting| setting.section != Section::Runtime)
             .map(|setting| (setting, values(recipe, setting)))
             .filter(|(_, values)| !values.is_empty())
             .partition(|(_, values)| values.iter().any(|value| value.origin != Origin::Default));
         for (setting, values) in set {
-            let _ = writeln!(text, "  {}={}", setting.name, words(&values));
-            let _ = writeln!(text, "      {}", origins(&values));
+            let _ = writeln!(
+                text,
+                "  {}={} ({})",
+                setting.name,
+                words(&values),
+                origins(&values)
+            );
         }
         text.push_str("  by default\n");
-        for (setting, values) in defaults {
-            let _ = writeln!(text, "    {}={}", setting.name, words(&values));
+        // What is not built has no default worth reading.
+        for (setting, values) in defaults
+            .iter()
+            .filter(|(setting, _)| setting.support == Support::Supported)
+        {
+            let _ = writeln!(text, "    {}={}", setting.name, words(values));
         }
         text.push('\n');
     }

@@ -160,7 +160,7 @@ impl Hint for RecipeError {
             )),
             Self::UnknownSpecifier { .. } => Some("write `%%` for a percent sign".to_owned()),
             Self::Outside { option, .. } => Some(format!(
-                "a recipe reaches its own directory only; to permit it, name the path on the command line with `--{option}`"
+                "to permit it, name the path on the command line with `--{option}`"
             )),
             Self::Executable { path, .. } => Some(format!(
                 "write the value into `{}` as text, or give it on the command line",

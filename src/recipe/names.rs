@@ -30,7 +30,7 @@ impl Rule {
             ),
             Self::Url => (
                 is_url(text),
-                "a URL that starts with `http://`, `https://`, `ftp://` or `file:///`, without spaces, quotes or brackets",
+                "an `http://`, `https://`, `ftp://` or `file:///` URL without spaces, quotes or brackets",
             ),
         };
         if holds { Ok(()) } else { Err(expected) }

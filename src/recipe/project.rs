@@ -135,6 +135,7 @@ fn read_images(
     );
     let entries = reader.entries(&around.directory.join("mkosi.images"));
     let main = reader.image;
+    foreign_images(around, findings);
     let mut images = Vec::new();
     for path in entries {
         let Some(name) = image_name(&path, around, findings) else {
@@ -161,6 +162,22 @@ fn read_images(
     images.push(main);
     missing_profiles(&images, &found_profiles, around, findings);
     images
+}
+
+/// Notes the images mkosi would build for itself.
+fn foreign_images(around: &Surroundings, findings: &mut Findings) {
+    for (name, what) in [
+        ("mkosi.tools.conf", "tools tree"),
+        ("mkosi.initrd.conf", "default initrd"),
+    ] {
+        let path = around.directory.join(name);
+        if path.exists() {
+            let origin = Origin::Magic {
+                path: around.shown(&path),
+            };
+            findings.note(&origin, format!("`{name}` is not read: no {what} is built"));
+        }
+    }
 }
 
 /// Applies the command line; what it includes is read before any file of the directory.

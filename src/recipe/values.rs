@@ -50,7 +50,7 @@ impl Kind {
     pub fn placeholder(self) -> &'static str {
         match self {
             Self::Boolean => "BOOL",
-            Self::Feature => "FEATURE",
+            Self::Feature => "auto|BOOL",
             Self::Choice(_) | Self::ChoiceOrBoolean { .. } | Self::Compression => "WORD",
             Self::Text(_) => "TEXT",
             Self::List(_) | Self::SpacedList => "LIST",
@@ -60,17 +60,6 @@ impl Kind {
             Self::Mode => "MODE",
             Self::Uuid => "UUID",
             Self::Number => "NUMBER",
-        }
-    }
-
-    /// Returns the words the setting takes, when it takes nothing else.
-    pub fn choices(self) -> &'static [&'static str] {
-        match self {
-            Self::Boolean => &["yes", "no"],
-            Self::Feature => &["auto", "yes", "no"],
-            Self::Choice(choices) | Self::ChoiceOrBoolean { choices, .. } => choices,
-            Self::Compression => COMPRESSIONS,
-            _ => &[],
         }
     }
 }

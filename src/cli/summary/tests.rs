@@ -32,10 +32,9 @@ fn text_shows_what_was_set_with_its_line() {
         set,
         "\
 main: image.cpio.zst
-  Format=cpio
-      mkosi.conf:2
-  Packages=a b
-      mkosi.conf:5, mkosi.conf:4
+  Format=cpio (mkosi.conf:2)
+  Packages=a b (mkosi.conf:5, mkosi.conf:4)
+  RAM=1G (mkosi.conf:7)
 "
     );
     assert!(

@@ -130,13 +130,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     .short_for('i', "yes")
     .scope(Scope::Universal)
     .default("no")
-    .no_effect("every layer is kept in the store and reused when its inputs are the same"),
+    .no_effect("layers are always kept, and reused when their inputs are the same"),
     Setting::new(
         Section::Build,
         "CacheOnly",
         "cache-only",
         CACHE_ONLY,
-        "What must come from the cache",
+        "What must come from the cache: auto, metadata, always or never",
     )
     .scope(Scope::Inherit)
     .default("auto"),

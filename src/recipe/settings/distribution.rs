@@ -53,7 +53,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Distribution",
         "distribution",
         Kind::Choice(DISTRIBUTIONS),
-        "Distribution to install",
+        "Distribution to install: debian or ubuntu",
     )
     .short('d')
     .scope(Scope::Universal)
@@ -77,7 +77,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Architecture",
         "architecture",
         Kind::Choice(ARCHITECTURES),
-        "Architecture of the image",
+        "Architecture of the image, as systemd names it (x86-64, arm64, ...)",
     )
     .scope(Scope::Universal)
     .matched(Matcher::Equal)

@@ -21,27 +21,215 @@ const FORMATS: &[&str] = &[
 ];
 
 pub(super) const SETTINGS: &[Setting] = &[
-Setting::new(Section::Output, "Format", "format", Kind::Choice(FORMATS), "What to make").short('t').matched(Matcher::Equal).specifier('t').default("disk"),
-Setting::new(Section::Output, "ManifestFormat", "manifest-format", Kind::List(Rule::Any), "Lists of packages to write").unsupported("manifests are not written yet", &[]),
-Setting::new(Section::Output, "Output", "output", Kind::Text(Rule::FileName), "Name of the output without extensions").short('o').specifier('o').default("`ImageId=`, or the name of the image; then `_` and `ImageVersion=`"),
-Setting::new(Section::Output, "OutputExtension", "output-extension", Kind::Text(Rule::FileName), "Extension of the output").default("by format"),
-Setting::new(Section::Output, "OutputSize", "output-size", Kind::Text(Rule::Any), "Size of a disk image").unsupported("disk images get the size of what is in them", &[]),
-Setting::new(Section::Output, "CompressOutput", "compress-output", Kind::Compression, "Compression around the output").default("`zstd` for cpio and tar, else `none`"),
-Setting::new(Section::Output, "CompressLevel", "compress-level", Kind::Number, "Level of that compression").scope(Scope::Inherit).default("3"),
-Setting::new(Section::Output, "OutputDirectory", "output-directory", Kind::Path, "Where outputs go").short('O').scope(Scope::Universal).specifier('O').magic(&[Magic::Path("mkosi.output")]).default("the recipe's directory"),
-Setting::new(Section::Output, "OutputMode", "output-mode", Kind::Mode, "Permission bits of output files").scope(Scope::Universal),
-Setting::new(Section::Output, "ImageVersion", "image-version", Kind::Text(Rule::FileName), "Version of the image").scope(Scope::Inherit).matched(Matcher::Version).specifier('v').magic(&[Magic::Text("mkosi.version")]),
-Setting::new(Section::Output, "ImageId", "image-id", Kind::Text(Rule::FileName), "Identifier of the image").scope(Scope::Inherit).matched(Matcher::Glob).specifier('i'),
-Setting::new(Section::Output, "OciLabels", "oci-labels", Kind::Variables, "Labels of an OCI image").no_effect("only `oci` images have them"),
-Setting::new(Section::Output, "OciAnnotations", "oci-annotations", Kind::Variables, "Annotations of an OCI image").no_effect("only `oci` images have them"),
-Setting::new(Section::Output, "SplitArtifacts", "split-artifacts", Kind::List(Rule::Any), "Parts to write as files of their own").default("uki,kernel,initrd").unsupported("no split artifact but `uki`, `kernel` and `initrd` (which these images do not have) is known yet", &["uki", "kernel", "initrd", "no"]),
-Setting::new(Section::Output, "RepartDirectories", "repart-directory", Kind::Paths, "Partition definitions").magic(&[Magic::Path("mkosi.repart")]).unsupported("own partition definitions are not built yet", &[]),
-Setting::new(Section::Output, "SectorSize", "sector-size", Kind::Text(Rule::Any), "Sector size of a disk image").scope(Scope::Inherit).unsupported("other sector sizes are not built yet", &[]),
-Setting::new(Section::Output, "Overlay", "overlay", Kind::Boolean, "Keep only what was added on top of the base trees").default("no"),
-Setting::new(Section::Output, "Seed", "seed", Kind::Uuid, "Seed of identifiers in the image").magic(&[Magic::Text("mkosi.seed")]).default("made of the recipe"),
-Setting::new(Section::Output, "ElTorito", "el-torito", Kind::Feature, "Add an ISO 9660 boot catalogue").default("auto").unsupported("ISO images are out of scope", &["auto", "disabled"]),
-Setting::new(Section::Output, "ElToritoSystem", "el-torito-system", Kind::Text(Rule::Any), "ISO 9660 system identifier").no_effect("only `ElTorito=` uses it"),
-Setting::new(Section::Output, "ElToritoVolume", "el-torito-volume", Kind::Text(Rule::Any), "ISO 9660 volume identifier").no_effect("only `ElTorito=` uses it"),
-Setting::new(Section::Output, "ElToritoPublisher", "el-torito-publisher", Kind::Text(Rule::Any), "ISO 9660 publisher identifier").no_effect("only `ElTorito=` uses it"),
-Setting::new(Section::Output, "CleanScripts", "clean-script", Kind::Paths, "Programs to run after outputs are cleaned").magic(&[Magic::Path("mkosi.clean"), Magic::Entries("mkosi.clean.d", "")]).no_effect("nothing but Overcoat's own outputs is cleaned, and no script is run for it"),
+    Setting::new(
+        Section::Output,
+        "Format",
+        "format",
+        Kind::Choice(FORMATS),
+        "What to make: sysext, cpio, directory, disk or none",
+    )
+    .short('t')
+    .matched(Matcher::Equal)
+    .specifier('t')
+    .default("disk"),
+    Setting::new(
+        Section::Output,
+        "ManifestFormat",
+        "manifest-format",
+        Kind::List(Rule::Any),
+        "Lists of packages to write",
+    )
+    .unsupported("manifests are not written yet", &[]),
+    Setting::new(
+        Section::Output,
+        "Output",
+        "output",
+        Kind::Text(Rule::FileName),
+        "Name of the output without extensions",
+    )
+    .short('o')
+    .specifier('o')
+    .default("`ImageId=`, or the name of the image; then `_` and `ImageVersion=`"),
+    Setting::new(
+        Section::Output,
+        "OutputExtension",
+        "output-extension",
+        Kind::Text(Rule::FileName),
+        "Extension of the output",
+    )
+    .default("by format"),
+    Setting::new(
+        Section::Output,
+        "OutputSize",
+        "output-size",
+        Kind::Text(Rule::Any),
+        "Size of a disk image",
+    )
+    .unsupported("disk images get the size of what is in them", &[]),
+    Setting::new(
+        Section::Output,
+        "CompressOutput",
+        "compress-output",
+        Kind::Compression,
+        "Compression around the output: none or zstd",
+    )
+    .default("`zstd` for cpio, else `none`"),
+    Setting::new(
+        Section::Output,
+        "CompressLevel",
+        "compress-level",
+        Kind::Number,
+        "Level of that compression",
+    )
+    .scope(Scope::Inherit)
+    .default("3"),
+    Setting::new(
+        Section::Output,
+        "OutputDirectory",
+        "output-directory",
+        Kind::Path,
+        "Where outputs go",
+    )
+    .short('O')
+    .scope(Scope::Universal)
+    .specifier('O')
+    .magic(&[Magic::Path("mkosi.output")])
+    .default("the recipe's directory"),
+    Setting::new(
+        Section::Output,
+        "OutputMode",
+        "output-mode",
+        Kind::Mode,
+        "Permission bits of output files",
+    )
+    .scope(Scope::Universal),
+    Setting::new(
+        Section::Output,
+        "ImageVersion",
+        "image-version",
+        Kind::Text(Rule::FileName),
+        "Version of the image",
+    )
+    .scope(Scope::Inherit)
+    .matched(Matcher::Version)
+    .specifier('v')
+    .magic(&[Magic::Text("mkosi.version")]),
+    Setting::new(
+        Section::Output,
+        "ImageId",
+        "image-id",
+        Kind::Text(Rule::FileName),
+        "Identifier of the image",
+    )
+    .scope(Scope::Inherit)
+    .matched(Matcher::Glob)
+    .specifier('i'),
+    Setting::new(
+        Section::Output,
+        "OciLabels",
+        "oci-labels",
+        Kind::Variables,
+        "Labels of an OCI image",
+    )
+    .no_effect("only `oci` images have them"),
+    Setting::new(
+        Section::Output,
+        "OciAnnotations",
+        "oci-annotations",
+        Kind::Variables,
+        "Annotations of an OCI image",
+    )
+    .no_effect("only `oci` images have them"),
+    Setting::new(
+        Section::Output,
+        "SplitArtifacts",
+        "split-artifacts",
+        Kind::List(Rule::Any),
+        "Parts to write as files of their own",
+    )
+    .default("uki,kernel,initrd")
+    .unsupported(
+        "of split artifacts only `uki`, `kernel` and `initrd` are known yet",
+        &["uki", "kernel", "initrd", "no"],
+    ),
+    Setting::new(
+        Section::Output,
+        "RepartDirectories",
+        "repart-directory",
+        Kind::Paths,
+        "Partition definitions",
+    )
+    .magic(&[Magic::Path("mkosi.repart")])
+    .unsupported("own partition definitions are not built yet", &[]),
+    Setting::new(
+        Section::Output,
+        "SectorSize",
+        "sector-size",
+        Kind::Text(Rule::Any),
+        "Sector size of a disk image",
+    )
+    .scope(Scope::Inherit)
+    .unsupported("other sector sizes are not built yet", &[]),
+    Setting::new(
+        Section::Output,
+        "Overlay",
+        "overlay",
+        Kind::Boolean,
+        "Keep only what was added on top of the base trees",
+    )
+    .default("no"),
+    Setting::new(
+        Section::Output,
+        "Seed",
+        "seed",
+        Kind::Uuid,
+        "Seed of identifiers in the image",
+    )
+    .magic(&[Magic::Text("mkosi.seed")])
+    .default("made of the recipe"),
+    Setting::new(
+        Section::Output,
+        "ElTorito",
+        "el-torito",
+        Kind::Feature,
+        "Add an ISO 9660 boot catalogue",
+    )
+    .default("auto")
+    .unsupported("ISO images are out of scope", &["auto", "disabled"]),
+    Setting::new(
+        Section::Output,
+        "ElToritoSystem",
+        "el-torito-system",
+        Kind::Text(Rule::Any),
+        "ISO 9660 system identifier",
+    )
+    .no_effect("only `ElTorito=` uses it"),
+    Setting::new(
+        Section::Output,
+        "ElToritoVolume",
+        "el-torito-volume",
+        Kind::Text(Rule::Any),
+        "ISO 9660 volume identifier",
+    )
+    .no_effect("only `ElTorito=` uses it"),
+    Setting::new(
+        Section::Output,
+        "ElToritoPublisher",
+        "el-torito-publisher",
+        Kind::Text(Rule::Any),
+        "ISO 9660 publisher identifier",
+    )
+    .no_effect("only `ElTorito=` uses it"),
+    Setting::new(
+        Section::Output,
+        "CleanScripts",
+        "clean-script",
+        Kind::Paths,
+        "Programs to run after outputs are cleaned",
+    )
+    .magic(&[
+        Magic::Path("mkosi.clean"),
+        Magic::Entries("mkosi.clean.d", ""),
+    ])
+    .no_effect("no script is run to clean"),
 ];

@@ -83,7 +83,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Verity",
         "verity",
         VERITY,
-        "Protect the image with dm-verity, and sign it",
+        "Protection by dm-verity: signed, hash, disabled, or auto (signed if there is a key)",
     )
     .default("auto"),
     Setting::new(

@@ -265,3 +265,70 @@ fn magic_files_of_unsupported_settings_are_mistakes() {
         ]
     );
 }
+
+#[test]
+fn local_directory_beats_the_local_file_and_resets_nothing() {
+    let fixture = Fixture::new(&[
+        (
+            "mkosi.conf",
+            "[Output]\nImageId=main\n[Content]\nPackages=main\n",
+        ),
+        (
+            "mkosi.local/mkosi.conf",
+            "[Output]\nImageId=directory\n[Content]\nPackages=directory\n",
+        ),
+        (
+            "mkosi.local.conf",
+            "[Output]\nImageId=file\nImageVersion=1\n[Content]\nPackages=\n",
+        ),
+    ]);
+    let project = fixture.load();
+    let main = project.recipe("main");
+    assert_eq!(main.image_id.as_deref(), Some("directory"));
+    assert_eq!(main.image_version.as_deref(), Some("1"));
+    assert_eq!(main.packages, ["directory", "main"]);
+}
+
+#[test]
+fn former_names_are_accepted_with_a_note() {
+    let fixture = Fixture::new(&[
+        (
+            "mkosi.conf",
+            "[Config]\nProfile=p\n[Output]\n@ImageId=x\n[Host]\nQemuMem=1G\n",
+        ),
+        ("mkosi.profiles/p.conf", ""),
+        ("mkosi.tools.conf", ""),
+    ]);
+    let project = fixture.load();
+    assert_eq!(project.recipe("main").image_id.as_deref(), Some("x"));
+    let notes: Vec<&str> = project
+        .notes
+        .iter()
+        .map(|note| note.text.as_str())
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            "`Profile=` is called `Profiles=` now",
+            "`@ImageId=` is written `ImageId=` now",
+            "`QemuMem=` is called `RAM=` now",
+            "`RAM=` has no effect: it matters only when an image is run",
+            "`mkosi.tools.conf` is not read: no tools tree is built",
+        ]
+    );
+}
+
+#[test]
+fn source_date_epoch_comes_from_the_nearest_place() {
+    let mut fixture = Fixture::new(&[("mkosi.conf", "[Output]\nFormat=none\n")]);
+    assert_eq!(fixture.load().recipe("main").source_date_epoch, None);
+    fixture
+        .invocation
+        .environment
+        .insert("SOURCE_DATE_EPOCH".to_owned(), "1".to_owned());
+    assert_eq!(fixture.load().recipe("main").source_date_epoch, Some(1));
+    fixture.write("mkosi.conf", "[Build]\nEnvironment=SOURCE_DATE_EPOCH=2\n");
+    assert_eq!(fixture.load().recipe("main").source_date_epoch, Some(2));
+    let fixture = fixture.with("SourceDateEpoch", "3");
+    assert_eq!(fixture.load().recipe("main").source_date_epoch, Some(3));
+}
