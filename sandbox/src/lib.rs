@@ -5,7 +5,9 @@
 //! ownership recording and the network's scope. Only `sys` holds `unsafe`.
 #![deny(unsafe_code)]
 
+pub mod seccomp;
 mod spec;
+mod sys;
 
 pub use self::spec::{FileAccess, LandlockRule, Network, Overlay, OwnershipRecording, Spec};
 

@@ -1,0 +1,16 @@
+//! The system calls that a confined program may not make, or that somebody else answers: a table of rows with reasons
+//! ([`table`](self::table)), and its translation to a filter program ([`assemble`](self::assemble)).
+//!
+//! The filter is the last thing that the launcher installs before it executes the program. It keeps two invariants:
+//! the first row that matches a call decides, and a call that no row names is allowed, provided that it was known when
+//! the table was written. See seccomp(2) and the kernel's `Documentation/userspace-api/seccomp_filter.rst`.
+
+mod assemble;
+mod numbers;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use self::assemble::{Policy, assemble};
+pub use self::table::{Action, Row, Scope, SystemCall, Test, rows};
+pub use crate::sys::seccomp::install;

@@ -1,0 +1,257 @@
+//! Runs assembled programs in a small interpreter of the instructions that the assembler emits.
+
+use libc::{
+    SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF,
+    sock_filter,
+};
+
+use super::numbers::{NATIVE_ARCHITECTURE, SYS_removexattrat, SYS_setxattrat};
+use super::{Policy, assemble, rows};
+use crate::spec::OwnershipRecording;
+
+const RECORDING: Policy = Policy {
+    ownership: OwnershipRecording::Record,
+    suppress_sync: true,
+};
+const PLAIN: Policy = Policy {
+    ownership: OwnershipRecording::Off,
+    suppress_sync: false,
+};
+/// `AUDIT_ARCH_I386`.
+const I386: u32 = 0x4000_0003;
+const GARBAGE: u64 = 0xdead_beef_0000_0000;
+
+fn errno(value: i32) -> u32 {
+    SECCOMP_RET_ERRNO | u32::try_from(value).unwrap()
+}
+
+/// Returns what the kernel would do, after the instruction set's description in the kernel's
+/// `Documentation/networking/filter.rst`.
+fn decide(policy: &Policy, architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    let program = assemble(policy);
+    let mut data = Vec::new();
+    data.extend(number.to_ne_bytes());
+    data.extend(architecture.to_ne_bytes());
+    data.extend(0u64.to_ne_bytes());
+    for argument in arguments {
+        data.extend(argument.to_ne_bytes());
+    }
+    let (mut accumulator, mut counter) = (0u32, 0usize);
+    loop {
+        let sock_filter { code, jt, jf, k } = program[counter];
+        counter += 1;
+        let taken = match code {
+            0x20 => {
+                let at = usize::try_from(k).unwrap();
+                accumulator = u32::from_ne_bytes(data[at..at + 4].try_into().unwrap());
+                continue;
+            }
+            0x54 => {
+                accumulator &= k;
+                continue;
+            }
+            0x06 => return k,
+            0x15 => accumulator == k,
+            0x35 => accumulator >= k,
+            0x45 => accumulator & k != 0,
+            other => panic!("the interpreter lacks instruction {other:#x}"),
+        };
+        counter += usize::from(if taken { jt } else { jf });
+    }
+}
+
+fn number(constant: libc::c_long) -> u32 {
+    u32::try_from(constant).unwrap()
+}
+
+fn native(policy: &Policy, constant: libc::c_long, arguments: [u64; 6]) -> u32 {
+    decide(policy, NATIVE_ARCHITECTURE, number(constant), arguments)
+}
+
+#[test]
+fn calls_that_no_row_names_are_allowed() {
+    for call in [
+        libc::SYS_read,
+        libc::SYS_ptrace,
+        libc::SYS_execve,
+        libc::SYS_chroot,
+        libc::SYS_fchmodat,
+    ] {
+        assert_eq!(native(&RECORDING, call, [0; 6]), SECCOMP_RET_ALLOW);
+    }
+}
+
+#[test]
+fn every_row_without_tests_decides_its_call() {
+    for row in rows().filter(|row| row.tests.is_empty()) {
+        let expected = match row.action {
+            super::Action::Allow => SECCOMP_RET_ALLOW,
+            super::Action::Errno(value) => errno(value),
+            super::Action::Notify => SECCOMP_RET_USER_NOTIF,
+        };
+        let found = decide(
+            &RECORDING,
+            NATIVE_ARCHITECTURE,
+            row.call.number,
+            [GARBAGE; 6],
+        );
+        assert_eq!(found, expected, "{}", row.call.name());
+    }
+}
+
+#[test]
+fn foreign_architectures_kill_the_process() {
+    for architecture in [I386, 0, 0x4000_0028] {
+        for call in [0, 1, 20, number(libc::SYS_read), 0xffff_ffff] {
+            assert_eq!(
+                decide(&PLAIN, architecture, call, [0; 6]),
+                SECCOMP_RET_KILL_PROCESS
+            );
+        }
+    }
+}
+
+#[test]
+fn unjudged_and_x32_numbers_do_not_exist() {
+    for call in [
+        470,
+        512,
+        514,
+        547,
+        0x4000_0000,
+        0x4000_0010,
+        0x4000_0000 + number(libc::SYS_fchown),
+        u32::MAX,
+    ] {
+        assert_eq!(
+            decide(&PLAIN, NATIVE_ARCHITECTURE, call, [0; 6]),
+            errno(libc::ENOSYS)
+        );
+    }
+    assert_eq!(
+        decide(&PLAIN, NATIVE_ARCHITECTURE, 469, [0; 6]),
+        SECCOMP_RET_ALLOW
+    );
+}
+
+#[test]
+fn arguments_decide_on_their_low_half() {
+    use libc::{
+        EAFNOSUPPORT, EPERM, SYS_clone, SYS_ioctl, SYS_personality, SYS_socket, SYS_unshare,
+    };
+    let allow = SECCOMP_RET_ALLOW;
+    let at = |position: usize, value: u64| {
+        let mut arguments = [GARBAGE; 6];
+        arguments[position] = value;
+        arguments
+    };
+    for (call, position, value, expected) in [
+        (SYS_ioctl, 1, 0x5412, errno(EPERM)),
+        (SYS_ioctl, 1, 0x541c, errno(EPERM)),
+        (SYS_ioctl, 1, 0x5413, allow),
+        (SYS_socket, 0, 1, allow),
+        (SYS_socket, 0, 2, allow),
+        (SYS_socket, 0, 10, allow),
+        (SYS_socket, 0, 16, allow),
+        (SYS_socket, 0, 17, errno(EAFNOSUPPORT)),
+        (SYS_socket, 0, 38, errno(EAFNOSUPPORT)),
+        (SYS_socket, 0, 40, errno(EAFNOSUPPORT)),
+        (SYS_unshare, 0, 0x1000_0000, errno(EPERM)),
+        (SYS_unshare, 0, 0x80, errno(EPERM)),
+        (SYS_unshare, 0, 0x200, allow),
+        (SYS_clone, 0, 0x1000_0011, errno(EPERM)),
+        (SYS_clone, 0, 0x4000_0011, errno(EPERM)),
+        (SYS_clone, 0, 0x003d_0f00, allow),
+        (SYS_clone, 0, 0x91, allow),
+        (SYS_personality, 0, 0xffff_ffff, allow),
+        (SYS_personality, 0, 0x4_0000, allow),
+        (SYS_personality, 0, 0x8, allow),
+        (SYS_personality, 0, 0x40_0000, errno(EPERM)),
+    ] {
+        for high in [0, 0x1_0000_0000, GARBAGE] {
+            let found = native(&PLAIN, call, at(position, value | high));
+            assert_eq!(found, expected, "call {call}, argument {value:#x}");
+        }
+    }
+}
+
+#[test]
+fn devices_are_recorded_and_whiteouts_are_not() {
+    let ask = |mode: u64, device: u64| {
+        native(
+            &RECORDING,
+            libc::SYS_mknodat,
+            [0, 0, mode | GARBAGE, device | GARBAGE, 0, 0],
+        )
+    };
+    assert_eq!(ask(0o020_000, 0), SECCOMP_RET_ALLOW);
+    assert_eq!(ask(0o020_666, 0x103), SECCOMP_RET_USER_NOTIF);
+    assert_eq!(ask(0o060_660, 0x800), SECCOMP_RET_USER_NOTIF);
+    assert_eq!(ask(0o060_660, 0), SECCOMP_RET_USER_NOTIF);
+    assert_eq!(ask(0o010_644, 0), SECCOMP_RET_ALLOW);
+    assert_eq!(ask(0o100_644, 0x103), SECCOMP_RET_ALLOW);
+    assert_eq!(ask(0o140_644, 0x103), SECCOMP_RET_ALLOW);
+}
+
+#[test]
+fn changing_to_an_unmapped_id_succeeds_without_effect() {
+    let keep = u64::from(u32::MAX);
+    for (call, arguments, expected) in [
+        (libc::SYS_setuid, [0, 7, 7, 7, 7, 7], SECCOMP_RET_ALLOW),
+        (libc::SYS_setuid, [33, 0, 0, 0, 0, 0], errno(0)),
+        (
+            libc::SYS_setresuid,
+            [0, keep, 0, 7, 7, 7],
+            SECCOMP_RET_ALLOW,
+        ),
+        (libc::SYS_setresuid, [0, keep, 33, 0, 0, 0], errno(0)),
+        (libc::SYS_setresgid, [keep, 33, 0, 0, 0, 0], errno(0)),
+        (libc::SYS_setregid, [keep, 0, 9, 9, 9, 9], SECCOMP_RET_ALLOW),
+        (libc::SYS_setgroups, [0; 6], errno(0)),
+    ] {
+        assert_eq!(native(&RECORDING, call, arguments), expected);
+        assert_eq!(native(&PLAIN, call, arguments), SECCOMP_RET_ALLOW);
+    }
+}
+
+#[test]
+fn recording_notifies_calls_that_change_owners_and_attributes() {
+    for call in [
+        libc::SYS_fchown,
+        libc::SYS_fchownat,
+        libc::SYS_setxattr,
+        libc::SYS_fremovexattr,
+        SYS_setxattrat,
+        SYS_removexattrat,
+    ] {
+        assert_eq!(native(&RECORDING, call, [0; 6]), SECCOMP_RET_USER_NOTIF);
+        assert_eq!(native(&PLAIN, call, [0; 6]), SECCOMP_RET_ALLOW);
+    }
+}
+
+#[test]
+fn sync_is_suppressed_only_when_asked_for() {
+    assert_eq!(native(&RECORDING, libc::SYS_fsync, [0; 6]), errno(0));
+    assert_eq!(native(&PLAIN, libc::SYS_fsync, [0; 6]), SECCOMP_RET_ALLOW);
+    assert_eq!(
+        native(&RECORDING, libc::SYS_msync, [0, 0, 4, 0, 0, 0]),
+        errno(0)
+    );
+    assert_eq!(
+        native(&RECORDING, libc::SYS_msync, [0, 0, 1, 0, 0, 0]),
+        SECCOMP_RET_ALLOW
+    );
+}
+
+#[test]
+fn programs_fit_the_kernels_limit() {
+    // BPF_MAXINSNS of `linux/bpf_common.h`.
+    assert!(assemble(&RECORDING).len() <= 4096);
+}
+
+#[test]
+fn every_row_says_why() {
+    for row in rows() {
+        assert!(row.reason.len() > 10, "{}", row.call.name());
+    }
+}
