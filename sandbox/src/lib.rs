@@ -5,6 +5,7 @@
 //! ownership recording and the network's scope. Only `sys` holds `unsafe`.
 #![deny(unsafe_code)]
 
+pub mod ownership;
 pub mod seccomp;
 mod spec;
 mod sys;

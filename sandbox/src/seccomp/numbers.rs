@@ -14,9 +14,9 @@ pub(super) const SYS_statmount: c_long = 457;
 /// Linux 6.8.
 pub(super) const SYS_listmount: c_long = 458;
 /// Linux 6.13.
-pub(super) const SYS_setxattrat: c_long = 463;
+pub(crate) const SYS_setxattrat: c_long = 463;
 /// Linux 6.13.
-pub(super) const SYS_removexattrat: c_long = 466;
+pub(crate) const SYS_removexattrat: c_long = 466;
 /// Linux 6.15.
 pub(super) const SYS_open_tree_attr: c_long = 467;
 

@@ -1,0 +1,66 @@
+//! What makes recording fail as a whole. The error of a single call is the caller's to see instead.
+
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+/// Why owners could not be recorded; the step has failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("preparing the ownership recorder: {step}")]
+    Prepare {
+        step: &'static str,
+        #[source]
+        source: Errno,
+    },
+    #[error("giving up capabilities that the ownership recorder does not need")]
+    TrimCapabilities {
+        #[source]
+        source: caps::errors::CapsError,
+    },
+    #[error("this kernel's seccomp notifications are larger than the ownership recorder expects")]
+    NotificationSize,
+    #[error("waiting for a system call to record")]
+    Wait {
+        #[source]
+        source: Errno,
+    },
+    #[error("answering a recorded system call")]
+    Answer {
+        #[source]
+        source: Errno,
+    },
+    #[error("more than {limit} symbolic links, FIFOs or sockets were given to ids other than 0")]
+    TooManyRecords { limit: usize },
+    #[error("holding on to an inode whose owner was recorded")]
+    HoldInode {
+        #[source]
+        source: Errno,
+    },
+    #[error("finding the path of a recorded owner, which was `{}`", last_path.display())]
+    LocateRecord {
+        last_path: PathBuf,
+        #[source]
+        source: Errno,
+    },
+}
+
+/// Why a call was not made: the caller is told, or recording ends.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    Caller(Errno),
+    Fatal(Error),
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Self::Caller(errno)
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}

@@ -1,0 +1,247 @@
+//! Reads what a call names: the caller's memory, and handles of its root, directories and descriptors.
+//!
+//! Nothing here acts on the file system. What was gathered may belong to another process when the caller died
+//! meanwhile, so that it is used only after the kernel has confirmed that the call still waits.
+
+use std::ffi::{CStr, CString};
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+
+use libc::AT_FDCWD;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, openat};
+use nix::sys::stat::Mode;
+
+use super::call::{Target, WhenEmpty};
+use super::inode::Inode;
+use super::place::{Place, Walk};
+use crate::sys::tracee;
+
+/// `PATH_MAX`, with the NUL.
+const PATH_LIMIT: usize = 4096;
+/// The kernel's status files are about 1.5 KiB; the lines that are read come first.
+const STATUS_LIMIT: u64 = 16 * 1024;
+/// Memory is readable by pages, all of which are multiples of this.
+const PAGE: u64 = 4096;
+
+/// The calling thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tracee<'a> {
+    host_proc: BorrowedFd<'a>,
+    thread: i32,
+}
+
+impl<'a> Tracee<'a> {
+    pub(super) fn new(host_proc: BorrowedFd<'a>, thread: i32) -> Self {
+        Self { host_proc, thread }
+    }
+
+    /// Reads a string of less than `limit` bytes; `too_long` is the error for a longer one.
+    pub(super) fn read_string(
+        &self,
+        address: u64,
+        limit: usize,
+        too_long: Errno,
+    ) -> Result<CString, Errno> {
+        let mut string = Vec::new();
+        while string.len() < limit {
+            // Most strings are short, and what follows the page of their end may not be mapped.
+            let mut chunk = [0; 256];
+            let from = address
+                .checked_add(string.len() as u64)
+                .ok_or(Errno::EFAULT)?;
+            let to_page_end = usize::try_from(PAGE - from % PAGE).unwrap_or(usize::MAX);
+            let length = chunk.len().min(to_page_end).min(limit - string.len());
+            let read = tracee::read_memory(self.thread, from, &mut chunk[..length])?;
+            if read == 0 {
+                return Err(Errno::EFAULT);
+            }
+            if let Ok(end) = CStr::from_bytes_until_nul(&chunk[..read]) {
+                string.extend_from_slice(end.to_bytes());
+                return Ok(CString::new(string).expect("all chunks before had no NUL"));
+            }
+            string.extend_from_slice(&chunk[..read]);
+        }
+        Err(too_long)
+    }
+
+    /// Reads exactly `length` bytes, of which the caller has checked that they may be allocated.
+    pub(super) fn read_bytes(&self, address: u64, length: usize) -> Result<Vec<u8>, Errno> {
+        let mut bytes = vec![0; length];
+        if length > 0 && tracee::read_memory(self.thread, address, &mut bytes)? != length {
+            return Err(Errno::EFAULT);
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn read_path(&self, address: u64) -> Result<CString, Errno> {
+        self.read_string(address, PATH_LIMIT, Errno::ENAMETOOLONG)
+    }
+
+    /// Reads the file mode creation mask.
+    pub(super) fn umask(&self) -> Result<Mode, Errno> {
+        let mask = self.status("Umask:", 8)?;
+        Ok(Mode::from_bits_truncate(mask))
+    }
+
+    /// Finds where a call's target is, as far as this takes no path walk.
+    pub(super) fn locate(&self, target: Target) -> Result<Place, Errno> {
+        match target {
+            Target::Descriptor(number) => self.open_descriptor(number),
+            Target::Path {
+                directory,
+                address,
+                follow,
+                when_empty,
+            } => {
+                let path = if address == 0 && when_empty == WhenEmpty::Descriptor {
+                    CString::default()
+                } else {
+                    self.read_path(address)?
+                };
+                if !path.is_empty() {
+                    return self.locate_path(directory, path, follow);
+                }
+                match when_empty {
+                    WhenEmpty::Refuse => Err(Errno::ENOENT),
+                    WhenEmpty::Descriptor if directory != AT_FDCWD => {
+                        self.open_descriptor(directory)
+                    }
+                    WhenEmpty::Directory | WhenEmpty::Descriptor => {
+                        let descriptor = self.directory(directory)?;
+                        Ok(Place::Known(Inode::by_path(descriptor)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds where a path that is not empty leads.
+    ///
+    /// The links below /proc/self name the supervisor to the supervisor. Only the forms that programs use to reach
+    /// their own descriptors are understood, by their text, and mean the caller's; any other way through a magic
+    /// link is refused by the walk.
+    pub(super) fn locate_path(
+        &self,
+        directory: RawFd,
+        path: CString,
+        follow: bool,
+    ) -> Result<Place, Errno> {
+        if follow && let Some(number) = own_descriptor(path.to_bytes()) {
+            let descriptor = self.descriptor(number).map_err(|errno| match errno {
+                Errno::EBADF => Errno::ENOENT,
+                other => other,
+            })?;
+            return Ok(Place::Known(Inode::by_path(descriptor)));
+        }
+        let base = if path.to_bytes().starts_with(b"/") {
+            None
+        } else {
+            Some(self.directory(directory)?)
+        };
+        Ok(Place::Walk(Walk {
+            root: self.open("root")?,
+            base,
+            path,
+            follow,
+        }))
+    }
+
+    fn open_descriptor(&self, number: RawFd) -> Result<Place, Errno> {
+        let descriptor = self.descriptor(number)?;
+        let flags = OFlag::from_bits_retain(fcntl(&descriptor, FcntlArg::F_GETFL)?);
+        if flags.contains(OFlag::O_PATH) {
+            return Err(Errno::EBADF);
+        }
+        Ok(Place::Known(Inode::by_open_file(descriptor)))
+    }
+
+    fn directory(&self, number: RawFd) -> Result<OwnedFd, Errno> {
+        if number == AT_FDCWD {
+            self.open("cwd")
+        } else {
+            self.descriptor(number)
+        }
+    }
+
+    /// Returns the caller's own open file description, so that what the caller could do with it is what we can.
+    fn descriptor(&self, number: RawFd) -> Result<OwnedFd, Errno> {
+        let handle = match tracee::open_thread(self.thread) {
+            // Before 6.9. A thread that has unshared its descriptors from its process is not seen there.
+            Err(Errno::EINVAL) => tracee::open_process(self.status("Tgid:", 10)?.cast_signed()),
+            other => other,
+        }?;
+        tracee::fetch_descriptor(&handle, number)
+    }
+
+    fn open(&self, entry: &str) -> Result<OwnedFd, Errno> {
+        let path = self.path_of(entry);
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        openat(self.host_proc, path.as_str(), flags, Mode::empty())
+    }
+
+    fn status(&self, field: &str, radix: u32) -> Result<u32, Errno> {
+        let path = self.path_of("status");
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let file = openat(self.host_proc, path.as_str(), flags, Mode::empty())?;
+        let mut text = Vec::new();
+        std::fs::File::from(file)
+            .take(STATUS_LIMIT)
+            .read_to_end(&mut text)
+            .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+        // The first line is the name of the program, which need not be UTF-8 and cannot hold a newline.
+        text.split(|&byte| byte == b'\n')
+            .filter_map(|line| std::str::from_utf8(line).ok()?.strip_prefix(field))
+            .find_map(|value| u32::from_str_radix(value.trim(), radix).ok())
+            .ok_or(Errno::ESRCH)
+    }
+
+    fn path_of(&self, entry: &str) -> String {
+        let mut path = String::with_capacity(24);
+        write!(path, "{}/{entry}", self.thread).expect("writing to a string does not fail");
+        path
+    }
+}
+
+/// Returns the number in one of the paths that name a process's own descriptor.
+fn own_descriptor(path: &[u8]) -> Option<RawFd> {
+    let number = [
+        &b"/proc/self/fd/"[..],
+        b"/proc/thread-self/fd/",
+        b"/dev/fd/",
+    ]
+    .iter()
+    .find_map(|prefix| path.strip_prefix(*prefix))?;
+    if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exact_paths_name_own_descriptors() {
+        for (path, expected) in [
+            ("/proc/self/fd/3", Some(3)),
+            ("/proc/thread-self/fd/12", Some(12)),
+            ("/dev/fd/0", Some(0)),
+            ("/proc/self/fd/", None),
+            ("/proc/self/fd/3/", None),
+            ("/proc/self/fd/3/.", None),
+            ("/proc/self/fd/3/x", None),
+            ("/proc/self/fd/+3", None),
+            ("/proc/self/fd/-3", None),
+            ("/proc/self/fd/99999999999", None),
+            ("/proc/self//fd/3", None),
+            ("/proc/1/fd/3", None),
+            ("proc/self/fd/3", None),
+            ("/dev/fd", None),
+        ] {
+            assert_eq!(own_descriptor(path.as_bytes()), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Setting and removing extended attributes.
+
+use std::ffi::{CStr, CString};
+
+use libc::{XATTR_CREATE, XATTR_REPLACE, c_int};
+use nix::errno::Errno;
+
+use super::acl::Acl;
+use super::attributes;
+use super::call::{Target, ValueArgument};
+use super::error::Refusal;
+use super::inode::{Inode, carries_attributes};
+use super::place::{Home, Place};
+use super::tracee::Tracee;
+
+/// `XATTR_NAME_MAX` of `linux/limits.h`, and the NUL.
+const NAME_LIMIT: usize = 256;
+/// `XATTR_SIZE_MAX` of `linux/limits.h`.
+const VALUE_LIMIT: u64 = 65536;
+/// The first version of `struct xattr_args` of `linux/xattr.h`: a 64-bit address, 32-bit size and flags.
+const STRUCTURE_SIZE: u64 = 16;
+/// The kernel takes structures of up to a page.
+const STRUCTURE_LIMIT: u64 = 4096;
+
+/// An attribute to set.
+#[derive(Debug)]
+pub(super) struct NewAttribute {
+    place: Place,
+    name: CString,
+    value: Vec<u8>,
+    flags: c_int,
+}
+
+impl NewAttribute {
+    /// Reads the caller's arguments, with the errors of the kernel's `setxattr_copy`, in its order.
+    pub(super) fn gather(
+        tracee: &Tracee<'_>,
+        target: Target,
+        name: u64,
+        value: ValueArgument,
+    ) -> Result<Self, Errno> {
+        let (address, size, flags) = value.read(tracee)?;
+        if flags & !(XATTR_CREATE | XATTR_REPLACE) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let name = read_name(tracee, name)?;
+        if size > VALUE_LIMIT {
+            return Err(Errno::E2BIG);
+        }
+        let size = usize::try_from(size).map_err(|_| Errno::E2BIG)?;
+        Ok(Self {
+            name,
+            value: tracee.read_bytes(address, size)?,
+            flags,
+            place: tracee.locate(target)?,
+        })
+    }
+
+    /// Sets the attribute, and records an ACL that the kernel cannot keep.
+    pub(super) fn set(self, home: &Home) -> Result<(), Refusal> {
+        let inode = home.open(self.place)?;
+        let outcome = inode.set_attribute(&self.name, &self.value, self.flags);
+        let Some(record) = acl_record(&self.name) else {
+            return Ok(outcome?);
+        };
+        match outcome {
+            Ok(()) => forget(&inode, record)?,
+            // A malformed ACL, or one that names an unmapped id.
+            Err(Errno::EINVAL) => record_acl(&inode, &self.name, record, &self.value)?,
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
+    }
+}
+
+impl ValueArgument {
+    fn read(self, tracee: &Tracee<'_>) -> Result<(u64, u64, c_int), Errno> {
+        match self {
+            Self::Direct {
+                address,
+                size,
+                flags,
+            } => Ok((address, size, flags)),
+            Self::Structure { address, size } => {
+                if size < STRUCTURE_SIZE {
+                    return Err(Errno::EINVAL);
+                }
+                if size > STRUCTURE_LIMIT {
+                    return Err(Errno::E2BIG);
+                }
+                let size = usize::try_from(size).map_err(|_| Errno::E2BIG)?;
+                parse_structure(&tracee.read_bytes(address, size)?)
+            }
+        }
+    }
+}
+
+/// Parses `struct xattr_args`; fields of a later version must be zero.
+fn parse_structure(bytes: &[u8]) -> Result<(u64, u64, c_int), Errno> {
+    let (address, rest) = bytes.split_first_chunk().ok_or(Errno::EINVAL)?;
+    let (size, rest) = rest.split_first_chunk().ok_or(Errno::EINVAL)?;
+    let (flags, later) = rest.split_first_chunk().ok_or(Errno::EINVAL)?;
+    if later.iter().any(|&byte| byte != 0) {
+        return Err(Errno::E2BIG);
+    }
+    let size = u64::from(u32::from_ne_bytes(*size));
+    Ok((
+        u64::from_ne_bytes(*address),
+        size,
+        c_int::from_ne_bytes(*flags),
+    ))
+}
+
+/// Reads an attribute's name, and refuses ours.
+pub(super) fn read_name(tracee: &Tracee<'_>, address: u64) -> Result<CString, Errno> {
+    let name = tracee.read_string(address, NAME_LIMIT, Errno::ERANGE)?;
+    if name.is_empty() {
+        return Err(Errno::ERANGE);
+    }
+    if name.to_bytes().starts_with(attributes::PREFIX.as_bytes()) {
+        return Err(Errno::EPERM);
+    }
+    Ok(name)
+}
+
+/// Removes an attribute, and the record of an ACL.
+pub(super) fn remove(name: &CStr, inode: &Inode) -> Result<(), Errno> {
+    let outcome = inode.remove_attribute(name);
+    let Some(record) = acl_record(name) else {
+        return outcome;
+    };
+    match outcome {
+        Ok(()) => forget(inode, record),
+        Err(Errno::ENODATA) => inode.remove_attribute(record),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Returns the attribute in which an ACL of the kernel's is recorded.
+fn acl_record(name: &CStr) -> Option<&'static CStr> {
+    match name.to_bytes() {
+        b"system.posix_acl_access" => Some(attributes::ACCESS_ACL),
+        b"system.posix_acl_default" => Some(attributes::DEFAULT_ACL),
+        _ => None,
+    }
+}
+
+fn record_acl(inode: &Inode, name: &CStr, record: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let acl = Acl::check(value)?;
+    if !acl.names_other_ids {
+        return Err(Errno::EINVAL);
+    }
+    let status = inode.status()?;
+    if !carries_attributes(&status) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let is_access = record == attributes::ACCESS_ACL;
+    if !is_access && status.st_mode & libc::S_IFMT != libc::S_IFDIR {
+        return Err(Errno::EACCES);
+    }
+    inode.set_attribute(record, value, 0)?;
+    // An ACL that the kernel still has would be the one in force.
+    match inode.remove_attribute(name) {
+        Ok(()) | Err(Errno::ENODATA) => {}
+        Err(errno) => return Err(errno),
+    }
+    if is_access {
+        inode.change_mode(status.st_mode & 0o7000 | acl.permissions)?;
+    }
+    Ok(())
+}
+
+fn forget(inode: &Inode, record: &CStr) -> Result<(), Errno> {
+    match inode.remove_attribute(record) {
+        // None there, or none possible: symbolic links and file systems without user attributes.
+        Ok(()) | Err(Errno::ENODATA | Errno::EOPNOTSUPP | Errno::EPERM) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_fields_of_the_structure_must_be_zero() {
+        let mut bytes = vec![0; 24];
+        bytes[0] = 7;
+        bytes[8] = 5;
+        bytes[12] = 1;
+        assert_eq!(parse_structure(&bytes), Ok((7, 5, 1)));
+        bytes[20] = 1;
+        assert_eq!(parse_structure(&bytes), Err(Errno::E2BIG));
+        assert_eq!(parse_structure(&bytes[..15]), Err(Errno::EINVAL));
+    }
+}
