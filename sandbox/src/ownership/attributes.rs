@@ -1,7 +1,8 @@
 //! The extended attributes in which records are kept, and their bytes.
 //!
 //! The names and bytes are a format: layers in the store carry them, so a change needs a new format version there.
-//! They are written by the supervisor only, and yet the reader must not trust them, since a layer may be foreign.
+//! In a recorded step they are written by the supervisor only. A step that ran without recording could set them itself,
+//! and a layer may be foreign, so that a reader trusts neither their presence nor their bytes.
 
 use std::ffi::CStr;
 use std::fmt;

@@ -55,10 +55,15 @@ fn recorded_owner(
         return Ok(None);
     }
     let mut value = [0; 8];
-    match inode.attribute(attributes::OWNER, &mut value) {
-        Ok(length) => Ok(Owner::from_bytes(&value[..length])),
-        // None there, or not one of ours.
-        Err(Errno::ENODATA | Errno::ERANGE | Errno::EOPNOTSUPP) => Ok(None),
-        Err(errno) => Err(errno),
+    let found = match inode.attribute(attributes::OWNER, &mut value) {
+        Ok(length) => Owner::from_bytes(&value[..length]),
+        Err(Errno::ENODATA | Errno::EOPNOTSUPP) => return Ok(None),
+        Err(Errno::ERANGE) => None,
+        Err(errno) => return Err(errno),
+    };
+    if found.is_none() {
+        // A tree from elsewhere may have anything by our name; a change to 0:0 must not leave it there.
+        inode.remove_attribute(attributes::OWNER)?;
     }
+    Ok(found)
 }

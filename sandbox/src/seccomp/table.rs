@@ -359,6 +359,13 @@ static TABLE: &[Group] = &[
         EPERM,
         "rarely used emulations of other systems",
     ),
+    always(
+        calls![SYS_ptrace],
+        &[],
+        Action::Allow,
+        "sanitizers abort without it and debuggers need it; the pid namespace, Landlock and the lack of \
+         CAP_SYS_PTRACE confine it",
+    ),
     // Ownership that one mapped id cannot express.
     #[cfg(target_arch = "x86_64")]
     recording(

@@ -10,8 +10,10 @@
     reason = "a test program without a harness, which reports by panics and its own output"
 )]
 
+mod attacks;
+mod calls;
+mod owners;
 mod raw;
-mod scenarios;
 
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
@@ -36,8 +38,15 @@ pub(crate) struct Scenario {
     prepare: fn(&Path),
     /// Under the filter.
     program: fn(&Path),
-    /// In the supervisor, after its end.
-    check: fn(&Path, &[OwnerRecord]),
+    check: Check,
+}
+
+/// What the supervisor's process looks at after the program's end.
+pub(crate) enum Check {
+    /// The disk, and the records that were returned.
+    Records(fn(&Path, &[OwnerRecord])),
+    /// The message with which recording failed.
+    Error(&'static str),
 }
 
 fn main() -> ExitCode {
@@ -51,7 +60,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["under-filter", name, directory] => {
-            scenarios::helper(name, Path::new(directory));
+            attacks::helper(name, Path::new(directory));
             ExitCode::SUCCESS
         }
         _ => run_all(&arguments),
@@ -61,9 +70,8 @@ fn main() -> ExitCode {
 /// Understands as much of the harness's command line as cargo and nextest use.
 fn run_all(arguments: &[&str]) -> ExitCode {
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let chosen = scenarios::ALL
-        .iter()
-        .filter(|scenario| filter.is_none_or(|filter| scenario.name.contains(filter)));
+    let chosen =
+        scenarios().filter(|scenario| filter.is_none_or(|filter| scenario.name.contains(filter)));
     if arguments.contains(&"--list") {
         if !arguments.contains(&"--ignored") {
             chosen.for_each(|scenario| println!("{}: test", scenario.name));
@@ -108,11 +116,12 @@ fn missing_feature() -> Option<String> {
     }
 }
 
+fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    calls::ALL.iter().chain(attacks::ALL)
+}
+
 fn find(name: &str) -> &'static Scenario {
-    scenarios::ALL
-        .iter()
-        .find(|scenario| scenario.name == name)
-        .unwrap()
+    scenarios().find(|scenario| scenario.name == name).unwrap()
 }
 
 fn supervise(scenario: &Scenario, directory: &Path) -> ExitCode {
@@ -135,11 +144,14 @@ fn supervise(scenario: &Scenario, directory: &Path) -> ExitCode {
         .spawn()
         .unwrap();
     let listener = receive_listener(&ours);
-    let records = Supervisor::new(listener, host_proc).run().unwrap();
+    let outcome = Supervisor::new(listener, host_proc).run();
     if !child.wait().unwrap().success() {
         return ExitCode::FAILURE;
     }
-    (scenario.check)(&directory, &records);
+    match scenario.check {
+        Check::Records(check) => check(&directory, &outcome.unwrap()),
+        Check::Error(message) => assert_eq!(outcome.unwrap_err().to_string(), message),
+    }
     ExitCode::SUCCESS
 }
 

@@ -1,0 +1,356 @@
+//! What hostile programs try.
+
+use std::ffi::CStr;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::unistd::{Uid, chown, fchown};
+use overcoat_sandbox::ownership::attributes::{ACCESS_ACL, DEVICE, OWNER};
+
+use crate::owners::{acl, own, own_link, owner_on_disk};
+use crate::{Check, Scenario, raw};
+
+const ACCESS: &CStr = c"system.posix_acl_access";
+
+pub(crate) static ALL: &[Scenario] = &[
+    Scenario {
+        name: "records_cannot_be_forged_or_removed",
+        prepare: |directory| {
+            fs::write(directory.join("file"), "").unwrap();
+            fs::write(directory.join("other"), "").unwrap();
+        },
+        program: |directory| {
+            let file = directory.join("file");
+            own(&file, 1, 2);
+            let forged = [0; 8];
+            for name in [
+                OWNER,
+                DEVICE,
+                ACCESS_ACL,
+                c"user.overcoat.",
+                c"user.overcoat.new",
+            ] {
+                assert_eq!(raw::set(&file, name, &forged, 0), Err(Errno::EPERM));
+                assert_eq!(raw::remove(&file, name), Err(Errno::EPERM));
+                let opened = File::open(&file).unwrap();
+                assert_eq!(
+                    raw::set_by_descriptor(&opened, name, &forged),
+                    Err(Errno::EPERM)
+                );
+                // setxattrat and removexattrat.
+                let path = raw::c_path(&file);
+                let structure = [forged.as_ptr().addr() as u64, 8];
+                let at = structure.as_ptr().addr() as u64;
+                let cwd = libc::AT_FDCWD.cast_unsigned().into();
+                let arguments = [cwd, raw::address(&path), 0, raw::address(name), at, 16];
+                assert_eq!(raw::call(463, arguments), Err(Errno::EPERM));
+                assert_eq!(raw::call(466, arguments), Err(Errno::EPERM));
+            }
+            flip_names(&directory.join("other"));
+        },
+        check: Check::Records(|directory, _| {
+            assert_eq!(owner_on_disk(&directory.join("file")), Some((1, 2)));
+            assert_eq!(owner_on_disk(&directory.join("other")), None);
+            assert_eq!(
+                raw::get(&directory.join("other"), c"user.innocent.name").unwrap(),
+                [7; 8]
+            );
+        }),
+    },
+    Scenario {
+        name: "read_only_mounts_stay_unchanged",
+        prepare: |directory| {
+            let mounted = directory.join("ro");
+            fs::create_dir(&mounted).unwrap();
+            fs::write(mounted.join("file"), "").unwrap();
+            let mount = |flags| mount(Some(&mounted), &mounted, None::<&str>, flags, None::<&str>);
+            mount(MsFlags::MS_BIND).unwrap();
+            let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+            mount(flags | kept_flags(&mounted)).unwrap();
+        },
+        program: |directory| {
+            let file = directory.join("ro/file");
+            assert_eq!(
+                chown(&file, Some(Uid::from_raw(1)), None),
+                Err(Errno::EROFS)
+            );
+            let opened = File::open(&file).unwrap();
+            assert_eq!(
+                fchown(&opened, Some(Uid::from_raw(1)), None),
+                Err(Errno::EROFS)
+            );
+            assert_eq!(raw::set(&file, c"user.x", b"", 0), Err(Errno::EROFS));
+            assert_eq!(raw::set(&file, ACCESS, &acl(33), 0), Err(Errno::EROFS));
+            assert_eq!(raw::remove(&file, ACCESS), Err(Errno::EROFS));
+            let made = mknod(
+                &directory.join("ro/null"),
+                SFlag::S_IFCHR,
+                Mode::empty(),
+                makedev(1, 3),
+            );
+            assert_eq!(made, Err(Errno::EROFS));
+        },
+        check: Check::Records(|directory, records| {
+            assert_eq!(owner_on_disk(&directory.join("ro/file")), None);
+            assert_eq!(records, []);
+        }),
+    },
+    Scenario {
+        name: "too_many_held_inodes_end_the_recording",
+        prepare: |_| {},
+        program: |directory| {
+            for number in 0..=4096 {
+                let link = directory.join(number.to_string());
+                symlink("x", &link).unwrap();
+                // Deleted ones make room.
+                if number == 7 {
+                    own_link(&link, 1, 1).unwrap();
+                    fs::remove_file(&link).unwrap();
+                    symlink("x", &link).unwrap();
+                }
+                let expected = if number < 4096 {
+                    Ok(())
+                } else {
+                    Err(Errno::ENOSYS)
+                };
+                assert_eq!(own_link(&link, 1, 1), expected);
+            }
+        },
+        check: Check::Error(
+            "more than 4096 symbolic links, FIFOs or sockets were given to ids other than 0",
+        ),
+    },
+    Scenario {
+        name: "wild_lengths_and_pointers_are_refused",
+        prepare: |directory| fs::write(directory.join("file"), "").unwrap(),
+        program: |directory| wild_arguments(&directory.join("file")),
+        check: Check::Records(|directory, _| {
+            assert_eq!(owner_on_disk(&directory.join("file")), None);
+        }),
+    },
+    Scenario {
+        name: "supervisor_is_nobodys_deputy",
+        prepare: |directory| {
+            fs::write(directory.join("file"), "").unwrap();
+            fs::create_dir(directory.join("proc")).unwrap();
+        },
+        program: |directory| {
+            // Links that the caller itself may follow are refused to it too: their text does not tell who follows.
+            let opened = File::open(directory).unwrap();
+            let own_pid = fs::read_link("/proc/self").unwrap();
+            for process in [
+                own_pid.display().to_string(),
+                nix::unistd::getppid().to_string(),
+                "self".into(),
+            ] {
+                for tail in [
+                    format!("fd/{}/file", opened.as_raw_fd()),
+                    "cwd/file".into(),
+                    "root/etc".into(),
+                ] {
+                    let path = format!("/proc/{process}/{tail}");
+                    let changed = chown(path.as_str(), Some(Uid::from_raw(1)), None);
+                    assert!(
+                        matches!(changed, Err(Errno::ELOOP | Errno::ENOENT)),
+                        "{path}: {changed:?}"
+                    );
+                }
+            }
+        },
+        check: Check::Records(|directory, records| {
+            assert_eq!(owner_on_disk(&directory.join("file")), None);
+            assert_eq!(records, []);
+        }),
+    },
+    Scenario {
+        name: "flipped_paths_name_one_of_both_files",
+        prepare: |directory| {
+            for name in ["a", "b"] {
+                fs::write(directory.join(name), "").unwrap();
+            }
+            fs::create_dir(directory.join("bystander")).unwrap();
+        },
+        program: |_| flip_paths(),
+        check: Check::Records(|directory, _| {
+            assert_eq!(owner_on_disk(&directory.join("a")), Some((1, 1)));
+            assert_eq!(owner_on_disk(&directory.join("b")), Some((1, 1)));
+            assert_eq!(owner_on_disk(&directory.join("bystander")), None);
+        }),
+    },
+    Scenario {
+        name: "killed_callers_do_no_harm",
+        prepare: |directory| fs::write(directory.join("file"), "").unwrap(),
+        program: |directory| {
+            for round in 0..150 {
+                let mut child = Command::new("/proc/self/exe")
+                    .args(["under-filter", "chown-forever"])
+                    .arg(directory)
+                    .stdin(Stdio::null())
+                    .spawn()
+                    .unwrap();
+                std::thread::sleep(Duration::from_micros(2000 + 37 * round));
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            own(&directory.join("file"), 21, 22);
+        },
+        check: Check::Records(|directory, _| {
+            assert_eq!(owner_on_disk(&directory.join("file")), Some((21, 22)));
+        }),
+    },
+];
+
+/// What [`Scenario::program`] starts in another process.
+pub(crate) fn helper(name: &str, directory: &Path) {
+    let file = directory.join("file");
+    match name {
+        "chown-forever" => loop {
+            for id in 1..100 {
+                own(&file, id, id);
+                raw::set(&file, c"user.x", &[7; 4096], 0).ok();
+            }
+        },
+        other => panic!("no helper {other}"),
+    }
+}
+
+/// Sets an attribute while another thread changes its name between a harmless one and ours.
+fn flip_names(file: &Path) {
+    let path = raw::c_path(file);
+    let mut name = *b"user.innocent.name\0";
+    let (address, done) = (
+        name.as_mut_ptr().expose_provenance(),
+        AtomicBool::new(false),
+    );
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            flip(
+                address,
+                b"user.overcoat.owner",
+                b"user.innocent.name\0",
+                &done,
+            )
+        });
+        for _ in 0..3000 {
+            let arguments = [
+                raw::address(&path),
+                address as u64,
+                [7u8; 8].as_ptr().addr() as u64,
+                8,
+                0,
+                0,
+            ];
+            // Half-written names are refused for reasons of their own.
+            let _ = raw::call(libc::SYS_setxattr, arguments);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    raw::set(file, c"user.innocent.name", &[7; 8], 0).unwrap();
+}
+
+/// Changes the owner of a path that another thread changes.
+fn flip_paths() {
+    let mut path = *b"a\0";
+    let (address, done) = (
+        path.as_mut_ptr().expose_provenance(),
+        AtomicBool::new(false),
+    );
+    std::thread::scope(|scope| {
+        scope.spawn(|| flip(address, b"b", b"a", &done));
+        for _ in 0..3000 {
+            let cwd = libc::AT_FDCWD.cast_unsigned().into();
+            raw::call(libc::SYS_fchownat, [cwd, address as u64, 1, 1, 0, 0]).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+fn flip(address: usize, first: &[u8], second: &[u8], done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        for bytes in [first, second] {
+            raw::write_volatile(address, bytes);
+        }
+    }
+}
+
+/// Lengths and pointers that must neither stop nor fill the supervisor.
+fn wild_arguments(file: &Path) {
+    let path = raw::c_path(file);
+    let (path, name) = (raw::address(&path), raw::address(c"user.wild"));
+    let value = [0u8; 16];
+    let value = value.as_ptr().addr() as u64;
+    let long_name = std::ffi::CString::new(vec![b'x'; 256]).unwrap();
+    for (arguments, errno) in [
+        ([path, name, value, 65537, 0, 0], Errno::E2BIG),
+        ([path, name, value, 1 << 47, 0, 0], Errno::E2BIG),
+        ([path, name, value, u64::MAX, 0, 0], Errno::E2BIG),
+        ([path, name, 0, 8, 0, 0], Errno::EFAULT),
+        ([path, name, u64::MAX - 4, 8, 0, 0], Errno::EFAULT),
+        ([path, 0, value, 8, 0, 0], Errno::EFAULT),
+        ([path, u64::MAX, value, 8, 0, 0], Errno::EFAULT),
+        ([0, name, value, 8, 0, 0], Errno::EFAULT),
+        (
+            [path, raw::address(&long_name), value, 8, 0, 0],
+            Errno::ERANGE,
+        ),
+    ] {
+        assert_eq!(
+            raw::call(libc::SYS_setxattr, arguments),
+            Err(errno),
+            "{arguments:?}"
+        );
+    }
+    let long = std::ffi::CString::new(vec![b'x'; 1 << 20]).unwrap();
+    let cwd = libc::AT_FDCWD.cast_unsigned().into();
+    for (address, errno) in [
+        (raw::address(&long), Errno::ENAMETOOLONG),
+        (1 << 63, Errno::EFAULT),
+    ] {
+        let arguments = [cwd, address, 1, 1, 0, 0];
+        assert_eq!(raw::call(libc::SYS_fchownat, arguments), Err(errno));
+    }
+    let structure = [0u64; 512];
+    let structure = structure.as_ptr().addr() as u64;
+    for (size, errno) in [
+        (8, Errno::EINVAL),
+        (4097, Errno::E2BIG),
+        (u64::MAX, Errno::E2BIG),
+    ] {
+        assert_eq!(
+            raw::call(463, [cwd, path, 0, name, structure, size]),
+            Err(errno)
+        );
+    }
+    raw::call(463, [cwd, path, 0, name, structure, 4096]).unwrap();
+    assert_eq!(
+        raw::call(libc::SYS_fchown, [u64::MAX, 1, 1, 0, 0, 0]),
+        Err(Errno::EBADF)
+    );
+}
+
+/// Mount flags that an unprivileged remount must not drop.
+fn kept_flags(path: &Path) -> MsFlags {
+    let found = nix::sys::statvfs::statvfs(path).unwrap().flags();
+    let mut flags = MsFlags::empty();
+    for (found_flag, flag) in [
+        (nix::sys::statvfs::FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (nix::sys::statvfs::FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (nix::sys::statvfs::FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (
+            nix::sys::statvfs::FsFlags::ST_RELATIME,
+            MsFlags::MS_RELATIME,
+        ),
+        (nix::sys::statvfs::FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+    ] {
+        flags.set(flag, found.contains(found_flag));
+    }
+    flags
+}
