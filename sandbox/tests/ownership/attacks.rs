@@ -70,11 +70,10 @@ pub(crate) static ALL: &[Scenario] = &[
         prepare: |directory| {
             let mounted = directory.join("ro");
             fs::create_dir(&mounted).unwrap();
+            let mount = |flags| mount(Some("ro"), &mounted, Some("tmpfs"), flags, None::<&str>);
+            mount(MsFlags::empty()).unwrap();
             fs::write(mounted.join("file"), "").unwrap();
-            let mount = |flags| mount(Some(&mounted), &mounted, None::<&str>, flags, None::<&str>);
-            mount(MsFlags::MS_BIND).unwrap();
-            let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-            mount(flags | kept_flags(&mounted)).unwrap();
+            mount(MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY).unwrap();
         },
         program: |directory| {
             let file = directory.join("ro/file");
@@ -334,23 +333,4 @@ fn wild_arguments(file: &Path) {
         raw::call(libc::SYS_fchown, [u64::MAX, 1, 1, 0, 0, 0]),
         Err(Errno::EBADF)
     );
-}
-
-/// Mount flags that an unprivileged remount must not drop.
-fn kept_flags(path: &Path) -> MsFlags {
-    let found = nix::sys::statvfs::statvfs(path).unwrap().flags();
-    let mut flags = MsFlags::empty();
-    for (found_flag, flag) in [
-        (nix::sys::statvfs::FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
-        (nix::sys::statvfs::FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (nix::sys::statvfs::FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-        (
-            nix::sys::statvfs::FsFlags::ST_RELATIME,
-            MsFlags::MS_RELATIME,
-        ),
-        (nix::sys::statvfs::FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
-    ] {
-        flags.set(flag, found.contains(found_flag));
-    }
-    flags
 }
