@@ -5,16 +5,37 @@
 //! ownership recording and the network's scope. Only `sys` holds `unsafe`.
 #![deny(unsafe_code)]
 
+mod caps;
+mod defaults;
+mod error;
+mod idmap;
+mod init;
+mod landlock;
+mod launcher;
+mod mount_point;
+mod mounts;
+mod namespaces;
+mod overlay;
 pub mod ownership;
+mod program;
+mod refusal;
+mod report;
+mod rlimits;
 pub mod seccomp;
+mod spawn;
 mod spec;
+mod supervisor;
 mod sys;
 
-pub use self::spec::{FileAccess, LandlockRule, Network, Overlay, OwnershipRecording, Spec};
+pub use oci_spec::runtime::PosixRlimitType;
 
-/// Becomes the sandbox launcher when this process was started as one, and returns its exit status.
-///
-/// `main` calls it before anything else, because the launcher must be single-threaded when it clones namespaces.
-pub fn become_launcher_if_asked() -> Option<std::process::ExitCode> {
-    None
-}
+pub use self::error::Error;
+pub use self::idmap::enter_user_namespace;
+pub use self::launcher::become_launcher_if_asked;
+pub use self::refusal::Refusal;
+pub use self::report::{Enforcement, OwnerRecord, ProgramStatus, Step};
+pub use self::spawn::{Killer, Outcome, Running};
+pub use self::spec::{
+    EntryKind, FileAccess, FileContents, LandlockRule, Network, Overlay, OwnershipRecording,
+    RootEntry, Spec,
+};

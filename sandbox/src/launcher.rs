@@ -1,0 +1,275 @@
+//! The launcher: the program re-executed, single-threaded, between the caller and the sandbox.
+//!
+//! It clones the supervisor into new namespaces, maps the ids, and then watches three things: the caller's socket (its
+//! end means that the caller died or wants the sandbox killed), the set-up report, and the outcome. It returns when no
+//! process of the sandbox is left.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, dup2_stdin, getpid, pipe2, setgroups, write};
+
+use crate::idmap;
+use crate::namespaces;
+use crate::report::{
+    Answer, At, Failure, LONGEST_MESSAGE, ProgramStatus, Request, Step, read_framed, write_framed,
+};
+use crate::spec::Spec;
+use crate::supervisor::{self, Ends};
+use crate::sys::process::{Fork, clone_process};
+
+/// The name under which the program is started to become a launcher.
+pub(crate) const NAME: &str = "overcoat-sandbox-launcher";
+
+/// Becomes the sandbox launcher when this process was started as one, and returns its exit status.
+///
+/// `main` calls it before anything else, because the launcher must be single-threaded when it clones namespaces.
+pub fn become_launcher_if_asked() -> Option<ExitCode> {
+    let name = std::env::args_os().next()?;
+    if name != NAME {
+        return None;
+    }
+    // A caller that is gone is the only one to whom a failure here could be told.
+    Some(match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    })
+}
+
+fn serve() -> io::Result<()> {
+    let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let null = open(
+        "/dev/null",
+        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
+    dup2_stdin(null)?;
+    match read_framed(&control)? {
+        Some(Request::Run(spec)) => {
+            let answer = match check_single_threaded() {
+                Ok(()) => run(&spec, &control),
+                Err(failure) => Answer::Failed(failure),
+            };
+            write_framed(&control, &answer)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Cloning would copy the locks of other threads in whatever state they are.
+fn check_single_threaded() -> Result<(), Failure> {
+    let step = Step::CloneNamespaces;
+    let tasks = nix::dir::Dir::open(
+        "/proc/self/task",
+        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .at(step, "/proc/self/task")?;
+    let threads = tasks
+        .into_iter()
+        .flatten()
+        .filter(|entry| !entry.file_name().to_bytes().starts_with(b"."))
+        .count();
+    if threads == 1 {
+        Ok(())
+    } else {
+        Err(Failure::of(step, Errno::EINVAL)
+            .explained(Some(format!("the launcher has {threads} threads"))))
+    }
+}
+
+/// A supervisor that was started, and what it is heard through.
+#[derive(Debug)]
+struct Started {
+    supervisor: Pid,
+    deadline: Option<Instant>,
+    report: OwnedFd,
+    outcome: OwnedFd,
+}
+
+fn start(spec: &Spec) -> Result<Started, Failure> {
+    // Processes of the sandbox whose parent was killed become ours, so that we can wait until they are gone.
+    set_child_subreaper(true).during(Step::WatchParent)?;
+    // Root can drop its groups; an ordinary user's come along, and reach only what is mounted.
+    match setgroups(&[]) {
+        Ok(()) | Err(Errno::EPERM) => {}
+        Err(errno) => return Err(Failure::of(Step::MapIds, errno)),
+    }
+    let pipe = || pipe2(OFlag::O_CLOEXEC).during(Step::OpenDescriptors);
+    let (report, report_writer) = pipe()?;
+    let (outcome, outcome_writer) = pipe()?;
+    let (mapped_reader, mapped) = pipe()?;
+    let deadline = spec
+        .wall_clock_limit
+        .and_then(|limit| Instant::now().checked_add(limit));
+    let launcher = getpid();
+    let namespaces = namespaces::of_supervisor(spec);
+    let supervisor = match clone_process(namespaces).during(Step::CloneNamespaces)? {
+        Fork::Parent { child } => child,
+        Fork::Child => {
+            drop((report, outcome, mapped));
+            let ends = Ends {
+                mapped: mapped_reader,
+                report: report_writer,
+                outcome: outcome_writer,
+            };
+            supervisor::run(spec, launcher, ends)
+        }
+    };
+    let linux = spec.oci.linux().clone().unwrap_or_default();
+    idmap::write_mappings(supervisor, &linux)
+        .and_then(|()| write(&mapped, b"\n").during(Step::MapIds))
+        .inspect_err(|_| end(supervisor))?;
+    Ok(Started {
+        supervisor,
+        deadline,
+        report,
+        outcome,
+    })
+}
+
+/// Why the sandbox was ended before its time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ended {
+    ByCaller,
+    ByLimit,
+}
+
+/// Reads what the sandbox says, and meanwhile ends it when the caller goes away or the time is over.
+#[derive(Debug)]
+struct Watch<'a> {
+    control: &'a UnixStream,
+    supervisor: Pid,
+    deadline: Option<Instant>,
+    ended: Option<Ended>,
+}
+
+fn run(spec: &Spec, control: &UnixStream) -> Answer {
+    let started = match start(spec) {
+        Ok(started) => started,
+        Err(failure) => return Answer::Failed(failure),
+    };
+    let mut watch = Watch {
+        control,
+        supervisor: started.supervisor,
+        deadline: started.deadline,
+        ended: None,
+    };
+    let answer = watch.follow(started.report, started.outcome);
+    end(started.supervisor);
+    match (watch.ended, answer) {
+        // A program that ended in the same moment has ended by itself.
+        (_, Ok(answer @ Answer::Finished { .. })) | (None, Ok(answer)) => answer,
+        (Some(Ended::ByCaller), _) => finished(ProgramStatus::Killed),
+        (Some(Ended::ByLimit), _) => finished(ProgramStatus::TimedOut),
+        (None, Err(failure)) => Answer::Failed(failure),
+    }
+}
+
+impl Watch<'_> {
+    fn follow(&mut self, report: OwnedFd, outcome: OwnedFd) -> Result<Answer, Failure> {
+        match self.read_line_by_line(report)?.pop() {
+            Some(Answer::Started(enforcement)) => {
+                // A caller that is gone is noticed on the same socket while the outcome is awaited.
+                let _ = write_framed(self.control, &Answer::Started(enforcement));
+            }
+            Some(failed) => return Ok(failed),
+            None => return Ok(Answer::Lost),
+        }
+        let answers = self.read_line_by_line(outcome)?;
+        Ok(answers.into_iter().next_back().unwrap_or(Answer::Lost))
+    }
+
+    /// Reads messages until all writers have closed.
+    fn read_line_by_line(&mut self, from: OwnedFd) -> Result<Vec<Answer>, Failure> {
+        let step = Step::Supervise;
+        let mut file = File::from(from);
+        let mut text = Vec::new();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            self.wait_for(file.as_fd()).during(step)?;
+            let count = file.read(&mut buffer).during(step)?;
+            if count == 0 {
+                break;
+            }
+            text.extend_from_slice(&buffer[..count]);
+            if text.len() > LONGEST_MESSAGE {
+                return Err(Failure::of(step, Errno::EMSGSIZE));
+            }
+        }
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).during(step))
+            .collect()
+    }
+
+    fn wait_for(&mut self, file: BorrowedFd<'_>) -> nix::Result<()> {
+        loop {
+            let mut fds = vec![PollFd::new(file, PollFlags::POLLIN)];
+            if self.ended.is_none() {
+                fds.push(PollFd::new(self.control.as_fd(), PollFlags::POLLIN));
+            }
+            match poll(&mut fds, self.time_left()) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+            let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
+            let (file_ready, control_ready) = (ready.next(), ready.next());
+            if file_ready == Some(true) {
+                return Ok(());
+            }
+            // The caller says nothing more after its request, so this is the end of its socket.
+            if control_ready == Some(true) {
+                self.end(Ended::ByCaller);
+            } else if self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+            {
+                self.end(Ended::ByLimit);
+            }
+        }
+    }
+
+    fn time_left(&self) -> PollTimeout {
+        match self.deadline {
+            Some(deadline) if self.ended.is_none() => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // Rounded up, so that the time is over when the poll returns.
+                PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+            }
+            _ => PollTimeout::NONE,
+        }
+    }
+
+    fn end(&mut self, reason: Ended) {
+        if self.ended.is_none() {
+            self.ended = Some(reason);
+            // The supervisor's death kills the init process, and with it all of the pid namespace.
+            let _ = kill(self.supervisor, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Kills the supervisor and waits until no process of the sandbox is left.
+fn end(supervisor: Pid) {
+    let _ = kill(supervisor, Signal::SIGKILL);
+    while !matches!(waitpid(None, None), Err(Errno::ECHILD)) {}
+}
+
+fn finished(status: ProgramStatus) -> Answer {
+    Answer::Finished {
+        status,
+        records: Vec::new(),
+    }
+}

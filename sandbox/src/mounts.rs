@@ -1,0 +1,226 @@
+//! Building the sandbox's tree: an empty tmpfs, the mounts of the specification in order, then sealing and entering it.
+//!
+//! It runs in the init process, in new user, mount and pid namespaces, while the host's tree is still the root. The new
+//! root is attached over `/`, which hides nothing: absolute paths still start below it, at the host's tree.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, SFlag, fstat, umask};
+use nix::unistd::{chdir, fchdir, pivot_root};
+use oci_spec::runtime as oci;
+
+use crate::mount_point::{self, MountPoint};
+use crate::overlay::{OpenedOverlay, check_nul};
+use crate::report::{At, Failure, Step};
+use crate::spec::Spec;
+use crate::sys::mount::{self as raw, Recursion};
+
+/// The tree under construction.
+#[derive(Debug)]
+pub(crate) struct Root {
+    /// The tmpfs at the bottom.
+    bottom: OwnedFd,
+    /// The root directory as the program will see it: the last mount on `/`, or the tmpfs.
+    top: OwnedFd,
+}
+
+impl Root {
+    /// Cuts this mount namespace off from the host's, and attaches an empty tmpfs.
+    pub(crate) fn make() -> Result<Self, Failure> {
+        let none = None::<&str>;
+        // Slave, not private: the host can still unmount what this namespace holds until it has let go of it.
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
+            .during(Step::IsolateMounts)?;
+        // What is made here must have the modes that are asked for.
+        umask(Mode::empty());
+        let options = ["mode=0755", "size=64m"];
+        let bottom = file_system("tmpfs", &options, raw::NO_SUID | raw::NO_DEVICES)
+            .map_err(|failure| failure.about("/"))?;
+        let slash =
+            open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).during(Step::MakeRoot)?;
+        raw::attach(&bottom, slash).during(Step::MakeRoot)?;
+        let top = bottom.try_clone().during(Step::MakeRoot)?;
+        Ok(Self { bottom, top })
+    }
+
+    /// Performs the mounts and makes the entries, in the specification's order.
+    pub(crate) fn populate(&mut self, spec: &Spec) -> Result<(), Failure> {
+        let mounts = spec.oci.mounts().as_deref().unwrap_or_default();
+        for (done, mount) in mounts.iter().enumerate() {
+            self.make_entries(spec, |after| after == done)?;
+            self.perform(mount)?;
+        }
+        self.make_entries(spec, |after| after >= mounts.len())?;
+        self.protect(spec)
+    }
+
+    /// Makes the root read-only, makes it the root of this namespace, and lets go of the host's tree.
+    pub(crate) fn enter(self) -> Result<(), Failure> {
+        let step = Step::EnterRoot;
+        raw::set_attributes(self.bottom.as_fd(), raw::READ_ONLY, Recursion::One).during(step)?;
+        fchdir(&self.top).during(step)?;
+        // With the same directory twice the old root ends up on top of the new one, from where it is detached; see the
+        // notes of pivot_root(2).
+        pivot_root(".", ".").during(step)?;
+        umount2(".", MntFlags::MNT_DETACH).during(step)?;
+        chdir("/").during(step)
+    }
+
+    fn make_entries(&self, spec: &Spec, when: impl Fn(usize) -> bool) -> Result<(), Failure> {
+        let due = |entry: &&crate::spec::RootEntry| when(entry.after_mounts);
+        for entry in spec.entries.iter().filter(due) {
+            mount_point::make_entry(&self.top, &entry.path, &entry.kind)?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, mount: &oci::Mount) -> Result<(), Failure> {
+        let inside = mount.destination();
+        let (tree, point) = self.detached(mount)?;
+        if inside == Path::new("/") {
+            raw::attach(&tree, &self.top).at(Step::AttachMount, inside.display())?;
+            self.top = tree;
+            return Ok(());
+        }
+        let target = mount_point::find_or_make(&self.top, inside, point)?;
+        raw::attach(tree, target).at(Step::AttachMount, inside.display())
+    }
+
+    /// Makes the mount, attached nowhere yet, and says what its mount point must be.
+    fn detached(&self, mount: &oci::Mount) -> Result<(OwnedFd, MountPoint), Failure> {
+        let inside = mount.destination().display();
+        let options = mount.options().as_deref().unwrap_or_default();
+        let (attributes, options) = split_options(options);
+        options.iter().try_for_each(check_nul)?;
+        let kind = mount.typ().as_deref().unwrap_or_default();
+        let tree = match kind {
+            "bind" => return bind(mount, attributes),
+            "overlay" => OpenedOverlay::open(options)?.mount(attributes, self.bottom.as_fd()),
+            "proc" | "tmpfs" | "devpts" | "sysfs" => file_system(kind, &options, attributes),
+            _ => Err(Failure::of(Step::ReadSpec, Errno::EINVAL)
+                .explained(Some(format!("unknown type of mount `{kind}`")))),
+        };
+        let tree = tree.map_err(|failure| match failure.object {
+            Some(_) => failure,
+            None => failure.about(inside),
+        })?;
+        Ok((tree, MountPoint::Directory))
+    }
+
+    /// Hides and protects the paths that the specification lists; those that this kernel lacks are passed over.
+    fn protect(&self, spec: &Spec) -> Result<(), Failure> {
+        let step = Step::ProtectProc;
+        let Some(linux) = spec.oci.linux() else {
+            return Ok(());
+        };
+        let found = |path: &String| match mount_point::find(&self.top, Path::new(path)) {
+            Err(Errno::ENOENT) => Ok(None),
+            other => other.map(Some).at(step, path),
+        };
+        for path in linux.readonly_paths().iter().flatten() {
+            let Some(target) = found(path)? else {
+                continue;
+            };
+            let itself = raw::clone_tree(Some(target.as_fd()), Path::new("")).at(step, path)?;
+            let attributes = raw::READ_ONLY | raw::NO_SUID | raw::NO_DEVICES | raw::NO_EXECUTE;
+            raw::set_attributes(itself.as_fd(), attributes, Recursion::Tree).at(step, path)?;
+            raw::attach(itself, target).at(step, path)?;
+        }
+        for path in linux.masked_paths().iter().flatten() {
+            let Some(target) = found(path)? else {
+                continue;
+            };
+            let cover = if is_directory(&target).at(step, path)? {
+                file_system("tmpfs", &["mode=0555"], raw::READ_ONLY | raw::NO_DEVICES)
+                    .map_err(|failure| failure.about(path))?
+            } else {
+                let null = raw::clone_tree(None, Path::new("/dev/null")).at(step, path)?;
+                raw::set_attributes(null.as_fd(), raw::READ_ONLY, Recursion::One).at(step, path)?;
+                null
+            };
+            raw::attach(cover, target).at(step, path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies the mounts of a host path, cut off from the host and with their attributes set on every one of them.
+fn bind(mount: &oci::Mount, attributes: u64) -> Result<(OwnedFd, MountPoint), Failure> {
+    let step = Step::OpenSource;
+    let host = mount.source().as_deref().unwrap_or(Path::new(""));
+    let tree = raw::clone_tree(None, host).at(step, host.display())?;
+    raw::set_attributes(tree.as_fd(), attributes, Recursion::Tree).at(step, host.display())?;
+    let point = if is_directory(&tree).at(step, host.display())? {
+        MountPoint::Directory
+    } else {
+        MountPoint::File
+    };
+    Ok((tree, point))
+}
+
+fn is_directory(file: impl AsFd) -> nix::Result<bool> {
+    let mode = fstat(file)?.st_mode;
+    Ok(SFlag::from_bits_truncate(mode).intersection(SFlag::S_IFMT) == SFlag::S_IFDIR)
+}
+
+/// Makes a file system that has no device, attached nowhere.
+fn file_system(kind: &str, options: &[&str], attributes: u64) -> Result<OwnedFd, Failure> {
+    let step = match kind {
+        "proc" => Step::MountProc,
+        _ => Step::MountFileSystem,
+    };
+    let text = |text: &str| {
+        CString::new(text)
+            .map_err(std::io::Error::other)
+            .during(step)
+    };
+    let context = raw::open_file_system(&text(kind)?).during(step)?;
+    let configure = || -> Result<OwnedFd, Failure> {
+        for option in options {
+            match option.split_once('=') {
+                Some((key, value)) => {
+                    raw::set_string(context.as_fd(), &text(key)?, &text(value)?).during(step)?;
+                }
+                None => raw::set_flag(context.as_fd(), &text(option)?).during(step)?,
+            }
+        }
+        raw::create(context.as_fd(), attributes).during(step)
+    };
+    configure().map_err(|failure| failure.explained(raw::explanation(context.as_fd())))
+}
+
+/// Separates the attributes of a mount from the options of its file system.
+fn split_options(options: &[String]) -> (u64, Vec<&str>) {
+    let mut attributes = 0;
+    let mut others = Vec::new();
+    for option in options {
+        match option.as_str() {
+            "ro" => attributes |= raw::READ_ONLY,
+            "nosuid" => attributes |= raw::NO_SUID,
+            "nodev" => attributes |= raw::NO_DEVICES,
+            "noexec" => attributes |= raw::NO_EXECUTE,
+            // All binds are recursive: a user namespace may not uncover what is mounted below.
+            "bind" | "rbind" => {}
+            other => others.push(other),
+        }
+    }
+    (attributes, others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_separated_from_file_system_options() {
+        let options = ["rbind", "ro", "nodev", "mode=0755", "volatile"].map(String::from);
+        let (attributes, others) = split_options(&options);
+        assert_eq!(attributes, raw::READ_ONLY | raw::NO_DEVICES);
+        assert_eq!(others, ["mode=0755", "volatile"]);
+    }
+}

@@ -1,0 +1,129 @@
+//! The program's process: gives up what the program must not have, in an order in which each step still can, and
+//! executes the program.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{chdir, execve, setsid};
+use oci_spec::runtime as oci;
+
+use crate::report::{Answer, At, Enforcement, Failure, Step, run_process, write_line};
+use crate::spec::{OwnershipRecording, Spec};
+use crate::{caps, landlock, rlimits, sys};
+
+/// Where a program without a slash in its name is looked for when the environment has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Confines the process that was cloned for the program, and executes the program.
+pub(crate) fn run(spec: &Spec, report: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> ! {
+    run_process(report, || {
+        let process = spec
+            .oci
+            .process()
+            .as_ref()
+            .ok_or_else(|| Failure::of(Step::ReadSpec, Errno::EINVAL))?;
+        let program = Program::new(process)?;
+        let enforcement = confine(spec, process, socket)?;
+        write_line(report, &Answer::Started(enforcement)).during(Step::Execute)?;
+        sys::fds::set_all_close_on_exec().during(Step::OpenDescriptors)?;
+        program.execute()
+    })
+}
+
+fn confine(
+    spec: &Spec,
+    process: &oci::Process,
+    _socket: BorrowedFd<'_>,
+) -> Result<Enforcement, Failure> {
+    // A session of its own has no controlling terminal whose input could be forged.
+    setsid().during(Step::StartSession)?;
+    sys::process::reset_signals().during(Step::StartSession)?;
+    let mask = process.user().umask().unwrap_or(0o022);
+    umask(Mode::from_bits_truncate(mask));
+    rlimits::apply(process.rlimits().as_deref().unwrap_or_default())?;
+    chdir(process.cwd()).at(Step::EnterWorkingDirectory, process.cwd().display())?;
+    // Without CAP_SYS_ADMIN, Landlock and seccomp take no_new_privs.
+    let sets = process.capabilities().clone().unwrap_or_default();
+    let capabilities = caps::restrict_program(&sets)?;
+    set_pdeathsig(Signal::SIGKILL).during(Step::WatchParent)?;
+    set_no_new_privs().during(Step::SetNoNewPrivileges)?;
+    // Landlock opens the paths of its rules, so it comes before a filter that could refuse that.
+    let restricted = landlock::restrict(&spec.landlock)?;
+    Ok(Enforcement {
+        landlock_abi: restricted.abi,
+        landlock_scopes: restricted.scopes,
+        network: spec.network,
+        seccomp: false,
+        ownership_recorded: spec.ownership == OwnershipRecording::Record,
+        sync_suppressed: spec.suppress_sync,
+        capabilities,
+    })
+}
+
+/// What to execute, as C strings.
+#[derive(Debug)]
+struct Program {
+    candidates: Vec<CString>,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Program {
+    fn new(process: &oci::Process) -> Result<Self, Failure> {
+        let arguments = process.args().as_deref().unwrap_or_default();
+        let environment = process.env().as_deref().unwrap_or_default();
+        let name = arguments
+            .first()
+            .ok_or_else(|| Failure::of(Step::ReadSpec, Errno::EINVAL))?;
+        let candidates = if name.contains('/') {
+            vec![name.clone()]
+        } else {
+            let path = environment
+                .iter()
+                .find_map(|variable| variable.strip_prefix("PATH="))
+                .unwrap_or(DEFAULT_PATH);
+            path.split(':')
+                .filter(|directory| !directory.is_empty())
+                .map(|directory| format!("{directory}/{name}"))
+                .collect()
+        };
+        Ok(Self {
+            candidates: texts(&candidates)?,
+            arguments: texts(arguments)?,
+            environment: texts(environment)?,
+        })
+    }
+
+    fn execute(&self) -> Result<Infallible, Failure> {
+        let mut worst = Errno::ENOENT;
+        for candidate in &self.candidates {
+            let Err(errno) = execve(candidate, &self.arguments, &self.environment);
+            match errno {
+                Errno::ENOENT | Errno::ENOTDIR => {}
+                // As execvp(3): go on, and remember that something was there.
+                Errno::EACCES => worst = errno,
+                _ => {
+                    worst = errno;
+                    break;
+                }
+            }
+        }
+        let name = self.arguments[0].to_string_lossy();
+        Err(Failure::of(Step::Execute, worst).about(name))
+    }
+}
+
+fn texts(texts: &[String]) -> Result<Vec<CString>, Failure> {
+    texts
+        .iter()
+        .map(|text| {
+            CString::new(text.as_str())
+                .map_err(|_| Failure::of(Step::ReadSpec, Errno::EINVAL).about(text.escape_debug()))
+        })
+        .collect()
+}

@@ -1,0 +1,51 @@
+//! Cloning the launcher into new namespaces, leaving without destructors, and signal dispositions.
+
+use std::io;
+
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+
+use super::checked;
+
+/// Which side of a clone this is.
+#[derive(Debug)]
+pub(crate) enum Fork {
+    Parent { child: Pid },
+    Child,
+}
+
+/// Clones this process, like fork(2), into new namespaces.
+///
+/// The caller must be single-threaded: the launcher checks it when it starts, before its first call.
+pub(crate) fn clone_process(namespaces: CloneFlags) -> io::Result<Fork> {
+    let flags = libc::c_long::from(namespaces.bits()) | libc::c_long::from(libc::SIGCHLD);
+    // SAFETY: without CLONE_VM and with a null stack, clone(2) copies the address space and continues on a copy of
+    // the stack, as fork(2) does. No lock of another thread can be left held, since there is no other thread.
+    let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    let pid = checked(result)?;
+    if pid == 0 {
+        return Ok(Fork::Child);
+    }
+    let pid = libc::pid_t::try_from(pid).expect("process ids are ints");
+    Ok(Fork::Parent {
+        child: Pid::from_raw(pid),
+    })
+}
+
+/// Leaves the process at once, running no destructor and flushing nothing.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) has no precondition and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Gives every signal its default disposition and unblocks all: Rust ignores SIGPIPE, and a caller may ignore others,
+/// which a program would inherit.
+pub(crate) fn reset_signals() -> io::Result<()> {
+    for number in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no handler. SIGKILL, SIGSTOP and the C library's own numbers are refused with
+        // EINVAL, which is harmless.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    nix::sys::signal::SigSet::empty().thread_set_mask()?;
+    Ok(())
+}
