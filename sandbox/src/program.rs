@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
@@ -12,9 +12,10 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, execve, setsid};
 use oci_spec::runtime as oci;
 
+use crate::init::{self, Said};
 use crate::report::{Answer, At, Enforcement, Failure, Step, run_process, write_line};
 use crate::spec::{OwnershipRecording, Spec};
-use crate::{caps, landlock, rlimits, sys};
+use crate::{caps, landlock, rlimits, seccomp, sys};
 
 /// Where a program without a slash in its name is looked for when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -38,7 +39,7 @@ pub(crate) fn run(spec: &Spec, report: BorrowedFd<'_>, socket: BorrowedFd<'_>) -
 fn confine(
     spec: &Spec,
     process: &oci::Process,
-    _socket: BorrowedFd<'_>,
+    socket: BorrowedFd<'_>,
 ) -> Result<Enforcement, Failure> {
     // A session of its own has no controlling terminal whose input could be forged.
     setsid().during(Step::StartSession)?;
@@ -58,11 +59,28 @@ fn confine(
         landlock_abi: restricted.abi,
         landlock_scopes: restricted.scopes,
         network: spec.network,
-        seccomp: false,
+        seccomp: filter_calls(spec, socket)?,
         ownership_recorded: spec.ownership == OwnershipRecording::Record,
         sync_suppressed: spec.suppress_sync,
         capabilities,
     })
+}
+
+/// Installs the filter, and hands its listener to the supervisor when calls are to be recorded.
+///
+/// It comes last: the filter applies to the launcher's own next calls as well.
+fn filter_calls(spec: &Spec, socket: BorrowedFd<'_>) -> Result<bool, Failure> {
+    let policy = seccomp::Policy {
+        ownership: spec.ownership,
+        suppress_sync: spec.suppress_sync,
+    };
+    let program = seccomp::assemble(&policy);
+    let want_listener = spec.ownership == OwnershipRecording::Record;
+    let listener = seccomp::install(&program, want_listener).during(Step::FilterCalls)?;
+    if let Some(listener) = listener {
+        init::say(socket, Said::Listener, Some(listener.as_fd())).during(Step::PassListener)?;
+    }
+    Ok(true)
 }
 
 /// What to execute, as C strings.
