@@ -28,6 +28,7 @@ use crate::report::{
 use crate::spec::Spec;
 use crate::supervisor::{self, Ends};
 use crate::sys::process::{Fork, clone_process};
+use crate::trials;
 
 /// The name under which the program is started to become a launcher.
 pub(crate) const NAME: &str = "overcoat-sandbox-launcher";
@@ -62,6 +63,9 @@ fn serve() -> io::Result<()> {
                 Err(failure) => Answer::Failed(failure),
             };
             write_framed(&control, &answer)
+        }
+        Some(Request::Probe { state_directory }) => {
+            write_framed(&control, &trials::run_all(&state_directory))
         }
         None => Ok(()),
     }

@@ -17,6 +17,7 @@ mod mounts;
 mod namespaces;
 mod overlay;
 pub mod ownership;
+pub mod probe;
 mod program;
 mod refusal;
 mod report;
@@ -26,6 +27,7 @@ mod spawn;
 mod spec;
 mod supervisor;
 mod sys;
+mod trials;
 
 pub use oci_spec::runtime::PosixRlimitType;
 

@@ -4,7 +4,7 @@
 //! root is attached over `/`, which hides nothing: absolute paths still start below it, at the host's tree.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -46,6 +46,11 @@ impl Root {
         raw::attach(&bottom, slash).during(Step::MakeRoot)?;
         let top = bottom.try_clone().during(Step::MakeRoot)?;
         Ok(Self { bottom, top })
+    }
+
+    /// Returns the tmpfs that the tree stands on.
+    pub(crate) fn bottom(&self) -> BorrowedFd<'_> {
+        self.bottom.as_fd()
     }
 
     /// Performs the mounts and makes the entries, in the specification's order.
@@ -169,7 +174,11 @@ fn is_directory(file: impl AsFd) -> nix::Result<bool> {
 }
 
 /// Makes a file system that has no device, attached nowhere.
-fn file_system(kind: &str, options: &[&str], attributes: u64) -> Result<OwnedFd, Failure> {
+pub(crate) fn file_system(
+    kind: &str,
+    options: &[&str],
+    attributes: u64,
+) -> Result<OwnedFd, Failure> {
     let step = match kind {
         "proc" => Step::MountProc,
         _ => Step::MountFileSystem,

@@ -82,21 +82,6 @@ impl Refusal {
         Some(found)
     }
 
-    /// Returns what was read from the host to find the cause.
-    pub fn evidence(&self) -> String {
-        let mut found: Vec<String> = [APPARMOR, DEBIAN]
-            .iter()
-            .chain(LIMITS.iter().take(1))
-            .filter_map(|name| Some(format!("{}={}", name.replace('/', "."), sysctl(name)?)))
-            .collect();
-        found.extend(in_container().map(|mark| format!("`{mark}` exists")));
-        if is_seccomp_filtered() {
-            found.push("a seccomp filter is active".to_owned());
-        }
-        found.extend(apparmor_profile().map(|profile| format!("AppArmor profile `{profile}`")));
-        found.join(", ")
-    }
-
     /// Returns what the owner of the host can do.
     pub fn remedy(&self) -> String {
         match self {
@@ -157,6 +142,20 @@ impl fmt::Display for Refusal {
             Self::Unknown { step } => write!(f, "the host refuses {}", step.describe()),
         }
     }
+}
+
+/// Returns what the causes are told apart by, as it is on this host.
+pub(crate) fn evidence() -> String {
+    let mut found: Vec<String> = [APPARMOR, DEBIAN, LIMITS[0]]
+        .iter()
+        .filter_map(|name| Some(format!("{}={}", name.replace('/', "."), sysctl(name)?)))
+        .collect();
+    found.extend(in_container().map(|mark| format!("`{mark}` exists")));
+    if is_seccomp_filtered() {
+        found.push("a seccomp filter is active".to_owned());
+    }
+    found.extend(apparmor_profile().map(|profile| format!("AppArmor profile `{profile}`")));
+    found.join(", ")
 }
 
 /// Returns the first namespace limit that is 0, else the one that is reached most often.

@@ -25,6 +25,7 @@ pub(crate) const LONGEST_MESSAGE: usize = 256 << 20;
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) enum Request {
     Run(Box<Spec>),
+    Probe { state_directory: PathBuf },
 }
 
 /// What the launcher answers to [`Request::Run`]: `Started` and then one of the others, or `Failed` alone.
@@ -57,6 +58,8 @@ pub(crate) struct Failure {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Step {
+    ReadKernelVersion,
+    SetAttribute,
     ReadSpec,
     OpenDescriptors,
     CloneNamespaces,
@@ -92,6 +95,8 @@ impl Step {
     /// Returns what the step does, as a fragment that an object may follow.
     pub fn describe(self) -> &'static str {
         match self {
+            Self::ReadKernelVersion => "finding the kernel new enough, which is",
+            Self::SetAttribute => "setting a user extended attribute of",
             Self::ReadSpec => "reading the specification",
             Self::OpenDescriptors => "opening the launcher's descriptors",
             Self::CloneNamespaces => "making the namespaces",
