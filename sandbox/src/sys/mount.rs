@@ -175,7 +175,10 @@ pub(crate) fn explanation(context: BorrowedFd<'_>) -> Option<String> {
         if count == 0 || lines.len() == 16 {
             break;
         }
-        lines.push(String::from_utf8_lossy(&buffer[..count]).trim().to_owned());
+        let line = String::from_utf8_lossy(&buffer[..count]);
+        // The first letter is the level: error, warning or information.
+        let line = line.get(2..).unwrap_or_default();
+        lines.push(line.trim().to_owned());
     }
     (!lines.is_empty()).then(|| lines.join("; "))
 }

@@ -7,6 +7,9 @@ use nix::unistd::Pid;
 
 use super::checked;
 
+/// `_NSIG` of the kernel, on every architecture but MIPS.
+const HIGHEST_SIGNAL: libc::c_int = 64;
+
 /// Which side of a clone this is.
 #[derive(Debug)]
 pub(crate) enum Fork {
@@ -41,10 +44,22 @@ pub(crate) fn exit_now(code: i32) -> ! {
 /// Gives every signal its default disposition and unblocks all: Rust ignores SIGPIPE, and a caller may ignore others,
 /// which a program would inherit.
 pub(crate) fn reset_signals() -> io::Result<()> {
-    for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL installs no handler. SIGKILL, SIGSTOP and the C library's own numbers are refused with
-        // EINVAL, which is harmless.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+    // `struct sigaction` of the kernel (handler, flags, restorer, mask), all zero: SIG_DFL. The C library's own call
+    // would refuse the two signals that it keeps to itself, and those may be ignored as well.
+    let default = [0_u64; 4];
+    for number in 1..=HIGHEST_SIGNAL {
+        // SAFETY: rt_sigaction(2) reads one kernel `sigaction`, which is at most as long as `default`, and writes
+        // nothing where the old action is null. SIG_DFL installs no handler. SIGKILL and SIGSTOP give EINVAL, which
+        // is harmless.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default.as_ptr(),
+                std::ptr::null::<u64>(),
+                size_of::<u64>(),
+            )
+        };
     }
     nix::sys::signal::SigSet::empty().thread_set_mask()?;
     Ok(())

@@ -1,0 +1,132 @@
+//! What is asked of the host, nested user namespaces, and the specification as data.
+
+use std::process::{Command, ExitCode};
+
+use overcoat_sandbox::probe::{FeatureStatus, features};
+use overcoat_sandbox::{Error, ProgramStatus, Spec, enter_user_namespace};
+
+use crate::harness::tests;
+use crate::support::{host_directory, probe, run};
+
+tests![
+    every_feature_is_probed,
+    probing_leaves_nothing_behind,
+    a_state_directory_that_is_missing_is_named,
+    a_threaded_process_cannot_enter_a_user_namespace,
+    a_sandbox_runs_inside_a_user_namespace,
+    a_specification_prints_the_same_each_time,
+    a_specification_survives_json,
+    arguments_that_are_not_utf8_are_refused,
+];
+
+fn every_feature_is_probed() {
+    let host = host_directory();
+    let found = features(host.path());
+    assert_eq!(found.len(), 11);
+    for feature in found {
+        assert!(
+            matches!(feature.status, FeatureStatus::Available(_)),
+            "{feature:?}"
+        );
+    }
+}
+
+fn probing_leaves_nothing_behind() {
+    let host = host_directory();
+    features(host.path());
+    assert_eq!(host.path().read_dir().unwrap().count(), 0);
+}
+
+fn a_state_directory_that_is_missing_is_named() {
+    let host = host_directory();
+    let missing = host.path().join("missing");
+    let found = features(&missing);
+    let overlay = found
+        .iter()
+        .find(|feature| feature.name.starts_with("overlayfs"));
+    match &overlay.unwrap().status {
+        FeatureStatus::Missing { evidence, .. } => {
+            assert!(evidence.contains(missing.to_str().unwrap()), "{evidence}");
+            assert!(evidence.contains("ENOENT"), "{evidence}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn a_threaded_process_cannot_enter_a_user_namespace() {
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || stopped.recv());
+    assert!(matches!(enter_user_namespace(), Err(Error::Threaded)));
+    drop(stop);
+    thread.join().unwrap().unwrap_err();
+}
+
+fn a_sandbox_runs_inside_a_user_namespace() {
+    let output = Command::new(crate::support::this_program())
+        .arg("nested")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "root twice\n",
+        "{stderr}"
+    );
+    assert!(output.status.success());
+}
+
+/// Enters a user namespace, and runs a sandbox in it.
+pub(crate) fn run_nested() -> ExitCode {
+    enter_user_namespace().unwrap();
+    assert!(nix::unistd::geteuid().is_root());
+    let host = host_directory();
+    let overlay = overcoat_sandbox::Overlay {
+        lowers: vec![host.path().join("lower")],
+        upper: Some(host.path().join("upper")),
+        work: Some(host.path().join("work")),
+    };
+    for name in ["lower", "upper", "work"] {
+        crate::support::make_directories(&host.path().join(name));
+    }
+    let spec = crate::support::shell("id -u && touch /tree/file").overlay("/tree", &overlay);
+    let ran = run(&spec);
+    assert_eq!(
+        ran.outcome.status,
+        ProgramStatus::Exited(0),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(ran.stdout, "0\n");
+    assert!(host.path().join("upper/file").exists());
+    // The kernel leaves `work/work` with mode 0; id 0 of the namespace can remove it nevertheless.
+    host.close().unwrap();
+    println!("root twice");
+    ExitCode::SUCCESS
+}
+
+fn a_specification_prints_the_same_each_time() {
+    let spec = || probe(["exit", "0"]).file("/etc/hosts", "127.0.0.1 localhost\n");
+    let text = spec().to_json().unwrap().to_string();
+    for _ in 0..8 {
+        assert_eq!(spec().to_json().unwrap().to_string(), text);
+    }
+    assert!(text.contains("127.0.0.1 localhost\\n"), "{text}");
+    assert!(text.contains("\"noNewPrivileges\":true"), "{text}");
+}
+
+fn a_specification_survives_json() {
+    let spec = probe(["exit", "5"])
+        .directory("/made")
+        .environment("A", "b");
+    let json = spec.to_json().unwrap();
+    let again: Spec = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(again.to_json().unwrap(), json);
+    assert_eq!(run(&again).outcome.status, ProgramStatus::Exited(5));
+}
+
+fn arguments_that_are_not_utf8_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = std::ffi::OsStr::from_bytes(b"\xff");
+    let spec = Spec::new([std::ffi::OsStr::new("/bin/true"), odd]);
+    assert!(matches!(spec.spawn(), Err(Error::NotUtf8 { value }) if value == odd));
+}

@@ -1,0 +1,127 @@
+//! A scene for each test: a temporary directory of the host, and a specification that runs the probe program.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use overcoat_sandbox::{Outcome, ProgramStatus, Running, Spec};
+use tempfile::TempDir;
+
+/// What a program did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) outcome: Outcome,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Returns an empty directory of the host.
+pub(crate) fn host_directory() -> TempDir {
+    TempDir::with_prefix("overcoat-sandbox-").unwrap()
+}
+
+/// Makes a file below a directory of the host, and the directories above it.
+pub(crate) fn plant(directory: &Path, name: &str, contents: &str) -> PathBuf {
+    let path = directory.join(name);
+    make_directories(path.parent().unwrap());
+    write(&path, contents);
+    path
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests panic with the path")]
+pub(crate) fn make_directories(path: &Path) {
+    std::fs::create_dir_all(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests panic with the path")]
+fn write(path: &Path, contents: &str) {
+    std::fs::write(path, contents).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests panic with the path")]
+pub(crate) fn contents(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Adds what a dynamically linked program needs: `/usr` and the links or directories beside it.
+pub(crate) fn with_host_system(spec: Spec) -> Spec {
+    let mut spec = spec.bind_read_only("/usr", "/usr");
+    for directory in ["/bin", "/lib", "/lib64"] {
+        let host = Path::new(directory);
+        if let Ok(target) = host.read_link() {
+            spec = spec.symlink(target, directory);
+        } else if host.is_dir() {
+            spec = spec.bind_read_only(directory, directory);
+        }
+    }
+    spec
+}
+
+/// Returns a specification that runs an operation of the probe program, with a proc and devices.
+pub(crate) fn probe<const N: usize>(operation: [&str; N]) -> Spec {
+    let arguments = ["/probe", "probe"].into_iter().chain(operation);
+    with_host_system(Spec::new(arguments))
+        .bind_read_only(this_program(), "/probe")
+        .proc("/proc")
+        .devices("/dev")
+}
+
+/// Returns a specification that runs a shell script.
+pub(crate) fn shell(script: &str) -> Spec {
+    with_host_system(Spec::new(["/bin/sh", "-c", script]))
+        .environment("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .proc("/proc")
+        .devices("/dev")
+}
+
+pub(crate) fn this_program() -> PathBuf {
+    std::env::current_exe().unwrap()
+}
+
+pub(crate) fn run(spec: &Spec) -> Ran {
+    let running = spec
+        .spawn()
+        .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
+    finish(running)
+}
+
+pub(crate) fn finish(mut running: Running) -> Ran {
+    // The probe prints less than a pipe holds, so one after the other does not block it.
+    let stdout = read(running.take_stdout());
+    let stderr = read(running.take_stderr());
+    let outcome = running.wait().unwrap();
+    Ran {
+        outcome,
+        stdout,
+        stderr,
+    }
+}
+
+fn read(output: Option<File>) -> String {
+    let mut text = String::new();
+    output.unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Runs an operation of the probe program, and returns the errno it failed with, or 0.
+pub(crate) fn errno_of(spec: &Spec) -> i32 {
+    let ran = run(spec);
+    match ran.outcome.status {
+        ProgramStatus::Exited(code) => code,
+        other => panic!("{other:?}: {}", ran.stderr),
+    }
+}
+
+/// Asserts the errno of an operation; 0 is success.
+#[track_caller]
+pub(crate) fn assert_errno(spec: &Spec, expected: i32) {
+    let found = errno_of(spec);
+    let name = |errno| nix::errno::Errno::from_raw(errno);
+    assert_eq!(
+        found,
+        expected,
+        "found {}, not {}",
+        name(found),
+        name(expected)
+    );
+}
