@@ -1,4 +1,4 @@
-//! Cutting capabilities (capabilities(7)) of the program and of the supervisor.
+//! Cutting capabilities (capabilities(7)) of the program and of a supervisor that records nothing.
 
 use std::str::FromStr;
 
@@ -7,19 +7,6 @@ use nix::errno::Errno;
 use oci_spec::runtime as oci;
 
 use crate::report::{Failure, Step};
-
-/// What the supervisor needs to act for a stopped program: to change owners and attributes of its files, enter its
-/// root, and look up its paths and descriptors.
-pub(crate) const SUPERVISOR: &[Capability] = &[
-    Capability::CAP_CHOWN,
-    Capability::CAP_DAC_OVERRIDE,
-    Capability::CAP_DAC_READ_SEARCH,
-    Capability::CAP_FOWNER,
-    Capability::CAP_FSETID,
-    Capability::CAP_SETFCAP,
-    Capability::CAP_SYS_CHROOT,
-    Capability::CAP_SYS_PTRACE,
-];
 
 /// Leaves the program the capabilities of the specification, and returns their names.
 ///
@@ -35,8 +22,12 @@ pub(crate) fn restrict_program(sets: &oci::LinuxCapabilities) -> Result<Vec<Stri
     Ok(names)
 }
 
-/// Leaves the calling process `kept`, without touching what a program could get by executing.
-pub(crate) fn keep(kept: &CapsHashSet) -> Result<(), Failure> {
+/// Leaves the calling process none. What it could get by executing a program is not touched.
+pub(crate) fn drop_all() -> Result<(), Failure> {
+    keep(&CapsHashSet::new())
+}
+
+fn keep(kept: &CapsHashSet) -> Result<(), Failure> {
     // The effective set must be a part of the permitted one at each moment.
     for set in [CapSet::Effective, CapSet::Permitted] {
         caps::set(None, set, kept).map_err(failure)?;

@@ -97,14 +97,6 @@ fn rights(access: FileAccess) -> BitFlags<AccessFs> {
     }
 }
 
-/// The crate's errors carry the errno in their sources.
 fn ruleset_failure(error: &RulesetError) -> Failure {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return Failure::new(Step::RestrictFiles, io);
-        }
-        source = error.source();
-    }
-    Failure::of(Step::RestrictFiles, Errno::EINVAL).explained(Some(error.to_string()))
+    Failure::from_chain(Step::RestrictFiles, error)
 }

@@ -34,8 +34,9 @@ pub use oci_spec::runtime::PosixRlimitType;
 pub use self::error::Error;
 pub use self::idmap::enter_user_namespace;
 pub use self::launcher::become_launcher_if_asked;
+pub use self::ownership::OwnerRecord;
 pub use self::refusal::Refusal;
-pub use self::report::{Enforcement, OwnerRecord, ProgramStatus, Step};
+pub use self::report::{Enforcement, ProgramStatus, Step};
 pub use self::spawn::{Killer, Outcome, Running};
 pub use self::spec::{
     EntryKind, FileAccess, FileContents, LandlockRule, Network, Overlay, OwnershipRecording,

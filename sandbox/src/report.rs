@@ -9,9 +9,11 @@ use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::ownership::OwnerRecord;
 use crate::spec::{Network, Spec};
 use crate::sys::process::exit_now;
 
@@ -166,15 +168,6 @@ pub struct Enforcement {
     pub capabilities: Vec<String>,
 }
 
-/// The owner of an entry that cannot carry it as an extended attribute.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct OwnerRecord {
-    /// The path inside the sandbox.
-    pub path: PathBuf,
-    pub uid: u32,
-    pub gid: u32,
-}
-
 /// Names the step and the object of an error.
 pub(crate) trait At<T> {
     fn at(self, step: Step, object: impl ToString) -> Result<T, Failure>;
@@ -201,8 +194,24 @@ impl Failure {
         }
     }
 
-    pub(crate) fn of(step: Step, errno: nix::errno::Errno) -> Self {
+    pub(crate) fn of(step: Step, errno: Errno) -> Self {
         Self::new(step, &errno.into())
+    }
+
+    /// Takes the errno from the sources of an error that is not one itself, and its message as the detail.
+    pub(crate) fn from_chain(step: Step, error: &(dyn std::error::Error + 'static)) -> Self {
+        let message = error.to_string();
+        let mut source = Some(error);
+        while let Some(error) = source {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                return Self::new(step, io).explained(Some(message));
+            }
+            if let Some(errno) = error.downcast_ref::<Errno>() {
+                return Self::of(step, *errno).explained(Some(message));
+            }
+            source = error.source();
+        }
+        Self::of(step, Errno::EPROTO).explained(Some(message))
     }
 
     pub(crate) fn about(mut self, object: impl ToString) -> Self {
@@ -255,7 +264,7 @@ pub(crate) fn write_line(to: BorrowedFd<'_>, message: &impl Serialize) -> io::Re
     while !rest.is_empty() {
         match nix::unistd::write(to, rest) {
             Ok(count) => rest = &rest[count..],
-            Err(nix::errno::Errno::EINTR) => {}
+            Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }

@@ -12,9 +12,8 @@ use std::thread;
 
 use crate::error::Error;
 use crate::launcher;
-use crate::report::{
-    Answer, Enforcement, OwnerRecord, ProgramStatus, Request, read_framed, write_framed,
-};
+use crate::ownership::OwnerRecord;
+use crate::report::{Answer, Enforcement, ProgramStatus, Request, read_framed, write_framed};
 use crate::spec::Spec;
 
 /// A program that runs confined. It is killed when this is dropped.

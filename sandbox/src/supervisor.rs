@@ -5,19 +5,21 @@ use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Pid, Uid, getppid, read, setresgid, setresuid};
 
-use crate::caps;
 use crate::init::{self, Said};
 use crate::namespaces;
-use crate::report::{Answer, At, Failure, OwnerRecord, Step, run_process, write_line};
-use crate::spec::Spec;
-use crate::sys;
+use crate::ownership::OwnerRecord;
+use crate::report::{Answer, At, Failure, Step, run_process, write_line};
+use crate::spec::{OwnershipRecording, Spec};
 use crate::sys::process::{Fork, clone_process, exit_now};
+use crate::{caps, ownership, sys};
 
 /// The supervisor's ends of the launcher's pipes.
 #[derive(Debug)]
@@ -34,13 +36,15 @@ pub(crate) struct Ends {
 pub(crate) fn run(spec: &Spec, launcher: Pid, ends: Ends) -> ! {
     let report = ends.report.as_fd();
     run_process(report, || {
-        let (init, socket) = start_init(spec, launcher, &ends)?;
+        let (init, socket, host_proc) = start_init(spec, launcher, &ends)?;
         let outcome = ends.outcome.as_fd();
-        run_process(outcome, || supervise(outcome, init, socket.as_fd()))
+        run_process(outcome, || {
+            supervise(spec, outcome, init, socket.as_fd(), host_proc)
+        })
     })
 }
 
-fn start_init(spec: &Spec, launcher: Pid, ends: &Ends) -> Result<(Pid, OwnedFd), Failure> {
+fn start_init(spec: &Spec, launcher: Pid, ends: &Ends) -> Result<(Pid, OwnedFd, OwnedFd), Failure> {
     die_with(launcher)?;
     let mut byte = [0];
     if read(&ends.mapped, &mut byte).during(Step::MapIds)? == 0 {
@@ -51,6 +55,9 @@ fn start_init(spec: &Spec, launcher: Pid, ends: &Ends) -> Result<(Pid, OwnedFd),
     setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).during(Step::MapIds)?;
     // Changing credentials clears the death signal (prctl(2)).
     die_with(launcher)?;
+    // Init will pivot this process away from the host's tree too, since they share the mount namespace.
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let host_proc = open("/proc", flags, Mode::empty()).at(Step::OpenDescriptors, "/proc")?;
     let (ours, theirs) = socketpair(
         AddressFamily::Unix,
         SockType::SeqPacket,
@@ -59,9 +66,9 @@ fn start_init(spec: &Spec, launcher: Pid, ends: &Ends) -> Result<(Pid, OwnedFd),
     )
     .during(Step::OpenDescriptors)?;
     match clone_process(namespaces::of_init(spec)).during(Step::CloneNamespaces)? {
-        Fork::Parent { child } => Ok((child, ours)),
+        Fork::Parent { child } => Ok((child, ours, host_proc)),
         Fork::Child => {
-            drop(ours);
+            drop((ours, host_proc));
             init::run(spec, ends.report.as_fd(), theirs.as_fd())
         }
     }
@@ -77,17 +84,22 @@ fn die_with(launcher: Pid) -> Result<(), Failure> {
 }
 
 fn supervise(
+    spec: &Spec,
     outcome: BorrowedFd<'_>,
     init: Pid,
     socket: BorrowedFd<'_>,
+    host_proc: OwnedFd,
 ) -> Result<Infallible, Failure> {
     // This also closes the report: from here on it belongs to the init process and the program.
-    sys::fds::close_all_but(&[outcome, socket]).during(Step::OpenDescriptors)?;
-    caps::keep(&caps::SUPERVISOR.iter().copied().collect())?;
+    sys::fds::close_all_but(&[outcome, socket, host_proc.as_fd()]).during(Step::OpenDescriptors)?;
+    if spec.ownership == OwnershipRecording::Off {
+        caps::drop_all()?;
+    }
     let mut records = Vec::new();
     let mut heard = init::hear(socket).during(Step::Supervise)?;
     if let Some((Said::Listener, listener)) = heard {
-        records = record(listener)?;
+        let listener = listener.ok_or_else(|| Failure::of(Step::PassListener, Errno::EBADF))?;
+        records = record(listener, host_proc)?;
         heard = init::hear(socket).during(Step::Supervise)?;
     }
     waitpid(init, None).during(Step::Supervise)?;
@@ -99,7 +111,10 @@ fn supervise(
     exit_now(0)
 }
 
-fn record(_listener: Option<OwnedFd>) -> Result<Vec<OwnerRecord>, Failure> {
-    // Without a recorder, going on would give the image wrong owners.
-    Err(Failure::of(Step::Supervise, Errno::ENOSYS))
+/// Answers the program's recorded calls until no process is left that makes any. The recorder gives up the capabilities
+/// that it does not need.
+fn record(listener: OwnedFd, host_proc: OwnedFd) -> Result<Vec<OwnerRecord>, Failure> {
+    ownership::Supervisor::new(listener, host_proc)
+        .run()
+        .map_err(|error| Failure::from_chain(Step::Supervise, &error))
 }

@@ -149,9 +149,9 @@ struct Chain {
     init: Pid,
 }
 
-fn start_chain() -> Chain {
+fn start_chain(spec: &Spec) -> Chain {
     let own = nix::unistd::getpid();
-    let mut running = probe(["sleep-in-children"]).spawn().unwrap();
+    let mut running = spec.spawn().unwrap();
     wait_for_line(running.take_stdout().unwrap());
     let launcher = only_child(own);
     let supervisor = only_child(launcher);
@@ -165,7 +165,7 @@ fn start_chain() -> Chain {
 }
 
 fn nothing_is_left_when_the_launcher_is_killed() {
-    let chain = start_chain();
+    let chain = start_chain(&probe(["sleep-in-children"]));
     kill(chain.launcher, Signal::SIGKILL).unwrap();
     match chain.running.wait() {
         Err(Error::LauncherEnded { status }) => {
@@ -178,14 +178,17 @@ fn nothing_is_left_when_the_launcher_is_killed() {
 }
 
 fn nothing_is_left_when_the_supervisor_is_killed() {
-    let chain = start_chain();
-    kill(chain.supervisor, Signal::SIGKILL).unwrap();
-    assert!(matches!(chain.running.wait(), Err(Error::Lost)));
-    assert_nothing_is_left();
+    let spec = probe(["sleep-in-children"]);
+    for spec in [spec.clone(), spec.record_ownership()] {
+        let chain = start_chain(&spec);
+        kill(chain.supervisor, Signal::SIGKILL).unwrap();
+        assert!(matches!(chain.running.wait(), Err(Error::Lost)));
+        assert_nothing_is_left();
+    }
 }
 
 fn nothing_is_left_when_init_is_killed() {
-    let chain = start_chain();
+    let chain = start_chain(&probe(["sleep-in-children"]));
     kill(chain.init, Signal::SIGKILL).unwrap();
     assert!(matches!(chain.running.wait(), Err(Error::Lost)));
     assert_nothing_is_left();

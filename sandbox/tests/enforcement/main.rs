@@ -18,6 +18,7 @@ mod network;
 mod privileges;
 mod probe;
 mod processes;
+mod recording;
 mod support;
 mod trees;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             &[
                 files::TESTS,
                 trees::TESTS,
+                recording::TESTS,
                 network::TESTS,
                 privileges::TESTS,
                 processes::TESTS,

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, lchown, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -84,6 +84,11 @@ fn operate(arguments: &[&str]) -> io::Result<ExitCode> {
             let _listener = UnixListener::bind_addr(&address)?;
             UnixStream::connect_addr(&address)?;
         }
+        ["change-owner", path, id] => {
+            let id = id.parse().unwrap();
+            lchown(path, Some(id), Some(id))?;
+        }
+        ["sync-a-pipe"] => nix::unistd::fsync(io::stdout())?,
         ["signal", pid] => kill(process(pid), None)?,
         ["signal-own-child"] => {
             let mut child = Command::new("/bin/sleep").arg("60").spawn()?;

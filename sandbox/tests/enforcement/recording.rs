@@ -1,0 +1,102 @@
+//! The ownership recorder and the suppressed syncs, wired into a sandbox. What the recorder does with each call is
+//! tested by `ownership`.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
+
+use overcoat_sandbox::{OwnerRecord, ProgramStatus, Spec};
+
+use crate::harness::tests;
+use crate::support::{assert_errno, host_directory, plant, probe, run, shell};
+
+tests![
+    owners_are_recorded_only_when_asked_for,
+    owners_of_links_are_returned,
+    device_nodes_are_recorded_below_a_writable_mount,
+    a_daemon_that_records_does_not_hold_the_sandbox,
+    a_read_only_mount_holds_for_the_recorder,
+    syncs_are_suppressed_only_when_asked_for,
+];
+
+fn owners_are_recorded_only_when_asked_for() {
+    let host = host_directory();
+    let file = plant(host.path(), "file", "x");
+    let spec = probe(["change-owner", "/tree/file", "7"]).bind(host.path(), "/tree");
+    assert_errno(&spec, libc::EINVAL);
+    let ran = run(&spec.record_ownership());
+    assert_eq!(
+        ran.outcome.status,
+        ProgramStatus::Exited(0),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.outcome.enforcement.ownership_recorded);
+    assert_eq!(ran.outcome.records, []);
+    let owner = file.metadata().unwrap().uid();
+    assert_eq!(owner, nix::unistd::geteuid().as_raw());
+}
+
+fn owners_of_links_are_returned() {
+    let host = host_directory();
+    plant(host.path(), "file", "x");
+    let script = "ln -s file /tree/link && chown -h 7:8 /tree/link && mv /tree/link /tree/moved";
+    let ran = run(&recording_shell(script).bind(host.path(), "/tree"));
+    assert_eq!(
+        ran.outcome.status,
+        ProgramStatus::Exited(0),
+        "{}",
+        ran.stderr
+    );
+    let expected = OwnerRecord {
+        path: PathBuf::from("/tree/moved"),
+        uid: 7,
+        gid: 8,
+    };
+    assert_eq!(ran.outcome.records, [expected]);
+}
+
+fn device_nodes_are_recorded_below_a_writable_mount() {
+    let host = host_directory();
+    let ran = run(&recording_shell("mknod /tree/null c 1 3").bind(host.path(), "/tree"));
+    assert_eq!(
+        ran.outcome.status,
+        ProgramStatus::Exited(0),
+        "{}",
+        ran.stderr
+    );
+    let kind = host
+        .path()
+        .join("null")
+        .symlink_metadata()
+        .unwrap()
+        .file_type();
+    assert!(!kind.is_char_device());
+}
+
+fn a_daemon_that_records_does_not_hold_the_sandbox() {
+    let ran = run(&recording_shell(
+        "setsid sleep 600 > /dev/null 2>&1 & exit 3",
+    ));
+    assert_eq!(ran.outcome.status, ProgramStatus::Exited(3));
+}
+
+fn a_read_only_mount_holds_for_the_recorder() {
+    let host = host_directory();
+    plant(host.path(), "file", "x");
+    let spec = probe(["change-owner", "/tree/file", "7"]).record_ownership();
+    assert_errno(
+        &spec.clone().bind_read_only(host.path(), "/tree"),
+        libc::EROFS,
+    );
+    assert_errno(&spec.bind(host.path(), "/tree"), 0);
+}
+
+fn syncs_are_suppressed_only_when_asked_for() {
+    // A pipe cannot be synced, so a success did not come from the kernel.
+    assert_errno(&probe(["sync-a-pipe"]), libc::EINVAL);
+    assert_errno(&probe(["sync-a-pipe"]).suppress_sync(), 0);
+}
+
+fn recording_shell(script: &str) -> Spec {
+    shell(script).record_ownership()
+}
