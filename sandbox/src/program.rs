@@ -6,10 +6,11 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::Signal;
-use nix::sys::stat::{Mode, umask};
-use nix::unistd::{chdir, execve, setsid};
+use nix::sys::stat::{Mode, SFlag, fstat, makedev, umask};
+use nix::unistd::{chdir, dup2_stdin, execve, setsid};
 use oci_spec::runtime as oci;
 
 use crate::init::{self, Said};
@@ -46,6 +47,7 @@ fn confine(
     sys::process::reset_signals().during(Step::StartSession)?;
     let mask = process.user().umask().unwrap_or(0o022);
     umask(Mode::from_bits_truncate(mask));
+    reopen_standard_input().during(Step::OpenDescriptors)?;
     rlimits::apply(process.rlimits().as_deref().unwrap_or_default())?;
     chdir(process.cwd()).at(Step::EnterWorkingDirectory, process.cwd().display())?;
     // Without CAP_SYS_ADMIN, Landlock and seccomp take no_new_privs.
@@ -64,6 +66,22 @@ fn confine(
         sync_suppressed: spec.suppress_sync,
         capabilities,
     })
+}
+
+/// Takes `/dev/null` of the sandbox for standard input, where there is one. The launcher's is on a mount of the host, on
+/// which Landlock would refuse to open it again as `/dev/stdin`.
+fn reopen_standard_input() -> nix::Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let Ok(null) = open("/dev/null", flags, Mode::empty()) else {
+        return Ok(());
+    };
+    let status = fstat(&null)?;
+    let is_device = status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
+    // A tree may have anything by that name. 1:3 is the null device (null(4)).
+    if is_device && status.st_rdev == makedev(1, 3) {
+        dup2_stdin(null)?;
+    }
+    Ok(())
 }
 
 /// Installs the filter, and hands its listener to the supervisor when calls are to be recorded.

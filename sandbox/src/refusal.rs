@@ -62,6 +62,8 @@ impl Refusal {
                 libc::EPERM | libc::EACCES if sysctl(APPARMOR).as_deref() == Some("1") => {
                     Self::AppArmorRestriction
                 }
+                // What is left of clone(2)'s reasons; a chroot at a mount point cannot be told from a root.
+                libc::EPERM => Self::Chroot,
                 _ => Self::Unknown { step },
             },
             Step::MapIds | Step::IsolateMounts | Step::MakeRoot | Step::MountFileSystem

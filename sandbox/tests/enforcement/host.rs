@@ -14,6 +14,9 @@ tests![
     a_state_directory_that_is_missing_is_named,
     a_threaded_process_cannot_enter_a_user_namespace,
     a_sandbox_runs_inside_a_user_namespace,
+    a_filter_that_forbids_namespaces_is_explained,
+    a_limit_of_namespaces_is_named,
+    a_chroot_is_explained,
     a_specification_prints_the_same_each_time,
     a_specification_survives_json,
     arguments_that_are_not_utf8_are_refused,
@@ -75,6 +78,84 @@ fn a_sandbox_runs_inside_a_user_namespace() {
     assert!(output.status.success());
 }
 
+fn a_filter_that_forbids_namespaces_is_explained() {
+    let ran = run(&probe(["try-sandbox"]));
+    assert_eq!(
+        ran.stdout,
+        "this container's profile forbids user namespaces or mounts\n\
+         start the container with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+         --security-opt systempaths=unconfined` and the state directory on a volume\n",
+        "{}",
+        ran.stderr
+    );
+}
+
+fn a_limit_of_namespaces_is_named() {
+    assert_eq!(
+        printed_by(&["limited"]),
+        "the limit `user.max_user_namespaces` of namespaces is reached\n\
+         run `sudo sysctl -w user.max_user_namespaces=15000`, or end programs that hold namespaces\n"
+    );
+}
+
+fn a_chroot_is_explained() {
+    let host = host_directory();
+    assert_eq!(
+        printed_by(&["chrooted", host.path().to_str().unwrap()]),
+        "the kernel makes no user namespace inside a chroot\n\
+         run it outside of the chroot, or enter the tree with a tool that uses pivot_root, such as \
+         `systemd-nspawn` or `podman`\n"
+    );
+}
+
+fn printed_by(part: &[&str]) -> String {
+    let output = Command::new(crate::support::this_program())
+        .args(part)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Allows no further user namespace, as some hosts do, and tries a sandbox.
+pub(crate) fn run_limited() -> ExitCode {
+    enter_user_namespace().unwrap();
+    let limit = "/proc/sys/user/max_user_namespaces";
+    let mut file = std::fs::OpenOptions::new().write(true).open(limit).unwrap();
+    std::io::Write::write_all(&mut file, b"0").unwrap();
+    print_refusal()
+}
+
+/// Changes the root to a directory of the host, and tries a sandbox.
+pub(crate) fn run_chrooted(directory: &str) -> ExitCode {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    enter_user_namespace().unwrap();
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some("/"), directory, None::<&str>, flags, None::<&str>).unwrap();
+    nix::unistd::chroot(directory).unwrap();
+    print_refusal()
+}
+
+/// Tries a sandbox where none can be made, and prints the error and the hint.
+pub(crate) fn print_refusal() -> ExitCode {
+    match Spec::new(["/bin/true"]).spawn() {
+        Err(error) => {
+            println!("{error}\n{}", error.hint().unwrap());
+            ExitCode::SUCCESS
+        }
+        Ok(running) => {
+            eprintln!("{:?}", running.wait());
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Enters a user namespace, and runs a sandbox in it.
 pub(crate) fn run_nested() -> ExitCode {
     enter_user_namespace().unwrap();
@@ -98,8 +179,9 @@ pub(crate) fn run_nested() -> ExitCode {
     );
     assert_eq!(ran.stdout, "0\n");
     assert!(host.path().join("upper/file").exists());
-    // The kernel leaves `work/work` with mode 0; id 0 of the namespace can remove it nevertheless.
-    host.close().unwrap();
+    let path = host.path().to_owned();
+    drop(host);
+    assert!(!path.exists());
     println!("root twice");
     ExitCode::SUCCESS
 }

@@ -49,6 +49,8 @@ fn variables_that_are_given_arrive() {
 
 fn standard_input_is_empty() {
     assert_eq!(run(&shell("cat | wc -c")).stdout, "0\n");
+    let ran = run(&shell("cat /dev/stdin && echo x > /dev/stderr"));
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "x\n"));
 }
 
 fn processes_of_the_host_are_invisible() {

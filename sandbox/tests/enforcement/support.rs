@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use overcoat_sandbox::{Outcome, ProgramStatus, Running, Spec};
@@ -15,9 +16,39 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
+/// A directory of the host, removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct HostDirectory(TempDir);
+
 /// Returns an empty directory of the host.
-pub(crate) fn host_directory() -> TempDir {
-    TempDir::with_prefix("overcoat-sandbox-").unwrap()
+pub(crate) fn host_directory() -> HostDirectory {
+    HostDirectory(TempDir::with_prefix("overcoat-sandbox-").unwrap())
+}
+
+impl HostDirectory {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for HostDirectory {
+    fn drop(&mut self) {
+        open_directories(self.path());
+    }
+}
+
+/// Lets their owner read the directories below `path`: the kernel makes `work/work` of an overlay with mode 0.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is gone already needs nothing"
+)]
+fn open_directories(path: &Path) {
+    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700));
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_directories(&entry.path());
+        }
+    }
 }
 
 /// Makes a file below a directory of the host, and the directories above it.
@@ -124,4 +155,14 @@ pub(crate) fn assert_errno(spec: &Spec, expected: i32) {
         name(found),
         name(expected)
     );
+}
+
+/// The errno of writing a file of the host's root on a read-only mount: the mode is looked at first, and protects it
+/// from everybody but root.
+pub(crate) fn refused_write() -> i32 {
+    if nix::unistd::geteuid().is_root() {
+        libc::EROFS
+    } else {
+        libc::EACCES
+    }
 }

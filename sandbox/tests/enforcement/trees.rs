@@ -4,11 +4,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use overcoat_sandbox::{Error, Overlay, ProgramStatus, Spec};
-use tempfile::TempDir;
 
 use crate::harness::tests;
 use crate::support::{
-    assert_errno, contents, host_directory, make_directories, plant, probe, run, shell,
+    HostDirectory, assert_errno, contents, host_directory, make_directories, plant, probe, run,
+    shell,
 };
 
 tests![
@@ -29,7 +29,7 @@ tests![
 
 /// An overlay on a directory of the host.
 struct Scene {
-    host: TempDir,
+    host: HostDirectory,
     overlay: Overlay,
 }
 
