@@ -103,7 +103,7 @@ pub enum FileAccess {
 /// The directories of an overlay mount, as host paths.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Overlay {
-    /// Lower directories, the topmost first.
+    /// Lower directories, the topmost first: at least one, and at most the 500 that the kernel takes.
     pub lowers: Vec<PathBuf>,
     /// Where changes go; read-only without it.
     pub upper: Option<PathBuf>,

@@ -2,6 +2,8 @@
 
 use std::process::{Command, ExitCode};
 
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use overcoat_sandbox::probe::{FeatureStatus, features};
 use overcoat_sandbox::{Error, ProgramStatus, Spec, enter_user_namespace};
 
@@ -17,6 +19,7 @@ tests![
     a_filter_that_forbids_namespaces_is_explained,
     a_limit_of_namespaces_is_named,
     a_chroot_is_explained,
+    a_proc_that_is_partly_hidden_is_explained,
     a_specification_prints_the_same_each_time,
     a_specification_survives_json,
     arguments_that_are_not_utf8_are_refused,
@@ -108,6 +111,15 @@ fn a_chroot_is_explained() {
     );
 }
 
+fn a_proc_that_is_partly_hidden_is_explained() {
+    assert_eq!(
+        printed_by(&["masked"]),
+        "mounting proc on `/proc`, which is refused where the host's own proc is partly hidden\n\
+         in a container, start it with `--security-opt systempaths=unconfined` (Docker) or \
+         `--security-opt unmask=ALL` (Podman)\n"
+    );
+}
+
 fn printed_by(part: &[&str]) -> String {
     let output = Command::new(crate::support::this_program())
         .args(part)
@@ -127,24 +139,38 @@ pub(crate) fn run_limited() -> ExitCode {
     let limit = "/proc/sys/user/max_user_namespaces";
     let mut file = std::fs::OpenOptions::new().write(true).open(limit).unwrap();
     std::io::Write::write_all(&mut file, b"0").unwrap();
-    print_refusal()
+    print_refusal(&Spec::new(["/bin/true"]))
 }
 
 /// Changes the root to a directory of the host, and tries a sandbox.
 pub(crate) fn run_chrooted(directory: &str) -> ExitCode {
-    use nix::mount::{MsFlags, mount};
-    use nix::sched::{CloneFlags, unshare};
     enter_user_namespace().unwrap();
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some("/"), directory, None::<&str>, flags, None::<&str>).unwrap();
     nix::unistd::chroot(directory).unwrap();
-    print_refusal()
+    print_refusal(&Spec::new(["/bin/true"]))
+}
+
+/// Hides a file of proc, as container managers do, and tries a sandbox.
+pub(crate) fn run_masked() -> ExitCode {
+    enter_user_namespace().unwrap();
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    mount(
+        Some("/dev/null"),
+        "/proc/uptime",
+        none,
+        MsFlags::MS_BIND,
+        none,
+    )
+    .unwrap();
+    print_refusal(&Spec::new(["/bin/true"]).proc("/proc"))
 }
 
 /// Tries a sandbox where none can be made, and prints the error and the hint.
-pub(crate) fn print_refusal() -> ExitCode {
-    match Spec::new(["/bin/true"]).spawn() {
+pub(crate) fn print_refusal(spec: &Spec) -> ExitCode {
+    match spec.spawn() {
         Err(error) => {
             println!("{error}\n{}", error.hint().unwrap());
             ExitCode::SUCCESS

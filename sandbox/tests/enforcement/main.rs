@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Some("probe") => probe::run(&arguments[1..]),
         Some("caller") => lifecycle::run_caller(&arguments[1..]),
         Some("nested") => host::run_nested(),
+        Some("masked") => host::run_masked(),
         Some("limited") => host::run_limited(),
         Some("chrooted") => host::run_chrooted(&arguments[1]),
         _ => harness::run(

@@ -13,6 +13,7 @@ tests![
     variables_that_are_given_arrive,
     standard_input_is_empty,
     processes_of_the_host_are_invisible,
+    control_groups_of_the_host_are_not_named,
     processes_of_the_host_cannot_be_signalled,
     init_cannot_be_opened_or_signalled,
     the_program_leads_its_session,
@@ -61,6 +62,13 @@ fn processes_of_the_host_are_invisible() {
     // Init, the shell, `ls` and `grep`.
     assert_eq!(lines[0], "4", "{}", ran.stdout);
     assert_eq!(lines[2], "2");
+}
+
+fn control_groups_of_the_host_are_not_named() {
+    let ran = run(&probe(["print", "/proc/self/cgroup"]));
+    for line in ran.stdout.lines() {
+        assert!(line.ends_with(":/"), "{line}");
+    }
 }
 
 fn processes_of_the_host_cannot_be_signalled() {

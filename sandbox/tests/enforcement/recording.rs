@@ -4,9 +4,9 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
-use overcoat_sandbox::{OwnerRecord, ProgramStatus, Spec};
+use overcoat_sandbox::{Error, OwnerRecord, ProgramStatus, Spec, Step};
 
-use crate::harness::tests;
+use crate::harness::{require, tests};
 use crate::support::{assert_errno, host_directory, plant, probe, run, shell};
 
 tests![
@@ -15,6 +15,7 @@ tests![
     device_nodes_are_recorded_below_a_writable_mount,
     a_daemon_that_records_does_not_hold_the_sandbox,
     a_read_only_mount_holds_for_the_recorder,
+    a_recorder_that_gives_up_fails_the_step,
     syncs_are_suppressed_only_when_asked_for,
 ];
 
@@ -89,6 +90,28 @@ fn a_read_only_mount_holds_for_the_recorder() {
         libc::EROFS,
     );
     assert_errno(&spec.bind(host.path(), "/tree"), 0);
+}
+
+fn a_recorder_that_gives_up_fails_the_step() {
+    require!(
+        std::path::Path::new("/usr/bin/perl").exists(),
+        "perl, to make many links quickly"
+    );
+    let host = host_directory();
+    let script = "cd /tree && perl -e 'symlink(\"x\", $_) for 1..4097' && chown -h 7:8 * ; exit 0";
+    let spec = recording_shell(script).bind(host.path(), "/tree");
+    match spec.spawn().unwrap().wait() {
+        Err(Error::SetUp { step, detail, .. }) => {
+            assert_eq!(step, Step::Supervise);
+            assert_eq!(
+                detail.as_deref(),
+                Some(
+                    "more than 4096 symbolic links, FIFOs or sockets were given to ids other than 0"
+                )
+            );
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 fn syncs_are_suppressed_only_when_asked_for() {
