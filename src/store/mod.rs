@@ -1,1 +1,221 @@
 //! Layers, packages and repository metadata by key, safe under concurrent builds and kill -9.
+//!
+//! Everything a build reuses lives below one directory:
+//!
+//! ```text
+//! layers/<key>/tree            the captured upper directory of a step
+//! layers/<key>/layer.json      what it holds: records, packages, epoch
+//! metadata/<key>/lists         repository metadata as the package manager keeps it
+//! packages/<target>/archives   downloaded packages
+//! staging/<name>               work in progress, held by a lock that dies with its process
+//! locks/<name>                 one empty file a lock
+//! ```
+//!
+//! An entry appears by one rename and is never changed afterwards, so a reader needs no lock. Work in progress whose
+//! process died is removed by the next build that opens the store.
+
+mod layer;
+mod lock;
+mod staging;
+
+pub use self::layer::{InstalledPackage, Layer, LayerMetadata, SymlinkOwner};
+pub use self::lock::Lock;
+pub use self::staging::Staging;
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use crate::Hint;
+use crate::plan::Key;
+
+/// A directory that builds share.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    in_use: Lock,
+}
+
+/// What [`Store::clear`] removes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Contents {
+    LayersAndMetadata,
+    /// Also the downloaded packages.
+    Everything,
+}
+
+/// The store could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("preparing the store `{root}`")]
+    Prepare {
+        root: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("locking `{path}`")]
+    Lock {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("making a staging directory below `{root}`")]
+    Stage {
+        root: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("removing the abandoned staging directory `{path}`")]
+    RemoveStaging {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("reading the layer `{path}`")]
+    ReadLayer {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the layer `{path}` has a description that cannot be understood")]
+    ParseLayer {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    #[error("adding the layer `{path}`")]
+    AddLayer {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("another build uses the store `{root}`")]
+    InUse { root: PathBuf },
+    #[error("removing `{path}`")]
+    Clear {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Prepare { .. } | Self::Stage { .. } => {
+                Some("name a directory that you can write to with `CacheDirectory=`".into())
+            }
+            Self::ParseLayer { path, .. } => Some(format!(
+                "remove `{}`; the next build makes it again",
+                path.display()
+            )),
+            Self::InUse { .. } => Some("wait for it to end".into()),
+            _ => None,
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store at `root`, making it when it does not exist, and clears what killed builds left behind.
+    ///
+    /// # Errors
+    /// [`Error::Prepare`] when the directories cannot be made, [`Error::RemoveStaging`] when abandoned work cannot be
+    /// removed.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let prepare = |source| Error::Prepare {
+            root: root.into(),
+            source,
+        };
+        for directory in ["layers", "metadata", "packages", "staging", "locks"] {
+            fs::create_dir_all(root.join(directory)).map_err(prepare)?;
+        }
+        // Absolute, because overlay directories are opened by the launcher, whose working directory is another one.
+        let root = fs::canonicalize(root).map_err(prepare)?;
+        let in_use = Lock::acquire_shared(&root.join("locks/in-use"))?;
+        Staging::remove_abandoned(&root.join("staging"))?;
+        Ok(Self { root, in_use })
+    }
+
+    /// Returns the directory that holds everything.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Removes `contents`, unless another build uses the store.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] when one does, [`Error::Clear`] when something cannot be removed.
+    pub fn clear(self, contents: Contents) -> Result<(), Error> {
+        let Self { root, in_use } = self;
+        drop(in_use);
+        let Some(_alone) = Lock::try_acquire(&root.join("locks/in-use"))? else {
+            return Err(Error::InUse { root });
+        };
+        let directories: &[&str] = match contents {
+            Contents::LayersAndMetadata => &["layers", "metadata"],
+            Contents::Everything => &["layers", "metadata", "packages"],
+        };
+        for path in directories.iter().map(|name| root.join(name)) {
+            fs::remove_dir_all(&path).map_err(|source| Error::Clear { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// Returns the layer of `key`, `None` when no build has made it yet.
+    ///
+    /// # Errors
+    /// [`Error::ReadLayer`] or [`Error::ParseLayer`] when it is there but unreadable.
+    pub fn layer(&self, key: &Key) -> Result<Option<Layer>, Error> {
+        layer::read(&self.root.join("layers").join(key.as_str()))
+    }
+
+    /// Waits for the exclusive right to make the layer of `key`.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when the lock file cannot be made or locked.
+    pub fn lock_layer(&self, key: &Key) -> Result<Lock, Error> {
+        Lock::acquire(&self.root.join("locks").join(format!("layer-{key}")))
+    }
+
+    /// Makes a directory for work in progress, which is removed when the value is dropped or its process dies.
+    ///
+    /// # Errors
+    /// [`Error::Stage`] when it cannot be made.
+    pub fn stage(&self) -> Result<Staging, Error> {
+        Staging::create(&self.root.join("staging"))
+    }
+
+    /// Turns the `tree` directory of `staging` into the layer of `key`.
+    ///
+    /// When another build has added the same key in the meantime, that layer is returned and the staged one dropped.
+    ///
+    /// # Errors
+    /// [`Error::AddLayer`] when the layer cannot be moved into place.
+    pub fn add_layer(
+        &self,
+        key: &Key,
+        staging: Staging,
+        metadata: &LayerMetadata,
+    ) -> Result<Layer, Error> {
+        layer::add(
+            &self.root.join("layers").join(key.as_str()),
+            staging,
+            metadata,
+        )
+    }
+
+    /// Returns the directory for the repository metadata of `key` and the exclusive right to change it.
+    ///
+    /// # Errors
+    /// [`Error::Prepare`] or [`Error::Lock`].
+    pub fn repository_metadata(&self, key: &Key) -> Result<(PathBuf, Lock), Error> {
+        let directory = self.root.join("metadata").join(key.as_str());
+        fs::create_dir_all(&directory).map_err(|source| Error::Prepare {
+            root: directory.clone(),
+            source,
+        })?;
+        let lock = Lock::acquire(&self.root.join("locks").join(format!("metadata-{key}")))?;
+        Ok((directory, lock))
+    }
+
+    /// Returns the directory for downloaded packages of `target`, such as `debian~bookworm~x86-64`.
+    pub fn package_directory(&self, target: &str) -> PathBuf {
+        self.root.join("packages").join(target)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Layers: captured upper directories with what describes them.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Staging};
+
+/// A captured upper directory that the store keeps.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The directory with the files, whiteouts and ownership attributes.
+    pub tree: PathBuf,
+    pub metadata: LayerMetadata,
+}
+
+/// What a layer's tree does not say itself.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct LayerMetadata {
+    /// Owners of the entries that cannot carry extended attributes.
+    pub symlink_owners: Vec<SymlinkOwner>,
+    /// The packages that the step installed, sorted by name.
+    pub packages: Vec<InstalledPackage>,
+    /// The newest build time among those packages, in seconds since 1970; files made while installing get it.
+    pub epoch_seconds: u64,
+}
+
+/// The recorded owner of a symbolic link, FIFO or socket.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SymlinkOwner {
+    /// The path below the tree's root; bytes that are not UTF-8 are kept as such by escaping in JSON.
+    pub path: Vec<u8>,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// A package that a layer installed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct InstalledPackage {
+    pub name: String,
+    pub version: String,
+    pub architecture: String,
+    /// The SHA-256 digest of the package file, in hexadecimal.
+    pub sha256: String,
+}
+
+const DESCRIPTION: &str = "layer.json";
+const TREE: &str = "tree";
+
+pub(super) fn read(directory: &Path) -> Result<Option<Layer>, Error> {
+    let description = directory.join(DESCRIPTION);
+    let text = match fs::read(&description) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(Error::ReadLayer {
+                path: directory.into(),
+                source,
+            });
+        }
+    };
+    let metadata = serde_json::from_slice(&text).map_err(|source| Error::ParseLayer {
+        path: directory.into(),
+        source,
+    })?;
+    Ok(Some(Layer {
+        tree: directory.join(TREE),
+        metadata,
+    }))
+}
+
+pub(super) fn add(
+    directory: &Path,
+    staging: Staging,
+    metadata: &LayerMetadata,
+) -> Result<Layer, Error> {
+    let failed = |source| Error::AddLayer {
+        path: directory.into(),
+        source,
+    };
+    let parcel = staging.subdirectory("layer")?;
+    fs::rename(staging.path().join(TREE), parcel.join(TREE)).map_err(failed)?;
+    let text = serde_json::to_vec_pretty(metadata).map_err(|source| Error::ParseLayer {
+        path: directory.into(),
+        source,
+    })?;
+    fs::write(parcel.join(DESCRIPTION), text).map_err(failed)?;
+    match fs::rename(&parcel, directory) {
+        Ok(()) => {}
+        // Another build was faster; both made the same layer, and the staged one goes with its staging directory.
+        Err(_) if directory.join(DESCRIPTION).exists() => {}
+        Err(source) => return Err(failed(source)),
+    }
+    drop(staging);
+    Ok(Layer {
+        tree: directory.join(TREE),
+        metadata: metadata.clone(),
+    })
+}

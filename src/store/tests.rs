@@ -1,0 +1,85 @@
+use fs_err as fs;
+
+use super::{Contents, Error, LayerMetadata, Lock, Store};
+use crate::plan::{Key, KeyBuilder};
+
+fn key(text: &str) -> Key {
+    KeyBuilder::new("test").field("text", text).finish()
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    (directory, store)
+}
+
+#[test]
+fn an_added_layer_is_found_under_its_key_only() {
+    let (_directory, store) = store();
+    let metadata = LayerMetadata {
+        epoch_seconds: 7,
+        ..LayerMetadata::default()
+    };
+    let staging = store.stage().unwrap();
+    fs::write(staging.subdirectory("tree").unwrap().join("file"), "x").unwrap();
+    store.add_layer(&key("a"), staging, &metadata).unwrap();
+    let found = store.layer(&key("a")).unwrap().unwrap();
+    assert_eq!(found.metadata, metadata);
+    assert_eq!(fs::read(found.tree.join("file")).unwrap(), b"x");
+    assert!(store.layer(&key("b")).unwrap().is_none());
+    assert_eq!(
+        fs::read_dir(store.root().join("staging")).unwrap().count(),
+        0
+    );
+}
+
+#[test]
+fn adding_a_layer_twice_keeps_the_first() {
+    let (_directory, store) = store();
+    for content in ["first", "second"] {
+        let staging = store.stage().unwrap();
+        fs::write(staging.subdirectory("tree").unwrap().join("file"), content).unwrap();
+        store
+            .add_layer(&key("a"), staging, &LayerMetadata::default())
+            .unwrap();
+    }
+    let found = store.layer(&key("a")).unwrap().unwrap();
+    assert_eq!(fs::read(found.tree.join("file")).unwrap(), b"first");
+}
+
+#[test]
+fn opening_removes_abandoned_staging_and_spares_what_is_in_use() {
+    let (directory, store) = store();
+    let in_use = store.stage().unwrap();
+    let abandoned = directory.path().join("staging/0123");
+    fs::create_dir(&abandoned).unwrap();
+    fs::write(abandoned.join("left"), "x").unwrap();
+    fs::write(directory.path().join("staging/0123.lock"), "").unwrap();
+    Store::open(directory.path()).unwrap();
+    assert!(!abandoned.exists());
+    assert!(in_use.path().exists());
+}
+
+#[test]
+fn a_held_lock_is_not_taken_again() {
+    let (directory, _store) = store();
+    let path = directory.path().join("locks/x");
+    let held = Lock::acquire(&path).unwrap();
+    assert!(Lock::try_acquire(&path).unwrap().is_none());
+    drop(held);
+    assert!(Lock::try_acquire(&path).unwrap().is_some());
+}
+
+#[test]
+fn a_store_in_use_is_not_emptied() {
+    let (directory, store) = store();
+    let other = Store::open(directory.path()).unwrap();
+    assert!(matches!(
+        other.clear(Contents::Everything),
+        Err(Error::InUse { .. })
+    ));
+    assert!(store.root().join("packages").exists());
+    store.clear(Contents::LayersAndMetadata).unwrap();
+    assert!(directory.path().join("packages").exists());
+    assert!(!directory.path().join("layers").exists());
+}
