@@ -1,0 +1,25 @@
+//! apt and dpkg: configuration text, arguments, and the text they print.
+//!
+//! apt runs outside the image, from the host's `/usr`, and works on the image at [`ROOT`]. Nothing of the host's own
+//! apt configuration is visible to it: `APT_CONFIG` names a file that redirects every directory.
+
+mod configuration;
+mod output;
+mod sources;
+
+pub use self::configuration::{Configuration, command, configuration};
+pub use self::output::{
+    InvalidOutput, ResolvedPackage, Status, build_time, parse_status, parse_uris,
+};
+pub use self::sources::{Stanza, Trust, parse_sources, render_sources};
+
+/// Where the image's tree is, inside the sandbox.
+pub const ROOT: &str = "/buildroot";
+/// Where the generated configuration is, inside the sandbox.
+pub const CONFIGURATION_FILE: &str = "/etc/apt/overcoat.conf";
+/// Where the generated list of repositories is, inside the sandbox.
+pub const SOURCES_FILE: &str = "/etc/apt/sources.list.d/overcoat.sources";
+/// Where the repositories' metadata is, inside the sandbox.
+pub const LISTS: &str = "/apt/lists";
+/// Where downloaded packages are, inside the sandbox.
+pub const ARCHIVES: &str = "/apt/archives";
