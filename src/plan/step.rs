@@ -1,0 +1,219 @@
+//! The steps of each image, in order, as data.
+
+use crate::Hint;
+use crate::recipe::{Format, Recipe};
+
+/// One image and what is done for it, in order.
+#[derive(Clone, Debug)]
+pub struct ImagePlan<'a> {
+    pub recipe: &'a Recipe,
+    pub steps: Vec<Step>,
+}
+
+/// One operation in the making of an image.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Use the base trees as the lowest layers.
+    UseBaseTrees,
+    /// Make a minimal system of the distribution's essential packages.
+    Bootstrap,
+    /// Install the recipe's packages as a layer on top.
+    InstallPackages,
+    /// Capture all layers as one tree.
+    CaptureTree,
+    /// Capture what the upper layers add to the base trees.
+    CapturePayload,
+    /// Put the extra trees into the tree.
+    AddExtraTrees,
+    /// Complete the tree of a whole system: identity, initrd files, certificates.
+    CompleteSystem,
+    /// Remove package databases and the files that the recipe names.
+    RemoveFiles,
+    /// Narrow the tree to an extension and describe it.
+    MakeExtension,
+    /// Write the tree in the recipe's format.
+    Write,
+}
+
+/// A recipe asks for steps that cannot follow each other.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("{origin}: the extension `{image}` has packages but no base tree to install them on")]
+    ExtensionWithoutBase { image: String, origin: String },
+    #[error("{origin}: `{image}` is an overlay without a base tree")]
+    OverlayWithoutBase { image: String, origin: String },
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
+        Some("name the output of an image with `Format=directory` in `BaseTrees=`, such as `BaseTrees=%O/base`".into())
+    }
+}
+
+/// Returns the plan for `recipes`, in the same order; images of `Format=none` have no steps.
+///
+/// # Errors
+/// An [`Error`] for each recipe that cannot be planned.
+pub fn plan(recipes: &[Recipe]) -> Result<Vec<ImagePlan<'_>>, Vec<Error>> {
+    let (mut plans, mut errors) = (Vec::new(), Vec::new());
+    for recipe in recipes {
+        match steps(recipe) {
+            Ok(steps) => plans.push(ImagePlan { recipe, steps }),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(plans)
+    } else {
+        Err(errors)
+    }
+}
+
+fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
+    if recipe.format == Format::None {
+        return Ok(Vec::new());
+    }
+    let extension = recipe.format == Format::Sysext;
+    let origin = |setting| {
+        recipe
+            .origin(setting)
+            .map_or_else(|| "command line".into(), ToString::to_string)
+    };
+    let mut steps = Vec::new();
+    if !recipe.base_trees.is_empty() {
+        steps.push(Step::UseBaseTrees);
+    } else if recipe.overlay {
+        return Err(Error::OverlayWithoutBase {
+            image: recipe.name.clone(),
+            origin: origin("Overlay"),
+        });
+    } else if !extension {
+        steps.push(Step::Bootstrap);
+    } else if !recipe.packages.is_empty() {
+        return Err(Error::ExtensionWithoutBase {
+            image: recipe.name.clone(),
+            origin: origin("Packages"),
+        });
+    }
+    if !recipe.packages.is_empty() {
+        steps.push(Step::InstallPackages);
+    }
+    steps.push(if recipe.overlay {
+        Step::CapturePayload
+    } else {
+        Step::CaptureTree
+    });
+    if !recipe.extra_trees.is_empty() {
+        steps.push(Step::AddExtraTrees);
+    }
+    if !recipe.overlay && !extension {
+        steps.push(Step::CompleteSystem);
+    }
+    steps.push(Step::RemoveFiles);
+    if extension {
+        steps.push(Step::MakeExtension);
+    }
+    steps.push(Step::Write);
+    Ok(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, Step, plan};
+    use crate::recipe::{self, Architecture, Distribution, HostFacts, Invocation, Recipe};
+
+    /// Returns the recipes of a directory with the given subimages.
+    fn recipes(main: &str, images: &[(&str, &str)]) -> Vec<Recipe> {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(directory.path().join("mkosi.conf"), main).unwrap();
+        for (name, text) in images {
+            let image = directory.path().join("mkosi.images").join(name);
+            fs_err::create_dir_all(&image).unwrap();
+            fs_err::write(image.join("mkosi.conf"), text).unwrap();
+        }
+        let host = HostFacts {
+            distribution: Some(Distribution::Debian),
+            release: Some("bookworm".into()),
+            architecture: Architecture::X86_64,
+        };
+        let (directory, overrides, environment) =
+            (directory.path().into(), Vec::new(), Default::default());
+        recipe::load(&Invocation {
+            directory,
+            overrides,
+            environment,
+            host,
+        })
+        .unwrap()
+        .recipes
+    }
+
+    const BASE: &str = "[Output]\nFormat=directory\n[Content]\nPackages=systemd\n";
+    const EXTENSION: &str = "[Config]\nDependencies=base\n[Output]\nFormat=sysext\nOverlay=yes\n\
+                             [Content]\nBaseTrees=%O/base\nPackages=btrfs-progs\n";
+
+    #[test]
+    fn the_tutorial_bootstraps_extends_and_finishes() {
+        let recipes = recipes(
+            "[Output]\nOutputDirectory=out\n",
+            &[("base", BASE), ("btrfs", EXTENSION)],
+        );
+        let plans = plan(&recipes).unwrap();
+        let steps: Vec<_> = plans
+            .iter()
+            .map(|plan| (plan.recipe.name.as_str(), plan.steps.as_slice()))
+            .collect();
+        use Step::*;
+        let base = [
+            Bootstrap,
+            InstallPackages,
+            CaptureTree,
+            CompleteSystem,
+            RemoveFiles,
+            Write,
+        ];
+        let btrfs = [
+            UseBaseTrees,
+            InstallPackages,
+            CapturePayload,
+            RemoveFiles,
+            MakeExtension,
+            Write,
+        ];
+        let main = [Bootstrap, CaptureTree, CompleteSystem, RemoveFiles, Write];
+        assert_eq!(
+            steps,
+            [("base", &base[..]), ("btrfs", &btrfs), ("main", &main)]
+        );
+    }
+
+    #[test]
+    fn an_image_without_format_has_no_steps() {
+        let recipes = recipes("[Output]\nFormat=none\n", &[("base", BASE)]);
+        assert!(plan(&recipes).unwrap()[1].steps.is_empty());
+    }
+
+    #[test]
+    fn extensions_that_stand_on_nothing_are_refused_all_at_once() {
+        let packages = "[Output]\nFormat=sysext\n[Content]\nPackages=x\n";
+        let overlay = "[Output]\nFormat=directory\nOverlay=yes\n";
+        let recipes = recipes(
+            "[Output]\nFormat=none\n",
+            &[("a", packages), ("b", overlay)],
+        );
+        let errors = plan(&recipes).unwrap_err();
+        assert!(matches!(
+            &errors[..],
+            [
+                Error::ExtensionWithoutBase { .. },
+                Error::OverlayWithoutBase { .. }
+            ]
+        ));
+        assert_eq!(
+            errors[0].to_string(),
+            "mkosi.images/a/mkosi.conf:4: the extension `a` has packages but no base tree to install them on"
+        );
+    }
+}
