@@ -1,1 +1,337 @@
 //! Staged outputs move to the output directory; a failed build changes nothing there.
+//!
+//! Outputs are written below a hidden directory of the output directory, on the same file system, and take their
+//! places by rename when the last image is done. A name is exchanged with what was there, so that at every moment it
+//! is the old output or the new one.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::Hint;
+use crate::store::{self, Staging};
+
+/// A directory for outputs, with those of this build that are not yet in place.
+#[derive(Debug)]
+pub struct OutputDirectory {
+    path: PathBuf,
+    staging: Staging,
+    staged: Vec<Staged>,
+}
+
+/// An output that waits for its place.
+#[derive(Debug)]
+struct Staged {
+    image: String,
+    name: String,
+    path: PathBuf,
+    kind: Kind,
+    elapsed: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Image { mode: Option<u32> },
+    Link,
+}
+
+/// An output that is in its place.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub image: String,
+    pub path: PathBuf,
+    /// The size of a file; for a directory, of all files below it.
+    pub size_bytes: u64,
+    /// How long the image took.
+    pub elapsed: Duration,
+}
+
+/// Outputs could not be put in place.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("preparing the output directory `{path}`")]
+    Prepare {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("preparing the output directory `{path}`")]
+    Stage { path: PathBuf, source: store::Error },
+    #[error("putting `{path}` in place")]
+    Place {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("removing `{path}`")]
+    Remove {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Prepare { .. } | Self::Stage { .. } => {
+                Some("name a directory that you can write to with `OutputDirectory=`".into())
+            }
+            Self::Place { .. } | Self::Remove { .. } => None,
+        }
+    }
+}
+
+const HIDDEN: &str = ".overcoat";
+
+impl OutputDirectory {
+    /// Opens the directory at `path`, making it when it does not exist, and removes what killed builds left in it.
+    ///
+    /// # Errors
+    /// [`Error::Prepare`] or [`Error::Stage`] when nothing can be written there.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let hidden = path.join(HIDDEN);
+        fs::create_dir_all(&hidden).map_err(|source| Error::Prepare {
+            path: path.into(),
+            source,
+        })?;
+        let stage = |source| Error::Stage {
+            path: path.into(),
+            source,
+        };
+        Staging::remove_abandoned(&hidden).map_err(stage)?;
+        let staging = Staging::create(&hidden).map_err(stage)?;
+        Ok(Self {
+            path: path.into(),
+            staging,
+            staged: Vec::new(),
+        })
+    }
+
+    /// Has `write` make the output `name` of `image` at the path that it is given, where nothing exists yet.
+    ///
+    /// # Errors
+    /// What `write` returns.
+    pub fn add<T, E>(
+        &mut self,
+        image: &str,
+        name: &str,
+        mode: Option<u32>,
+        started: Instant,
+        write: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let path = self.staging.path().join(name);
+        let written = write(&path)?;
+        let kind = Kind::Image { mode };
+        let (image, name, elapsed) = (image.into(), name.into(), started.elapsed());
+        self.staged.push(Staged {
+            image,
+            name,
+            path,
+            kind,
+            elapsed,
+        });
+        Ok(written)
+    }
+
+    /// Adds the symbolic link `name` to the output `target`.
+    ///
+    /// # Errors
+    /// [`Error::Place`] when it cannot be made.
+    pub fn add_link(&mut self, image: &str, name: &str, target: &str) -> Result<(), Error> {
+        let path = self.staging.path().join(name);
+        fs::os::unix::fs::symlink(target, &path).map_err(|source| Error::Place {
+            path: path.clone(),
+            source,
+        })?;
+        let (image, name) = (image.into(), name.into());
+        self.staged.push(Staged {
+            image,
+            name,
+            path,
+            kind: Kind::Link,
+            elapsed: Duration::ZERO,
+        });
+        Ok(())
+    }
+
+    /// Returns where the output that will be at `path` is now, `None` when this build makes none there.
+    pub fn staged(&self, path: &Path) -> Option<PathBuf> {
+        self.staged
+            .iter()
+            .find(|staged| self.path.join(&staged.name) == path)
+            .map(|staged| staged.path.clone())
+    }
+
+    /// Puts everything in place.
+    ///
+    /// # Errors
+    /// [`Error::Place`] for the first output that cannot be moved; those before it are in place then.
+    pub fn publish(self) -> Result<Vec<Published>, Error> {
+        let mut published = Vec::new();
+        for staged in &self.staged {
+            let path = self.path.join(&staged.name);
+            place(staged, &path).map_err(|source| Error::Place {
+                path: path.clone(),
+                source,
+            })?;
+            if matches!(staged.kind, Kind::Image { .. }) {
+                let size_bytes = size_of(&path);
+                published.push(Published {
+                    image: staged.image.clone(),
+                    path,
+                    size_bytes,
+                    elapsed: staged.elapsed,
+                });
+            }
+        }
+        drop(self.staging);
+        // Another build may be staging beside us; then the directory stays.
+        let _ = fs::remove_dir(self.path.join(HIDDEN));
+        Ok(published)
+    }
+}
+
+/// Removes the output at `path`, a file or a whole directory, and tells whether there was one.
+///
+/// # Errors
+/// [`Error::Remove`] when it is there and cannot be removed.
+pub fn remove_output(path: &Path) -> Result<bool, Error> {
+    let removed = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => Err(error),
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    };
+    removed.map(|()| true).map_err(|source| Error::Remove {
+        path: path.into(),
+        source,
+    })
+}
+
+fn place(staged: &Staged, path: &Path) -> std::io::Result<()> {
+    if let Kind::Image { mode: Some(mode) } = staged.kind
+        && staged.path.is_file()
+    {
+        fs::set_permissions(&staged.path, PermissionsExt::from_mode(mode))?;
+    }
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fs::rename(&staged.path, path)
+        }
+        Err(error) => Err(error),
+        // A plain rename puts neither a directory in the place of a file nor over one that holds something.
+        Ok(_) => match renameat_with(CWD, &staged.path, CWD, path, RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => replace(&staged.path, path),
+            Err(errno) => Err(errno.into()),
+        },
+    }
+}
+
+/// Replaces `path` where the file system cannot exchange two names: it is missing for a moment.
+fn replace(staged: &Path, path: &Path) -> std::io::Result<()> {
+    let mut aside = staged.as_os_str().to_owned();
+    aside.push(".old");
+    fs::rename(path, &aside)?;
+    fs::rename(staged, path)
+}
+
+fn size_of(path: &Path) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return 0;
+    };
+    if !metadata.is_dir() {
+        return metadata.len();
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| size_of(&entry.path())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Instant;
+
+    use fs_err as fs;
+
+    use super::OutputDirectory;
+
+    fn add(output: &mut OutputDirectory, name: &str, content: &str) {
+        let write = |path: &std::path::Path| {
+            fs::write(path, content).unwrap();
+            Ok::<(), Infallible>(())
+        };
+        output
+            .add("main", name, Some(0o640), Instant::now(), write)
+            .unwrap();
+    }
+
+    #[test]
+    fn nothing_is_in_place_before_publishing_and_nothing_else_after_it() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.raw"), "old").unwrap();
+        let mut output = OutputDirectory::open(directory.path()).unwrap();
+        add(&mut output, "a.raw", "new");
+        output.add_link("main", "a", "a.raw").unwrap();
+        assert_eq!(fs::read(directory.path().join("a.raw")).unwrap(), b"old");
+        assert_eq!(
+            fs::read(output.staged(&directory.path().join("a.raw")).unwrap()).unwrap(),
+            b"new"
+        );
+        let published = output.publish().unwrap();
+        assert_eq!(published.len(), 1);
+        assert_eq!(published[0].size_bytes, 3);
+        assert_eq!(fs::read(directory.path().join("a")).unwrap(), b"new");
+        let mut names: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["a", "a.raw"]);
+    }
+
+    #[test]
+    fn a_directory_takes_the_place_of_a_directory_and_of_a_file() {
+        for old_is_directory in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let place = directory.path().join("base");
+            if old_is_directory {
+                fs::create_dir(&place).unwrap();
+                fs::write(place.join("old"), "x").unwrap();
+            } else {
+                fs::write(&place, "x").unwrap();
+            }
+            let mut output = OutputDirectory::open(directory.path()).unwrap();
+            let write = |path: &std::path::Path| {
+                fs::create_dir(path).unwrap();
+                fs::write(path.join("new"), "12").unwrap();
+                Ok::<(), Infallible>(())
+            };
+            output
+                .add("base", "base", None, Instant::now(), write)
+                .unwrap();
+            assert_eq!(output.publish().unwrap()[0].size_bytes, 2);
+            let names: Vec<_> = fs::read_dir(&place)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
+            assert_eq!(names, ["new"]);
+        }
+    }
+
+    #[test]
+    fn an_unpublished_build_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut output = OutputDirectory::open(directory.path()).unwrap();
+        add(&mut output, "a.raw", "new");
+        drop(output);
+        let reopened = OutputDirectory::open(directory.path())
+            .unwrap()
+            .publish()
+            .unwrap();
+        assert!(reopened.is_empty());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
