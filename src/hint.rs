@@ -7,3 +7,9 @@ pub trait Hint: std::error::Error {
     /// Returns advice as a sentence fragment without a final full stop, in which commands stand in backticks.
     fn hint(&self) -> Option<String>;
 }
+
+impl Hint for overcoat_sandbox::Error {
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+}

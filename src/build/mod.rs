@@ -1,5 +1,201 @@
 //! One image's steps in pipeline order; the only caller of the sandbox.
 
+mod apt_error;
+mod error;
 mod event;
+mod extra;
+mod fetch;
+mod finish;
+#[cfg(test)]
+mod fixture;
+mod image;
+mod install;
+mod output;
+mod run;
+mod stack;
+mod tools;
 
+pub use self::error::Error;
 pub use self::event::{Event, Observer};
+pub use self::output::WriteError;
+pub use self::run::Interrupt;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use self::run::Purpose;
+use crate::packages::apt::Stanza;
+use crate::plan::{ImagePlan, Key};
+use crate::publish::OutputDirectory;
+use crate::recipe::Recipe;
+use crate::store::{Layer, LayerMetadata, Staging, Store};
+
+/// What a build needs to know besides its plan.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Where layers, packages and metadata are kept when the recipe names no `CacheDirectory=`.
+    pub cache_directory: Option<&'a PathBuf>,
+    /// The repositories that the host itself uses.
+    pub host_repositories: &'a [Stanza],
+    /// Rebuilds outputs that exist.
+    pub rebuild: bool,
+    /// Makes every layer anew instead of asking the store.
+    pub ignore_store: bool,
+    pub observer: &'a dyn Observer,
+    pub interrupt: &'a Interrupt,
+}
+
+impl std::fmt::Debug for Options<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("rebuild", &self.rebuild)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The state of one run over all images.
+struct Builder<'a> {
+    store: Store,
+    /// Work that lives as long as the run.
+    staging: Staging,
+    output: OutputDirectory,
+    host_repositories: &'a [Stanza],
+    ignore_store: bool,
+    observer: &'a dyn Observer,
+    interrupt: &'a Interrupt,
+    /// Snapshots of the repository metadata that this run has refreshed.
+    metadata: BTreeMap<Key, PathBuf>,
+    /// Layers of this run that are not in the store, because it is ignored.
+    own_layers: RefCell<BTreeMap<Key, (Layer, Staging)>>,
+}
+
+impl<'a> Builder<'a> {
+    fn purpose<'b>(&self, image: &'b str, step: &'b str) -> Purpose<'b>
+    where
+        'a: 'b,
+    {
+        Purpose {
+            image,
+            step,
+            observer: self.observer,
+            interrupt: self.interrupt,
+        }
+    }
+
+    /// Returns the layer of `key`: from the store, or from this run when the store is ignored.
+    fn layer(&self, key: &Key) -> Result<Option<Layer>, Error> {
+        if self.ignore_store {
+            return Ok(self
+                .own_layers
+                .borrow()
+                .get(key)
+                .map(|(layer, _)| layer.clone()));
+        }
+        Ok(self.store.layer(key)?)
+    }
+
+    /// Keeps the `tree` directory of `staging` as the layer of `key`: in the store, or for this run alone.
+    fn add_layer(
+        &self,
+        key: &Key,
+        staging: Staging,
+        metadata: LayerMetadata,
+    ) -> Result<Layer, Error> {
+        if !self.ignore_store {
+            return Ok(self.store.add_layer(key, staging, &metadata)?);
+        }
+        let layer = Layer {
+            tree: staging.path().join("tree"),
+            metadata,
+        };
+        self.own_layers
+            .borrow_mut()
+            .insert(key.clone(), (layer.clone(), staging));
+        Ok(layer)
+    }
+}
+
+/// Builds every image of `plans` in order, and publishes all outputs when the last one is done.
+///
+/// # Errors
+/// The first [`Error`]; the output directory is as it was then.
+pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error> {
+    let wanted: Vec<&ImagePlan<'_>> = plans
+        .iter()
+        .filter(|plan| is_wanted(plan, options))
+        .collect();
+    let Some(first) = wanted.first() else {
+        return Ok(());
+    };
+    for plan in &wanted {
+        output::check_keys(plan.recipe)?;
+    }
+    // Both directories are the same for all images of a recipe (universal settings).
+    let cache = first
+        .recipe
+        .cache_directory
+        .as_ref()
+        .or(options.cache_directory)
+        .ok_or(Error::NoCacheDirectory)?;
+    let store = Store::open(cache)?;
+    let staging = store.stage()?;
+    let mut builder = Builder {
+        store,
+        staging,
+        output: OutputDirectory::open(&first.recipe.output_directory)?,
+        host_repositories: options.host_repositories,
+        ignore_store: options.ignore_store,
+        observer: options.observer,
+        interrupt: options.interrupt,
+        metadata: BTreeMap::new(),
+        own_layers: RefCell::new(BTreeMap::new()),
+    };
+    options.observer.event(&Event::BuildStarted {
+        image_count: wanted.len(),
+    });
+    for plan in wanted {
+        let started = Instant::now();
+        let image = &plan.recipe.name;
+        options.observer.event(&Event::ImageStarted { image });
+        image::build(&mut builder, plan, started).map_err(|source| Error::Image {
+            image: image.clone(),
+            source: Box::new(source),
+        })?;
+    }
+    options.interrupt.check()?;
+    for published in builder.output.publish()? {
+        options.observer.event(&Event::OutputWritten {
+            image: &published.image,
+            path: &published.path,
+            size_bytes: published.size_bytes,
+            elapsed: published.elapsed,
+        });
+    }
+    Ok(())
+}
+
+/// Tells whether an image has anything to do: its output is missing, or is to be made again.
+fn is_wanted(plan: &ImagePlan<'_>, options: &Options<'_>) -> bool {
+    if plan.steps.is_empty() {
+        return false;
+    }
+    let path = output_path(plan.recipe);
+    if options.rebuild || fs_err::symlink_metadata(&path).is_err() {
+        return true;
+    }
+    let text = format!(
+        "`{}` exists already; `--force` builds it again",
+        path.display()
+    );
+    options.observer.event(&Event::Warning {
+        image: &plan.recipe.name,
+        text: &text,
+    });
+    false
+}
+
+fn output_path(recipe: &Recipe) -> PathBuf {
+    recipe.output_directory.join(recipe.output_file_name())
+}

@@ -3,5 +3,6 @@
 mod key;
 mod step;
 
+pub(crate) use self::key::hexadecimal;
 pub use self::key::{Key, KeyBuilder};
 pub use self::step::{Error, ImagePlan, Step, plan};

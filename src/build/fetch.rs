@@ -1,0 +1,288 @@
+//! Steps with the host's network: repository metadata and packages. They run no line of the recipe's or a package's
+//! code.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use fs_err as fs;
+use openssl::sha::Sha256;
+use overcoat_sandbox::Spec;
+
+use super::run::{Purpose, run};
+use super::stack::Stack;
+use super::tools::{Access, Tools, with_network};
+use super::{Builder, Error, apt_error};
+use crate::distribution::{self, RepositoryChoice};
+use crate::packages::apt::{self, Configuration, ResolvedPackage, Status, Trust};
+use crate::plan::{KeyBuilder, hexadecimal};
+use crate::recipe::{CacheOnly, Recipe};
+use crate::store::Lock;
+
+const METADATA: &str = "repository metadata";
+const RESOLVE: &str = "resolve packages";
+const DOWNLOAD: &str = "download packages";
+
+/// Returns the package manager's sandbox for `recipe`, with fresh repository metadata.
+///
+/// Metadata is refreshed once in a build for each set of repositories. Later steps read a snapshot of it, so a
+/// concurrent build that refreshes it again does not change what this one sees.
+pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools, Error> {
+    let choice = RepositoryChoice {
+        distribution: recipe.distribution,
+        release: &recipe.release,
+        mirror: recipe.mirror.as_deref(),
+        local_mirror: recipe.local_mirror.as_deref(),
+        repositories: &recipe.repositories,
+        check_signatures: recipe.repository_key_check,
+    };
+    let stanzas = distribution::repositories(&choice, builder.host_repositories)?;
+    for stanza in &stanzas {
+        if let Trust::Keyring(path) = &stanza.trust
+            && !path.exists()
+        {
+            return Err(Error::KeyringMissing { path: path.clone() });
+        }
+    }
+    let architecture = recipe
+        .architecture
+        .debian_name()
+        .unwrap_or_else(|| recipe.architecture.systemd_name());
+    let configuration = apt::configuration(&Configuration {
+        architecture,
+        with_recommends: recipe.with_recommends,
+        with_docs: recipe.with_docs,
+        check_signatures: recipe.repository_key_check,
+    });
+    let sources = apt::render_sources(&stanzas);
+    let key = KeyBuilder::new("metadata")
+        .field("sources", &sources)
+        .field("architecture", architecture)
+        .finish();
+    let archives = package_directory(builder, recipe)?;
+    if let Some(lists) = builder.metadata.get(&key) {
+        return Ok(Tools {
+            configuration,
+            sources,
+            lists: lists.clone(),
+            archives,
+        });
+    }
+    let (directory, lock) = builder.store.repository_metadata(&key)?;
+    let current = directory.join("lists");
+    let known = current.join("partial").exists();
+    prepare(&current.join("partial"))?;
+    let tools = Tools {
+        configuration,
+        sources,
+        lists: current,
+        archives,
+    };
+    let stay_offline = matches!(recipe.cache_only, CacheOnly::Always | CacheOnly::Metadata);
+    if !(known && stay_offline) {
+        refresh(builder, recipe, &tools)?;
+    }
+    let snapshot = builder.staging.path().join(format!("lists-{key}"));
+    link_directory(&tools.lists, &snapshot)?;
+    drop(lock);
+    builder.metadata.insert(key, snapshot.clone());
+    Ok(Tools {
+        lists: snapshot,
+        ..tools
+    })
+}
+
+fn package_directory(builder: &Builder<'_>, recipe: &Recipe) -> Result<PathBuf, Error> {
+    let target = format!(
+        "{}~{}~{}",
+        recipe.distribution.name(),
+        recipe.release,
+        recipe.architecture.systemd_name()
+    );
+    let directory = match &recipe.package_cache_directory {
+        Some(directory) => directory.clone(),
+        None => builder.store.package_directory(&target),
+    };
+    let archives = directory.join("archives");
+    prepare(&archives.join("partial"))?;
+    Ok(archives)
+}
+
+fn prepare(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(|source| Error::Prepare {
+        path: path.into(),
+        source,
+    })
+}
+
+fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), Error> {
+    let started = Instant::now();
+    let purpose = builder.purpose(&recipe.name, METADATA);
+    purpose.started();
+    let command = apt::command(&["-oAPT::Update::Error-Mode=any", "update"]);
+    let spec =
+        with_network(tools.spec(command, Access::Write, Access::Read)).file(status_file(), "");
+    run(purpose, &spec, &mut |line| purpose.output(line))
+        .map_err(|error| apt_error::classify(error, recipe))?;
+    purpose.finished(started, false);
+    Ok(())
+}
+
+/// Makes `to` a copy of the directory `from` whose files are hard links; apt replaces files and never changes them.
+fn link_directory(from: &Path, to: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Prepare {
+        path: to.into(),
+        source,
+    };
+    fs::create_dir_all(to.join("partial")).map_err(failed)?;
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_file() {
+            fs::hard_link(entry.path(), to.join(entry.file_name())).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn status_file() -> PathBuf {
+    Path::new(apt::ROOT).join("var/lib/dpkg/status")
+}
+
+/// Adds the tree that packages will be installed on: read-only, or nothing but an empty package database.
+fn with_tree(spec: Spec, below: Option<&Stack>) -> Spec {
+    match below {
+        Some(stack) => stack.mount_read_only(spec, apt::ROOT),
+        None => spec.file(status_file(), ""),
+    }
+}
+
+/// Returns the packages that apt would install for `packages` on top of `below`, sorted by name.
+pub(super) fn resolve(
+    builder: &Builder<'_>,
+    recipe: &Recipe,
+    tools: &Tools,
+    below: Option<&Stack>,
+    packages: &[String],
+) -> Result<Vec<ResolvedPackage>, Error> {
+    let purpose = builder.purpose(&recipe.name, RESOLVE);
+    // With the package cache in sight, apt would not name what is in it already.
+    let mut arguments = vec![
+        "-oDir::Cache::archives=/var/cache/apt/archives",
+        "--print-uris",
+        "install",
+        "--",
+    ];
+    arguments.extend(packages.iter().map(String::as_str));
+    let spec = with_tree(
+        tools.spec(apt::command(&arguments), Access::Read, Access::Read),
+        below,
+    );
+    let finished =
+        run(purpose, &spec, &mut |_| {}).map_err(|error| apt_error::classify(error, recipe))?;
+    let mut resolved = apt::parse_uris(&finished.stdout)?;
+    resolved.sort();
+    Ok(resolved)
+}
+
+/// Makes sure that every file of `resolved` is in the package cache and is what the signed metadata promises.
+pub(super) fn download(
+    builder: &Builder<'_>,
+    recipe: &Recipe,
+    tools: &Tools,
+    below: Option<&Stack>,
+    packages: &[String],
+    resolved: &[ResolvedPackage],
+) -> Result<(), Error> {
+    let started = Instant::now();
+    let purpose = builder.purpose(&recipe.name, DOWNLOAD);
+    purpose.started();
+    let lock_path = tools.archives.join("overcoat.lock");
+    let lock = Lock::acquire(&lock_path)?;
+    let missing = resolved
+        .iter()
+        .any(|package| size_of(&tools.archives, package) != Some(package.size_bytes));
+    if missing {
+        let mut arguments = vec!["--download-only", "install", "--"];
+        arguments.extend(packages.iter().map(String::as_str));
+        let spec = with_tree(
+            tools.spec(apt::command(&arguments), Access::Read, Access::Write),
+            below,
+        );
+        run(purpose, &with_network(spec), &mut |line| {
+            show_download(purpose, line)
+        })
+        .map_err(|error| apt_error::classify(error, recipe))?;
+    }
+    for package in resolved {
+        verify(&tools.archives, package)?;
+    }
+    drop(lock);
+    purpose.finished(started, !missing);
+    Ok(())
+}
+
+fn show_download(purpose: Purpose<'_>, line: &str) {
+    match apt::parse_status(line) {
+        Some(Status::Downloading { number, total }) => purpose.progress("", number, total),
+        Some(_) => {}
+        None => purpose.output(line),
+    }
+}
+
+fn size_of(archives: &Path, package: &ResolvedPackage) -> Option<u64> {
+    let metadata = fs::symlink_metadata(archives.join(&package.file_name)).ok()?;
+    metadata.is_file().then_some(metadata.len())
+}
+
+/// Checks the digest of a package file, and removes it when it is wrong, so that the next build gets it anew.
+fn verify(archives: &Path, package: &ResolvedPackage) -> Result<(), Error> {
+    let path = archives.join(&package.file_name);
+    if size_of(archives, package).is_none() {
+        return Err(Error::PackageMissing {
+            file_name: package.file_name.clone(),
+        });
+    }
+    let failed = |source| Error::ReadPackage {
+        path: path.clone(),
+        source,
+    };
+    let mut file = fs::File::open(&path).map_err(failed)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = file.read(&mut buffer).map_err(failed)?;
+        if count == 0 {
+            break;
+        }
+        digest.update(&buffer[..count]);
+    }
+    if hexadecimal(&digest.finish()) != package.sha256 {
+        fs::remove_file(&path).map_err(failed)?;
+        return Err(Error::PackageCorrupt {
+            file_name: package.file_name.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// Returns the newest build time among `resolved`, in seconds since 1970.
+pub(super) fn newest_build_time(
+    archives: &Path,
+    resolved: &[ResolvedPackage],
+) -> Result<u64, Error> {
+    let mut newest = 0;
+    for package in resolved {
+        let path = archives.join(&package.file_name);
+        let failed = |source| Error::ReadPackage {
+            path: path.clone(),
+            source,
+        };
+        let mut header = [0; 68];
+        fs::File::open(&path)
+            .map_err(failed)?
+            .read_exact(&mut header)
+            .map_err(failed)?;
+        newest = newest.max(apt::build_time(&header).unwrap_or(0));
+    }
+    Ok(newest)
+}

@@ -1,0 +1,233 @@
+//! One image, from its base to its staged outputs.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use fs_err as fs;
+
+use super::stack::Stack;
+use super::{Builder, Error, Event, extra, finish, install, output};
+use crate::capture;
+use crate::extension::{self, ExtensionKind, Release};
+use crate::plan::{ImagePlan, Step};
+use crate::recipe::Recipe;
+use crate::tree::{Entry, FileTree, Timestamp};
+
+/// What an image is made of so far.
+struct Work<'a> {
+    recipe: &'a Recipe,
+    started: Instant,
+    stack: Option<Stack>,
+    /// How many of the stack's layers are base trees.
+    base_layers: usize,
+    base: Option<FileTree>,
+    tree: FileTree,
+}
+
+/// Does the steps of `plan`; the outputs are staged and not yet published.
+pub(super) fn build(
+    builder: &mut Builder<'_>,
+    plan: &ImagePlan<'_>,
+    started: Instant,
+) -> Result<(), Error> {
+    let nothing = FileTree::new(Entry::directory(Timestamp::default()))?;
+    let mut work = Work {
+        recipe: plan.recipe,
+        started,
+        stack: None,
+        base_layers: 0,
+        base: None,
+        tree: nothing,
+    };
+    for step in &plan.steps {
+        builder.interrupt.check()?;
+        work.step(builder, *step)?;
+    }
+    Ok(())
+}
+
+impl Work<'_> {
+    fn step(&mut self, builder: &mut Builder<'_>, step: Step) -> Result<(), Error> {
+        match step {
+            Step::UseBaseTrees => self.use_base_trees(builder),
+            Step::Bootstrap => {
+                self.stack = Some(install::bootstrap(builder, self.recipe)?);
+                Ok(())
+            }
+            Step::InstallPackages => self.install_packages(builder),
+            Step::CaptureTree => self.capture_tree(),
+            Step::CapturePayload => self.capture_payload(builder),
+            Step::AddExtraTrees => {
+                let time = self.build_time();
+                extra::add(&mut self.tree, self.base.as_ref(), self.recipe, time)
+            }
+            Step::CompleteSystem => {
+                let time = self.build_time();
+                finish::complete_system(&mut self.tree, self.recipe, time)
+            }
+            Step::RemoveFiles => {
+                let tree = std::mem::replace(&mut self.tree, empty()?);
+                self.tree = finish::remove_files(tree, self.recipe);
+                Ok(())
+            }
+            Step::MakeExtension => self.make_extension(builder),
+            Step::Write => self.write(builder),
+        }
+    }
+
+    /// Returns the time that everything made by the build gets, and that nothing in the image exceeds.
+    fn build_time(&self) -> Timestamp {
+        let derived = self.stack.as_ref().map_or(0, |stack| stack.epoch_seconds);
+        let seconds = self.recipe.source_date_epoch.unwrap_or(derived);
+        Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
+
+    fn use_base_trees(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
+        let mut directories = Vec::new();
+        for path in &self.recipe.base_trees {
+            directories.push(self.base_tree(builder, path)?);
+        }
+        // mkosi stacks the first of several overlay bases on top, and copies others in order, so that the last wins.
+        if self.recipe.overlay {
+            directories.reverse();
+        }
+        let (stack, base) = Stack::of_directories(directories)?;
+        self.base_layers = stack.len();
+        self.stack = Some(stack);
+        self.base = Some(base);
+        Ok(())
+    }
+
+    /// Returns where a base tree is on disk: an image of this very run is still staged.
+    fn base_tree(&self, builder: &Builder<'_>, path: &Path) -> Result<PathBuf, Error> {
+        let found = builder.output.staged(path).unwrap_or_else(|| path.into());
+        let origin = || {
+            self.recipe
+                .origin("BaseTrees")
+                .map_or_else(|| "command line".into(), ToString::to_string)
+        };
+        match fs::metadata(&found) {
+            Err(_) => Err(Error::BaseTreeMissing {
+                path: path.into(),
+                origin: origin(),
+            }),
+            Ok(metadata) if !metadata.is_dir() => Err(Error::BaseTreeNotDirectory {
+                path: path.into(),
+                origin: origin(),
+            }),
+            Ok(_)
+                if !self.recipe.packages.is_empty()
+                    && !found.join("var/lib/dpkg/status").is_file() =>
+            {
+                Err(Error::BaseTreeWithoutPackages {
+                    path: path.into(),
+                    origin: origin(),
+                })
+            }
+            Ok(_) => Ok(found),
+        }
+    }
+
+    fn install_packages(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
+        let below = self
+            .stack
+            .take()
+            .expect("the plan puts a base or the bootstrap before packages");
+        self.stack = Some(install::install(builder, self.recipe, below)?);
+        Ok(())
+    }
+
+    fn capture_tree(&mut self) -> Result<(), Error> {
+        if let Some(stack) = &self.stack {
+            self.tree = stack.capture()?;
+        }
+        Ok(())
+    }
+
+    fn capture_payload(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
+        let stack = self
+            .stack
+            .as_ref()
+            .expect("the plan puts the base trees before the payload");
+        let base = self
+            .base
+            .as_ref()
+            .expect("the plan puts the base trees before the payload");
+        let payload = capture::payload(base, stack.above(self.base_layers))?;
+        for path in &payload.deleted {
+            self.warn(
+                builder,
+                &format!("`/{path}` of the base is deleted, which an extension cannot express"),
+            );
+        }
+        self.tree = payload.tree;
+        Ok(())
+    }
+
+    fn make_extension(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
+        let recipe = self.recipe;
+        let kind = ExtensionKind::Sysext;
+        let modified = self.build_time();
+        let selection = extension::select(std::mem::replace(&mut self.tree, empty()?), kind);
+        for lint in &selection.lints {
+            self.warn(builder, &lint.to_string());
+        }
+        let base = self
+            .base
+            .as_ref()
+            .map(extension::read_os_release)
+            .transpose()?;
+        let shipped = extension::read_shipped_release(&selection.tree, kind, &recipe.output)?;
+        let text = extension::extension_release(&Release {
+            kind,
+            base: base.as_ref(),
+            shipped: shipped.as_ref(),
+            image_id: recipe.image_id.as_deref(),
+            image_version: recipe.image_version.as_deref(),
+            scope: recipe.environment.get("SYSEXT_SCOPE").map(String::as_str),
+            architecture: recipe.architecture.systemd_name(),
+        })?;
+        self.tree = extension::file_tree_with_release(
+            selection.tree,
+            kind,
+            &recipe.output,
+            &text,
+            modified,
+        )?;
+        Ok(())
+    }
+
+    fn write(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
+        let step = format!("write {}", self.recipe.output_file_name());
+        let build_time = self.build_time();
+        let tree = std::mem::replace(&mut self.tree, empty()?).clamp_times(build_time);
+        let purpose = builder.purpose(&self.recipe.name, &step);
+        let started = Instant::now();
+        purpose.started();
+        let warnings = output::write(
+            &mut builder.output,
+            self.recipe,
+            &tree,
+            build_time,
+            self.started,
+        )?;
+        for text in &warnings {
+            self.warn(builder, text);
+        }
+        builder
+            .purpose(&self.recipe.name, &step)
+            .finished(started, false);
+        Ok(())
+    }
+
+    fn warn(&self, builder: &Builder<'_>, text: &str) {
+        builder.observer.event(&Event::Warning {
+            image: &self.recipe.name,
+            text,
+        });
+    }
+}
+
+fn empty() -> Result<FileTree, Error> {
+    Ok(FileTree::new(Entry::directory(Timestamp::default()))?)
+}

@@ -1,0 +1,304 @@
+//! Steps that run package code, without network: making a minimal system, and installing packages on it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use fs_err as fs;
+use overcoat_sandbox::{Overlay, OwnerRecord, Spec};
+
+use super::fetch;
+use super::run::{Purpose, run};
+use super::stack::Stack;
+use super::tools::{Access, Tools};
+use super::{Builder, Error, apt_error};
+use crate::distribution;
+use crate::packages::apt::{self, ResolvedPackage, Status};
+use crate::plan::{Key, KeyBuilder};
+use crate::recipe::Recipe;
+use crate::store::{InstalledPackage, Layer, LayerMetadata, Staging, SymlinkOwner};
+
+const BOOTSTRAP: &str = "bootstrap";
+const INSTALL: &str = "install packages";
+
+/// Returns the stack of a minimal system for `recipe`.
+pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Stack, Error> {
+    let tools = fetch::tools(builder, recipe)?;
+    let bootstrap = distribution::bootstrap(recipe.distribution, recipe.architecture);
+    let resolved = fetch::resolve(builder, recipe, &tools, None, &bootstrap.packages)?;
+    let key = layer_key(BOOTSTRAP, None, recipe, &tools, &resolved)
+        .list("merged directories", &bootstrap.merged_directories)
+        .finish();
+    let step = Step {
+        name: BOOTSTRAP,
+        recipe,
+        tools: &tools,
+        below: None,
+        packages: &bootstrap.packages,
+    };
+    let layer = step.make(builder, &key, &resolved, &|purpose, tree| {
+        unpack(
+            purpose,
+            &tools,
+            tree,
+            &bootstrap.merged_directories,
+            &resolved,
+        )
+    })?;
+    Ok(Stack::of_layer(layer, key))
+}
+
+/// Returns `below` with the packages of `recipe` installed on top, or `below` itself when it has them all.
+pub(super) fn install(
+    builder: &mut Builder<'_>,
+    recipe: &Recipe,
+    below: Stack,
+) -> Result<Stack, Error> {
+    let tools = fetch::tools(builder, recipe)?;
+    let resolved = fetch::resolve(builder, recipe, &tools, Some(&below), &recipe.packages)?;
+    if resolved.is_empty() {
+        return Ok(below);
+    }
+    let key = layer_key(INSTALL, Some(&below), recipe, &tools, &resolved).finish();
+    let step = Step {
+        name: INSTALL,
+        recipe,
+        tools: &tools,
+        below: Some(&below),
+        packages: &recipe.packages,
+    };
+    let layer = step.make(builder, &key, &resolved, &|_, _| Ok(()))?;
+    Ok(below.with_layer(layer, key))
+}
+
+fn layer_key(
+    kind: &str,
+    below: Option<&Stack>,
+    recipe: &Recipe,
+    tools: &Tools,
+    resolved: &[ResolvedPackage],
+) -> KeyBuilder {
+    let packages = resolved.iter().map(|package| {
+        format!(
+            "{} {} {} {}",
+            package.name, package.version, package.architecture, package.sha256
+        )
+    });
+    let epoch = recipe
+        .source_date_epoch
+        .map_or_else(String::new, |epoch| epoch.to_string());
+    KeyBuilder::new(kind)
+        .field("below", below.map_or("", |stack| stack.key.as_str()))
+        .field("configuration", &tools.configuration)
+        .field("source date epoch", epoch)
+        .list("packages", packages)
+}
+
+/// Installing packages as one layer.
+struct Step<'a> {
+    name: &'static str,
+    recipe: &'a Recipe,
+    tools: &'a Tools,
+    below: Option<&'a Stack>,
+    packages: &'a [String],
+}
+
+type Prepare<'a> = dyn Fn(Purpose<'_>, &Path) -> Result<(), Error> + 'a;
+
+impl Step<'_> {
+    /// Returns the layer of `key` from the store, or makes it: `prepare` fills the tree before apt works on it.
+    fn make(
+        &self,
+        builder: &Builder<'_>,
+        key: &Key,
+        resolved: &[ResolvedPackage],
+        prepare: &Prepare<'_>,
+    ) -> Result<Layer, Error> {
+        let started = Instant::now();
+        let purpose = builder.purpose(&self.recipe.name, self.name);
+        let lock = builder.store.lock_layer(key)?;
+        if let Some(layer) = builder.layer(key)? {
+            purpose.started();
+            purpose.finished(started, true);
+            return Ok(layer);
+        }
+        fetch::download(
+            builder,
+            self.recipe,
+            self.tools,
+            self.below,
+            self.packages,
+            resolved,
+        )?;
+        let started = Instant::now();
+        purpose.started();
+        let newest = fetch::newest_build_time(&self.tools.archives, resolved)?;
+        let epoch_seconds = newest.max(self.below.map_or(0, |stack| stack.epoch_seconds));
+        let staging = builder.store.stage()?;
+        let tree = staging.subdirectory("tree")?;
+        prepare(purpose, &tree)?;
+        let records = self.run_apt(
+            purpose,
+            &staging,
+            &tree,
+            epoch_seconds,
+            resolved.len() as u64,
+        )?;
+        let metadata = LayerMetadata {
+            symlink_owners: records.iter().filter_map(symlink_owner).collect(),
+            packages: resolved.iter().map(installed_package).collect(),
+            epoch_seconds,
+        };
+        let layer = builder.add_layer(key, staging, metadata)?;
+        drop(lock);
+        purpose.finished(started, false);
+        Ok(layer)
+    }
+
+    fn run_apt(
+        &self,
+        purpose: Purpose<'_>,
+        staging: &Staging,
+        tree: &Path,
+        epoch_seconds: u64,
+        total: u64,
+    ) -> Result<Vec<OwnerRecord>, Error> {
+        let guard = Guard::create(staging)?;
+        let lowers = std::iter::once(guard.directory.clone())
+            .chain(self.below.into_iter().flat_map(|stack| stack.lowers()))
+            .collect();
+        let overlay = Overlay {
+            lowers,
+            upper: Some(tree.into()),
+            work: Some(staging.subdirectory("work")?),
+        };
+        let mut arguments = vec!["--no-download", "install", "--"];
+        arguments.extend(self.packages.iter().map(String::as_str));
+        let inside = |path: &str| format!("{}/{path}", apt::ROOT);
+        let epoch = self.recipe.source_date_epoch.unwrap_or(epoch_seconds);
+        let spec = self
+            .tools
+            .spec(apt::command(&arguments), Access::Read, Access::Read)
+            .overlay(apt::ROOT, &overlay)
+            .bind_read_only(guard.machine_id(), inside("etc/machine-id"))
+            .proc(inside("proc"))
+            .devices(inside("dev"))
+            .tmpfs(inside("run"), 0o755)
+            .tmpfs(inside("tmp"), 0o1777)
+            .environment("SOURCE_DATE_EPOCH", epoch.to_string())
+            .record_ownership()
+            .suppress_sync();
+        let mut done = 0;
+        let finished = run(purpose, &spec, &mut |line| {
+            show_install(purpose, line, &mut done, total)
+        })
+        .map_err(|error| apt_error::classify(error, self.recipe))?;
+        Ok(finished.outcome.records)
+    }
+}
+
+fn show_install(purpose: Purpose<'_>, line: &str, done: &mut u64, total: u64) {
+    match apt::parse_status(line) {
+        Some(Status::Package {
+            package,
+            action: "Installed",
+        }) => {
+            *done = total.min(*done + 1);
+            purpose.progress(package, *done, total);
+        }
+        Some(Status::Package { package, .. }) => purpose.progress(package, *done, total),
+        Some(_) => {}
+        None => purpose.output(line),
+    }
+}
+
+/// Unpacks every package into the empty `tree`, so that there is a shell and dpkg to run maintainer scripts with.
+fn unpack(
+    purpose: Purpose<'_>,
+    tools: &Tools,
+    tree: &Path,
+    merged_directories: &[&str],
+    resolved: &[ResolvedPackage],
+) -> Result<(), Error> {
+    // dpkg gives owners and modes when it installs the same files again; here they only have to be there. tar must
+    // not replace the merged directories' links by the directories that packages ship (GNU tar 1.28).
+    const SCRIPT: &str = "set -e; cd \"$1\"; shift
+        mkdir -p var/lib/dpkg var/lib/apt; : > var/lib/dpkg/status; : > var/lib/dpkg/available
+        while [ \"$1\" != -- ]; do mkdir -p \"usr/$1\"; ln -s \"usr/$1\" \"$1\"; shift; done; shift
+        for package; do
+            dpkg-deb --fsys-tarfile \"$package\" | tar --extract --keep-directory-symlink --no-same-owner
+        done";
+    let mut command: Vec<String> = ["/bin/sh", "-c", SCRIPT, "unpack", apt::ROOT]
+        .map(str::to_owned)
+        .into();
+    command.extend(merged_directories.iter().map(ToString::to_string));
+    command.push("--".into());
+    command.extend(
+        resolved
+            .iter()
+            .map(|package| format!("{}/{}", apt::ARCHIVES, package.file_name)),
+    );
+    let spec: Spec = tools
+        .spec(command, Access::Read, Access::Read)
+        .bind(tree, apt::ROOT)
+        .suppress_sync();
+    run(purpose, &spec, &mut |line| purpose.output(line))?;
+    Ok(())
+}
+
+/// A directory that keeps maintainer scripts from starting services and from making up a machine id. It is the topmost
+/// lower, so nothing of it gets into the captured layer.
+struct Guard {
+    directory: PathBuf,
+}
+
+impl Guard {
+    fn create(staging: &Staging) -> Result<Self, Error> {
+        let directory = staging.subdirectory("guard")?;
+        let machine_id = format!("{}\n", super::finish::BUILD_MACHINE_ID);
+        let guard = Self { directory };
+        // Copied up, these directories give their modes to the layer, so the caller's umask must not show in them.
+        guard.make("usr", 0o755, None)?;
+        guard.make("usr/sbin", 0o755, None)?;
+        guard.make("etc", 0o755, None)?;
+        // Status 101 forbids the action (Debian Policy 9.3.3, invoke-rc.d(8)).
+        guard.make("usr/sbin/policy-rc.d", 0o755, Some("#!/bin/sh\nexit 101\n"))?;
+        guard.make("etc/machine-id", 0o444, Some(&machine_id))?;
+        Ok(guard)
+    }
+
+    /// Makes a file with `content`, or a directory without one.
+    fn make(&self, name: &str, mode: u32, content: Option<&str>) -> Result<(), Error> {
+        let path = self.directory.join(name);
+        let made = match content {
+            Some(content) => fs::write(&path, content),
+            None => fs::create_dir(&path),
+        };
+        made.and_then(|()| fs::set_permissions(&path, PermissionsExt::from_mode(mode)))
+            .map_err(|source| Error::Prepare { path, source })
+    }
+
+    fn machine_id(&self) -> PathBuf {
+        self.directory.join("etc/machine-id")
+    }
+}
+
+/// Returns a record as the layer keeps it, `None` for what lies outside the image.
+fn symlink_owner(record: &OwnerRecord) -> Option<SymlinkOwner> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = record.path.strip_prefix(apt::ROOT).ok()?;
+    Some(SymlinkOwner {
+        path: path.as_os_str().as_bytes().to_vec(),
+        uid: record.uid,
+        gid: record.gid,
+    })
+}
+
+fn installed_package(package: &ResolvedPackage) -> InstalledPackage {
+    InstalledPackage {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        architecture: package.architecture.clone(),
+        sha256: package.sha256.clone(),
+    }
+}

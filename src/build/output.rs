@@ -1,0 +1,278 @@
+//! Writes a finished tree in the recipe's format, into the staged output directory.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use fs_err as fs;
+use openssl::sha::Sha256;
+use uuid::Uuid;
+
+use super::Error;
+use crate::Hint;
+use crate::ddi::{self, Layout, PartitionArchitecture, VerityMode};
+use crate::format::{compression, cpio, directory, erofs};
+use crate::plan::{KeyBuilder, hexadecimal};
+use crate::publish::OutputDirectory;
+use crate::recipe::{Compression, Format, Recipe, Verity};
+use crate::signing::Signer;
+use crate::tree::{FileTree, Timestamp, TreePath};
+
+/// An output could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    #[error("laying out the EROFS file system")]
+    Erofs(#[from] erofs::Error),
+    #[error("assembling the disk image")]
+    Ddi(#[from] ddi::AssembleError<erofs::Error>),
+    #[error("writing the cpio archive")]
+    Cpio(#[from] cpio::Error),
+    #[error("compressing the output")]
+    Compression(#[from] compression::Error),
+    #[error("writing the directory")]
+    Directory(#[from] directory::Error),
+    #[error("writing `{name}`")]
+    File {
+        name: String,
+        source: std::io::Error,
+    },
+}
+
+impl Hint for WriteError {
+    fn hint(&self) -> Option<String> {
+        let Self::File { source, .. } = self else {
+            return None;
+        };
+        (source.kind() == std::io::ErrorKind::StorageFull)
+            .then(|| "free some space, or name another directory with `OutputDirectory=`".into())
+    }
+}
+
+/// Fails when the recipe asks for a signature and its key or certificate cannot be used, before anything is built.
+pub(super) fn check_keys(recipe: &Recipe) -> Result<(), Error> {
+    if recipe.format == Format::Sysext {
+        signer(recipe)?;
+    }
+    Ok(())
+}
+
+fn signer(recipe: &Recipe) -> Result<Option<Signer>, Error> {
+    let wanted = match recipe.verity {
+        Verity::Signed => true,
+        Verity::Auto => recipe.verity_key.is_some() && recipe.verity_certificate.is_some(),
+        Verity::Hash | Verity::Disabled => false,
+    };
+    if !wanted {
+        return Ok(None);
+    }
+    let missing = |what| {
+        let origin = recipe
+            .origin("Verity")
+            .map_or_else(|| "command line".into(), ToString::to_string);
+        Error::KeyMissing { what, origin }
+    };
+    let key = recipe
+        .verity_key
+        .as_deref()
+        .ok_or_else(|| missing("key (`VerityKey=`)"))?;
+    let certificate = recipe
+        .verity_certificate
+        .as_deref()
+        .ok_or_else(|| missing("certificate (`VerityCertificate=`)"))?;
+    Ok(Some(Signer::from_files(key, certificate)?))
+}
+
+/// Writes `tree` as the outputs of `recipe`, and returns what the person should know about them.
+pub(super) fn write(
+    output: &mut OutputDirectory,
+    recipe: &Recipe,
+    tree: &FileTree,
+    build_time: Timestamp,
+    started: Instant,
+) -> Result<Vec<String>, Error> {
+    let name = recipe.output_file_name();
+    let mode = recipe.output_mode;
+    let mut warnings = Vec::new();
+    let mut digest = None;
+    output.add(
+        &recipe.name,
+        &name,
+        mode,
+        started,
+        |path| -> Result<(), Error> {
+            match recipe.format {
+                Format::Directory => directory::write(tree, path).map_err(WriteError::from)?,
+                Format::Cpio => warnings = write_cpio(path, &name, recipe, tree)?,
+                Format::Sysext | Format::Disk => {
+                    write_disk_image(path, &name, recipe, tree, build_time)?
+                }
+                Format::None => {}
+            }
+            if recipe.checksum && path.is_file() {
+                digest = Some(digest_of(path).map_err(|source| WriteError::File {
+                    name: name.clone(),
+                    source,
+                })?);
+            }
+            Ok(())
+        },
+    )?;
+    if let Some(link) = recipe.output_link_name() {
+        output.add_link(&recipe.name, link, &name)?;
+    }
+    if let Some(digest) = digest {
+        let checksums = format!("{}.SHA256SUMS", recipe.output);
+        output.add(&recipe.name, &checksums, mode, started, |path| {
+            let failed = |source| WriteError::File {
+                name: checksums.clone(),
+                source,
+            };
+            fs::write(path, format!("{digest} *{name}\n")).map_err(failed)
+        })?;
+    }
+    Ok(warnings)
+}
+
+fn write_disk_image(
+    path: &Path,
+    name: &str,
+    recipe: &Recipe,
+    tree: &FileTree,
+    build_time: Timestamp,
+) -> Result<(), Error> {
+    let architecture = recipe.architecture.systemd_name();
+    let architecture =
+        PartitionArchitecture::named(architecture).map_err(|source| Error::Architecture {
+            architecture,
+            source,
+        })?;
+    let signer = signer(recipe)?;
+    let verity = match (&signer, recipe.format, recipe.verity) {
+        (Some(signer), Format::Sysext, _) => VerityMode::Signed(signer),
+        (None, Format::Sysext, Verity::Hash) => VerityMode::Hash,
+        _ => VerityMode::None,
+    };
+    let options = erofs::Options {
+        uuid: volume_uuid(recipe),
+        build_time,
+        volume_name: String::new(),
+    };
+    let plan = erofs::Plan::new(tree, &options).map_err(WriteError::from)?;
+    let layout = Layout {
+        architecture,
+        name: &recipe.output,
+        seed: recipe.seed,
+        payload_size_bytes: Some(plan.size_bytes()),
+        verity,
+    };
+    let mut file = create(path, name)?;
+    ddi::assemble(&mut file, &layout, |payload| plan.write(payload)).map_err(WriteError::from)?;
+    Ok(sync(&file, name)?)
+}
+
+/// Returns the file system's UUID: of the seed if there is one, else of the image's name.
+fn volume_uuid(recipe: &Recipe) -> Uuid {
+    let seed = recipe.seed.unwrap_or_default();
+    let key = KeyBuilder::new("volume")
+        .field("seed", seed.as_bytes())
+        .field("name", &recipe.output)
+        .finish();
+    let mut bytes = [0; 16];
+    for (byte, digits) in bytes.iter_mut().zip(key.as_str().as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).expect("a key is hexadecimal digits");
+        *byte = u8::from_str_radix(digits, 16).expect("a key is hexadecimal digits");
+    }
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+fn write_cpio(
+    path: &Path,
+    name: &str,
+    recipe: &Recipe,
+    tree: &FileTree,
+) -> Result<Vec<String>, Error> {
+    let failed = |source| WriteError::File {
+        name: name.into(),
+        source,
+    };
+    let file = create(path, name)?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let lost = match recipe.compress_output {
+        Compression::None => cpio::write(tree, &mut out).map_err(WriteError::from)?,
+        Compression::Zstd => {
+            let workers = std::thread::available_parallelism()
+                .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+            let mut encoder = compression::zstd(&mut out, recipe.compress_level, workers)
+                .map_err(WriteError::from)?;
+            let lost = cpio::write(tree, &mut encoder).map_err(WriteError::from)?;
+            encoder.finish().map_err(failed)?;
+            lost
+        }
+    };
+    out.flush().map_err(failed)?;
+    let file = out
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    sync(&file, name)?;
+    Ok(describe_lost(&lost))
+}
+
+/// Tells what an archive leaves out of the tree, a line for each kind.
+fn describe_lost(lost: &cpio::Lost) -> Vec<String> {
+    let kinds = [
+        (&lost.capabilities, "file capabilities"),
+        (&lost.acls, "access control lists"),
+        (&lost.attributes, "extended attributes"),
+        (
+            &lost.symlink_hard_links,
+            "hard links between symbolic links",
+        ),
+    ];
+    let describe = |(paths, what): (&Vec<TreePath>, &str)| {
+        let first = paths.first()?;
+        let others = match paths.len() - 1 {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        Some(format!(
+            "a cpio archive has no {what}: those of `/{first}`{others} are left out"
+        ))
+    };
+    kinds.into_iter().filter_map(describe).collect()
+}
+
+fn create(path: &Path, name: &str) -> Result<File, WriteError> {
+    let created = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path);
+    created
+        .map(|file| file.into_parts().0)
+        .map_err(|source| WriteError::File {
+            name: name.into(),
+            source,
+        })
+}
+
+/// Waits until the file is on disk: the rename that publishes it must not be there before its bytes.
+fn sync(file: &File, name: &str) -> Result<(), WriteError> {
+    file.sync_all().map_err(|source| WriteError::File {
+        name: name.into(),
+        source,
+    })
+}
+
+fn digest_of(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut file = fs::File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&digest.finish())),
+            count => digest.update(&buffer[..count]),
+        }
+    }
+}

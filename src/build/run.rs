@@ -1,0 +1,249 @@
+//! Runs one program in the sandbox: passes its output on, and makes a readable error of its failure.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use overcoat_sandbox::{Killer, Outcome, ProgramStatus, Spec};
+
+use super::{Error, Event, Observer};
+
+/// Stops a build from another thread: running programs are killed and no further one is started.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    state: Arc<Mutex<InterruptState>>,
+}
+
+#[derive(Debug, Default)]
+struct InterruptState {
+    triggered: bool,
+    running: Option<Killer>,
+}
+
+impl Interrupt {
+    /// Stops the build.
+    pub fn trigger(&self) {
+        let mut state = self.lock();
+        state.triggered = true;
+        if let Some(killer) = state.running.take() {
+            killer.kill();
+        }
+    }
+
+    /// Fails when the build was told to stop.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.lock().triggered {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn running(&self, killer: Option<Killer>) {
+        let mut state = self.lock();
+        match killer {
+            Some(killer) if state.triggered => killer.kill(),
+            killer => state.running = killer,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, InterruptState> {
+        // The state is valid after every statement, so a panic elsewhere does not make it unusable.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a program is run for, for events and errors.
+#[derive(Clone, Copy)]
+pub(super) struct Purpose<'a> {
+    pub(super) image: &'a str,
+    pub(super) step: &'a str,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+impl Purpose<'_> {
+    pub(super) fn started(&self) {
+        self.observer.event(&Event::StepStarted {
+            image: self.image,
+            step: self.step,
+        });
+    }
+
+    pub(super) fn progress(&self, item: &str, done: u64, total: u64) {
+        self.observer.event(&Event::StepProgress {
+            image: self.image,
+            step: self.step,
+            item,
+            done,
+            total,
+        });
+    }
+
+    pub(super) fn output(&self, line: &str) {
+        self.observer.event(&Event::StepOutput {
+            image: self.image,
+            step: self.step,
+            line,
+        });
+    }
+
+    /// Tells that the step is done; `cached` when the store had its result.
+    pub(super) fn finished(&self, started: Instant, cached: bool) {
+        let elapsed = started.elapsed();
+        self.observer.event(&Event::StepFinished {
+            image: self.image,
+            step: self.step,
+            elapsed,
+            cached,
+        });
+    }
+}
+
+/// What a program that succeeded left behind.
+pub(super) struct Finished {
+    pub(super) stdout: String,
+    pub(super) outcome: Outcome,
+}
+
+/// How much of a program's output is kept for a caller that reads it.
+const STDOUT_LIMIT_BYTES: usize = 32 << 20;
+/// How much of the end of its error output goes into an error.
+const STDERR_TAIL_BYTES: usize = 4 << 10;
+/// Longer lines are passed on in pieces, so that a program cannot make us hold its output without end.
+const LINE_LIMIT_BYTES: u64 = 16 << 10;
+
+/// Runs `spec` to its end, giving each line of its output to `on_line`.
+///
+/// # Errors
+/// [`Error::Sandbox`] when it cannot be started, [`Error::ProgramFailed`] when it does not succeed,
+/// [`Error::Interrupted`] when the build was stopped.
+pub(super) fn run(
+    purpose: Purpose<'_>,
+    spec: &Spec,
+    on_line: &mut (dyn FnMut(&str) + Send),
+) -> Result<Finished, Error> {
+    purpose.interrupt.check()?;
+    let sandbox_failed = |source| Error::Sandbox {
+        step: purpose.step.into(),
+        source,
+    };
+    let mut running = spec.spawn().map_err(sandbox_failed)?;
+    purpose.interrupt.running(Some(running.killer()));
+    let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
+    let mut stderr_tail = VecDeque::new();
+    let kept = std::thread::scope(|scope| {
+        let tail = &mut stderr_tail;
+        let errors = scope.spawn(move || {
+            each_line(stderr, |line| {
+                purpose.observer.event(&Event::StepOutput {
+                    image: purpose.image,
+                    step: purpose.step,
+                    line,
+                });
+                keep_tail(tail, line);
+            });
+        });
+        let mut kept = String::new();
+        each_line(stdout, |line| {
+            if kept.len() + line.len() < STDOUT_LIMIT_BYTES {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+            on_line(line);
+        });
+        errors.join().expect("reading lines does not panic");
+        kept
+    });
+    let outcome = running.wait().map_err(sandbox_failed);
+    purpose.interrupt.running(None);
+    purpose.interrupt.check()?;
+    let outcome = outcome?;
+    if outcome.status != ProgramStatus::Exited(0) {
+        let stderr_tail = String::from_utf8_lossy(stderr_tail.make_contiguous()).into_owned();
+        let command = quoted(displayed(spec.arguments()));
+        return Err(Error::ProgramFailed {
+            step: purpose.step.into(),
+            command,
+            status: outcome.status,
+            stderr_tail,
+        });
+    }
+    Ok(Finished {
+        stdout: kept,
+        outcome,
+    })
+}
+
+/// Returns what a person would have typed: of a script with a name (`sh -c SCRIPT NAME ARGUMENTS`), what follows it.
+fn displayed(arguments: &[String]) -> &[String] {
+    match arguments {
+        [shell, option, _, named @ ..] if shell == "/bin/sh" && option == "-c" => named,
+        all => all,
+    }
+}
+
+/// Joins arguments so that a shell would take them apart again.
+fn quoted(arguments: &[String]) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);
+    let quote = |argument: &String| match argument.is_empty() || !argument.bytes().all(plain) {
+        true => format!("'{}'", argument.replace('\'', "'\\''")),
+        false => argument.clone(),
+    };
+    arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+fn each_line(source: Option<File>, mut on_line: impl FnMut(&str)) {
+    let Some(source) = source else { return };
+    let mut reader = BufReader::new(source);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader
+            .by_ref()
+            .take(LINE_LIMIT_BYTES)
+            .read_until(b'\n', &mut line)
+        {
+            // A read error on a pipe means that the program is gone; its status tells the rest.
+            Ok(0) | Err(_) => return,
+            Ok(_) => on_line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r'])),
+        }
+    }
+}
+
+fn keep_tail(tail: &mut VecDeque<u8>, line: &str) {
+    tail.extend(line.as_bytes());
+    tail.push_back(b'\n');
+    let excess = tail.len().saturating_sub(STDERR_TAIL_BYTES);
+    tail.drain(..excess);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::{STDERR_TAIL_BYTES, displayed, keep_tail, quoted};
+
+    #[test]
+    fn commands_are_shown_as_typed_in_a_shell() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            quoted(&words(&["a", "b c", "d'e", ""])),
+            "a 'b c' 'd'\\''e' ''"
+        );
+        let wrapped = words(&["/bin/sh", "-c", "exec \"$@\"", "apt-get", "update"]);
+        assert_eq!(quoted(displayed(&wrapped)), "apt-get update");
+    }
+
+    #[test]
+    fn only_the_end_of_the_error_output_is_kept() {
+        let mut tail = VecDeque::new();
+        for number in 0..1000 {
+            keep_tail(&mut tail, &format!("line {number}"));
+        }
+        assert!(tail.len() <= STDERR_TAIL_BYTES);
+        assert!(tail.make_contiguous().ends_with(b"line 999\n"));
+    }
+}
