@@ -11,7 +11,7 @@ use crate::recipe::{Override, nearest};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verb {
+pub(super) enum Verb {
     Build,
     Summary,
     Clean,
@@ -56,7 +56,7 @@ const FOREIGN_VERBS: [&str; 19] = [
 
 /// What was typed.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Invoked {
+pub(super) struct Invoked {
     pub verb: Verb,
     /// How often `-f` was given.
     pub force: u8,
@@ -73,7 +73,7 @@ pub struct Invoked {
 /// Arguments that make no sense.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ArgumentError {
+pub(super) enum ArgumentError {
     #[error("{message}")]
     Usage { message: String },
     #[error("unknown verb `{verb}`")]
@@ -102,7 +102,7 @@ impl Hint for ArgumentError {
 }
 
 /// Builds the command line from the settings table.
-pub fn command() -> Command {
+pub(super) fn command() -> Command {
     let verbs: Vec<String> = VERBS
         .iter()
         .map(|(name, _, help)| format!("  {name:<8} {help}"))
@@ -217,7 +217,7 @@ fn heading(section: Section) -> String {
 ///
 /// # Errors
 /// [`ArgumentError`] for options and verbs that are not known or lack their value.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoked, ArgumentError> {
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoked, ArgumentError> {
     let matches =
         command()
             .try_get_matches_from(arguments)

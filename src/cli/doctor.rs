@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use self::host::{FreeSpace, Host, HostRelease, Tool};
+pub(super) use self::host::{FreeSpace, Host, HostRelease, Tool};
 use super::exit;
 use super::output::Style;
 use super::render::{GREEN, RED, indented};
@@ -24,14 +24,14 @@ const FREE_BYTES_WANTED: u64 = 2 * 1024 * 1024 * 1024;
 
 /// The directories whose free space matters, with the settings that move them.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub(super) struct Places {
     pub cache_directory: PathBuf,
     pub output_directory: PathBuf,
 }
 
 /// One thing the host must have, and whether it has it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Check {
+pub(super) struct Check {
     pub name: String,
     #[serde(flatten)]
     pub status: Status,
@@ -40,7 +40,7 @@ pub struct Check {
 /// The answer to a [`Check`].
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
-pub enum Status {
+pub(super) enum Status {
     /// The thing is there; `detail` says which.
     Available { detail: String },
     /// A build would fail.
@@ -56,7 +56,7 @@ pub enum Status {
 
 impl Check {
     /// Returns a check that found what it looked for.
-    pub fn available(name: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(super) fn available(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             status: Status::Available {
@@ -66,7 +66,7 @@ impl Check {
     }
 
     /// Returns a check that did not.
-    pub fn missing(
+    pub(super) fn missing(
         name: impl Into<String>,
         cause: impl Into<String>,
         evidence: impl Into<String>,
@@ -84,7 +84,7 @@ impl Check {
 }
 
 /// Judges what was found on the host.
-pub fn checks(host: &Host) -> Vec<Check> {
+pub(super) fn checks(host: &Host) -> Vec<Check> {
     let mut checks = vec![release_check(host)];
     checks.extend(host.tools.iter().map(|tool| tool_check(tool, host)));
     checks.extend(keyring_check(host));
@@ -150,14 +150,14 @@ fn space_check(space: &FreeSpace) -> Check {
 
 /// The judged checks of one host.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Report {
+pub(super) struct Report {
     ready: bool,
     checks: Vec<Check>,
 }
 
 impl Report {
     /// Sums the checks up.
-    pub fn new(checks: Vec<Check>) -> Self {
+    pub(super) fn new(checks: Vec<Check>) -> Self {
         let ready = checks
             .iter()
             .all(|check| matches!(check.status, Status::Available { .. }));
@@ -165,7 +165,7 @@ impl Report {
     }
 
     /// Returns the exit status: a host that lacks something is told apart from a failed build.
-    pub fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         if self.ready {
             exit::SUCCESS
         } else {
@@ -174,7 +174,7 @@ impl Report {
     }
 
     /// Renders the report for people: one line when all is well, else a paragraph a problem.
-    pub fn text(&self, style: Style) -> String {
+    pub(super) fn text(&self, style: Style) -> String {
         let mut text = String::new();
         if self.ready {
             let ready = style.paint(GREEN, "ready");
@@ -225,7 +225,7 @@ impl Report {
     }
 
     /// Renders the whole report as JSON, with what was found where nothing is wrong.
-    pub fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let mut json =
             serde_json::to_string_pretty(self).expect("a report has only strings and a boolean");
         json.push('\n');

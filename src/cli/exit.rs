@@ -1,17 +1,17 @@
 //! The exit statuses of `overcoat`, which scripts may rely on.
 
 /// Everything that was asked for is done.
-pub const SUCCESS: u8 = 0;
+pub(super) const SUCCESS: u8 = 0;
 /// The build failed: a program, an image or an output went wrong.
-pub const BUILD_FAILED: u8 = 1;
+pub(super) const BUILD_FAILED: u8 = 1;
 /// The recipe or the command line is wrong; nothing was built.
-pub const BAD_RECIPE: u8 = 2;
+pub(super) const BAD_RECIPE: u8 = 2;
 /// The host lacks a feature or a tool that the build needs.
-pub const HOST_LACKS_FEATURE: u8 = 3;
+pub(super) const HOST_LACKS_FEATURE: u8 = 3;
 /// The sandbox could not be set up; no program ran in it.
-pub const SANDBOX_SETUP: u8 = 125;
+pub(super) const SANDBOX_SETUP: u8 = 125;
 /// A signal interrupted the build.
-pub const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 #[cfg(test)]
 mod tests {

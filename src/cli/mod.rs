@@ -1,16 +1,19 @@
 //! The command line: the only place that prints.
 
-pub mod args;
-pub mod doctor;
-pub mod exit;
-pub mod output;
-pub mod progress;
-pub mod render;
-pub mod signal;
-pub mod summary;
-pub mod table;
+mod args;
+mod build;
+mod clean;
+mod dispatch;
+mod doctor;
+mod exit;
+mod failure;
+mod genkey;
+mod host;
+mod output;
+mod progress;
+mod render;
+mod signal;
+mod summary;
+mod table;
 
-/// Runs the program and returns its exit status.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}
+pub use self::dispatch::main;

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 /// How text for people is written, decided once from where standard error goes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Style {
+pub(super) struct Style {
     /// Escape codes for colour may be written.
     pub colour: bool,
     /// Standard error is read by GitHub Actions, which obeys commands in it.
@@ -14,7 +14,7 @@ pub struct Style {
 
 impl Style {
     /// Returns the style that suits this process's standard error.
-    pub fn of_stderr() -> Self {
+    pub(super) fn of_stderr() -> Self {
         // https://no-color.org: any value but the empty one.
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -35,18 +35,18 @@ impl Style {
 }
 
 /// Tells whether a person watches standard error.
-pub fn stderr_is_terminal() -> bool {
+pub(super) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Writes text to standard output.
 ///
 /// A closed pipe is the reader's decision and no error of ours.
-pub fn data(text: Arguments<'_>) {
+pub(super) fn data(text: Arguments<'_>) {
     let _ = io::stdout().lock().write_fmt(text);
 }
 
 /// Writes text to standard error.
-pub fn people(text: Arguments<'_>) {
+pub(super) fn people(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }

@@ -17,7 +17,7 @@ use crate::build::{Event, Observer};
 
 /// The observer of a build that shows its events.
 #[derive(Debug)]
-pub struct Progress {
+pub(super) struct Progress {
     display: Display,
     style: Style,
     detail: Detail,
@@ -27,7 +27,7 @@ pub struct Progress {
 
 /// How much of the running programs' output is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Detail {
+pub(super) enum Detail {
     /// The steps.
     Steps,
     /// Also each line that a program prints (`--debug`).
@@ -52,7 +52,7 @@ struct Output {
 
 impl Progress {
     /// Returns the observer for people, which suits what standard error is.
-    pub fn people(style: Style, detail: Detail) -> Self {
+    pub(super) fn people(style: Style, detail: Detail) -> Self {
         let display = if output::stderr_is_terminal() {
             Display::Terminal(Terminal::new())
         } else {
@@ -62,7 +62,7 @@ impl Progress {
     }
 
     /// Returns the observer that writes one JSON object an event to standard output.
-    pub fn json(style: Style, detail: Detail) -> Self {
+    pub(super) fn json(style: Style, detail: Detail) -> Self {
         Self::new(Display::Json, style, detail)
     }
 
@@ -77,14 +77,14 @@ impl Progress {
     }
 
     /// Takes the lines of running steps away, so that an error can be printed below what is done.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         if let Display::Terminal(terminal) = &self.display {
             terminal.clear();
         }
     }
 
     /// Ends the display of a build that succeeded with the table of its outputs.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.clear();
         let elapsed = self.started.elapsed();
         let outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,10 +13,10 @@ const YELLOW: u8 = 33;
 const CYAN: u8 = 36;
 
 /// Asks an error of one concrete type for its hint; `None` when the error is of another type or has no hint.
-pub type HintOf = fn(&(dyn Error + 'static)) -> Option<String>;
+pub(super) type HintOf = fn(&(dyn Error + 'static)) -> Option<String>;
 
 /// Asks `error` for its hint if it is an `E`; a row of the table that [`errors`] takes.
-pub fn hint_of<E: Hint + 'static>(error: &(dyn Error + 'static)) -> Option<String> {
+pub(super) fn hint_of<E: Hint + 'static>(error: &(dyn Error + 'static)) -> Option<String> {
     // A `source: Box<E>` is in the chain as the box.
     error
         .downcast_ref::<E>()
@@ -25,7 +25,7 @@ pub fn hint_of<E: Hint + 'static>(error: &(dyn Error + 'static)) -> Option<Strin
 }
 
 /// Renders errors, each with its chain of causes and the hints found along it; a hint is given once.
-pub fn errors<'a>(
+pub(super) fn errors<'a>(
     errors: impl IntoIterator<Item = &'a (dyn Error + 'static)>,
     hints: &[HintOf],
     style: Style,
@@ -56,7 +56,7 @@ pub fn errors<'a>(
 }
 
 /// Renders a warning as one line.
-pub fn warning(image: &str, text: &str, style: Style) -> String {
+pub(super) fn warning(image: &str, text: &str, style: Style) -> String {
     let label = style.paint(YELLOW, "warning");
     let image = inert(image, style);
     let text = indented(text, "", style);
@@ -86,7 +86,7 @@ pub(super) fn indented(text: &str, indent: &str, style: Style) -> String {
 ///
 /// Control characters appear in caret notation (`^[`), others that reorder or hide text as `<U+202E>`. On GitHub
 /// Actions a workflow command (`::name::` first in a line, `##[name]` anywhere) loses its meaning to a backslash.
-pub fn inert(line: &str, style: Style) -> Cow<'_, str> {
+pub(super) fn inert(line: &str, style: Style) -> Cow<'_, str> {
     let mut line = Cow::Borrowed(line);
     if line.chars().any(|c| c != '\t' && is_active(c)) {
         line = Cow::Owned(line.chars().fold(String::new(), push_visible));

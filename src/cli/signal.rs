@@ -14,7 +14,7 @@ type Cancel = Box<dyn Fn() + Send>;
 
 /// What the waiting thread and the rest of the program share.
 #[derive(Clone)]
-pub struct Interruption {
+pub(super) struct Interruption {
     shared: Arc<Shared>,
 }
 
@@ -28,7 +28,7 @@ impl Interruption {
     ///
     /// It must be called before any other thread exists, because a thread keeps the mask it was started with.
     /// Programs inherit the mask too: the sandbox's launcher clears it.
-    pub fn watch() -> Result<Self, Errno> {
+    pub(super) fn watch() -> Result<Self, Errno> {
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
         signals.thread_block()?;
         let interruption = Self {
@@ -49,12 +49,12 @@ impl Interruption {
     }
 
     /// Makes the first signal call `cancel`, which ends the build cleanly; without it the first signal exits at once.
-    pub fn on_first(&self, cancel: impl Fn() + Send + 'static) {
+    pub(super) fn on_first(&self, cancel: impl Fn() + Send + 'static) {
         *self.cancel() = Some(Box::new(cancel));
     }
 
     /// Tells whether a signal came, so that the exit status is [`exit::INTERRUPTED`] whatever error it led to.
-    pub fn happened(&self) -> bool {
+    pub(super) fn happened(&self) -> bool {
         self.shared.happened.load(Ordering::SeqCst)
     }
 

@@ -8,7 +8,7 @@ use crate::recipe::settings::{self, Setting, Support};
 use crate::recipe::{Feature, Origin, Project, Recipe, Sourced, Value};
 
 /// Describes every image: what was set and where, then the defaults, then what is worth knowing.
-pub fn text(project: &Project) -> String {
+pub(super) fn text(project: &Project) -> String {
     let mut text = String::new();
     for recipe in &project.recipes {
         let _ = writeln!(text, "{}: {}", recipe.name, recipe.output_file_name());
@@ -42,7 +42,7 @@ pub fn text(project: &Project) -> String {
 }
 
 /// Describes every image as JSON: `{"Images": [{"Architecture": ...}]}`, keys sorted, `null` for what is not set.
-pub fn json(project: &Project) -> String {
+pub(super) fn json(project: &Project) -> String {
     let images: Vec<serde_json::Value> = project.recipes.iter().map(image).collect();
     format!("{:#}", json!({ "Images": images }))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /// Returns a size with one decimal in the largest unit it fills.
-pub fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
@@ -20,7 +20,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// Returns a time as a person says it: `0.4 s`, `12.3 s`, `2 min 05 s`.
-pub fn time(elapsed: Duration) -> String {
+pub(super) fn time(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
     if seconds < 60 {
         format!("{seconds}.{} s", elapsed.subsec_millis() / 100)
@@ -31,13 +31,13 @@ pub fn time(elapsed: Duration) -> String {
 
 /// Which edge of its column a cell stands at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Align {
+pub(super) enum Align {
     Left,
     Right,
 }
 
 /// Lays rows out in columns as wide as their widest cell; the first row is the header.
-pub fn table<const N: usize>(aligns: [Align; N], rows: &[[String; N]]) -> String {
+pub(super) fn table<const N: usize>(aligns: [Align; N], rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -193,6 +193,11 @@ impl RecipeErrors {
     pub fn errors(&self) -> &[RecipeError] {
         &self.errors
     }
+
+    /// Gives the mistakes away, at least one.
+    pub fn into_errors(self) -> Vec<RecipeError> {
+        self.errors
+    }
 }
 
 impl fmt::Display for RecipeErrors {

@@ -23,7 +23,7 @@ const UBUNTU_KEYRING: &str = "/usr/share/keyrings/ubuntu-archive-keyring.gpg";
 
 /// The facts about the host, before any judgement.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub(crate) struct Host {
     pub release: HostRelease,
     pub tools: Vec<Tool>,
     /// The known archive keyrings that exist.
@@ -33,7 +33,7 @@ pub struct Host {
 
 /// The host's os-release.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct HostRelease {
+pub(crate) struct HostRelease {
     pub id: String,
     pub version_id: String,
     pub id_like: Vec<String>,
@@ -41,7 +41,7 @@ pub struct HostRelease {
 
 /// A program that builds start.
 #[derive(Clone, Debug)]
-pub struct Tool {
+pub(crate) struct Tool {
     pub name: &'static str,
     pub package: &'static str,
     /// Its path and the first line of its `--version`.
@@ -50,7 +50,7 @@ pub struct Tool {
 
 /// The free space of the file system that a directory is on.
 #[derive(Clone, Debug)]
-pub struct FreeSpace {
+pub(crate) struct FreeSpace {
     pub purpose: &'static str,
     pub setting: &'static str,
     pub path: PathBuf,
@@ -59,7 +59,7 @@ pub struct FreeSpace {
 
 impl Host {
     /// Looks at this host.
-    pub fn gather(places: &Places) -> Self {
+    pub(crate) fn gather(places: &Places) -> Self {
         let keyrings = [DEBIAN_KEYRING, UBUNTU_KEYRING].map(PathBuf::from);
         let free_space = [
             ("the cache", "CacheDirectory", &places.cache_directory),

@@ -1,0 +1,57 @@
+//! `overcoat build`: from the recipe to its outputs.
+
+use super::args::Invoked;
+use super::failure::Failure;
+use super::output::Style;
+use super::progress::{Detail, Progress};
+use super::signal::Interruption;
+use super::{exit, host};
+use crate::build::{self, Interrupt, Options};
+use crate::plan;
+use crate::recipe::Project;
+
+/// Builds every image of `project`.
+pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Failure> {
+    let plans = plan::plan(&project.recipes)?;
+    let sandbox_failed = |error| Failure::new(error, exit::HOST_LACKS_FEATURE);
+    // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
+    // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
+    if !nix::unistd::geteuid().is_root() {
+        overcoat_sandbox::enter_user_namespace().map_err(sandbox_failed)?;
+    }
+    let interruption =
+        Interruption::watch().map_err(|error| Failure::new(error, exit::BUILD_FAILED))?;
+    let interrupt = Interrupt::default();
+    let triggered = interrupt.clone();
+    interruption.on_first(move || triggered.trigger());
+    let detail = if invoked.debug {
+        Detail::ProgramOutput
+    } else {
+        Detail::Steps
+    };
+    let progress = if invoked.json {
+        Progress::json(style, detail)
+    } else {
+        Progress::people(style, detail)
+    };
+    let host_repositories = host::repositories();
+    let cache_directory = host::cache_directory();
+    let options = Options {
+        cache_directory: cache_directory.as_ref(),
+        host_repositories: &host_repositories,
+        rebuild: invoked.force > 0,
+        ignore_store: invoked.force > 1,
+        observer: &progress,
+        interrupt: &interrupt,
+    };
+    match build::build(&plans, &options) {
+        Ok(()) => {
+            progress.finish();
+            Ok(())
+        }
+        Err(error) => {
+            progress.clear();
+            Err(error.into())
+        }
+    }
+}

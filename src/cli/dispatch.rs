@@ -1,0 +1,112 @@
+//! From the arguments to a verb, and from its end to the exit status.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use overcoat_sandbox::probe::{self, FeatureStatus};
+
+use super::args::{self, Invoked, Verb};
+use super::doctor::{self, Check, Host, Places, Report};
+use super::failure::Failure;
+use super::output::{self, Style};
+use super::{build, clean, exit, genkey, host, render, summary};
+use crate::recipe::{self, Invocation, Project};
+
+/// Runs the program and returns its exit status.
+pub fn main() -> ExitCode {
+    let style = Style::of_stderr();
+    let done = args::parse(std::env::args_os())
+        .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
+        .and_then(|invoked| run(&invoked, style));
+    ExitCode::from(match done {
+        Ok(status) => status,
+        Err(failure) => failure.report(style),
+    })
+}
+
+fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
+    match invoked.verb {
+        Verb::Help => output::data(format_args!("{}", args::command().render_help())),
+        Verb::Version => output::data(format_args!("overcoat {}\n", env!("CARGO_PKG_VERSION"))),
+        Verb::Genkey => genkey::genkey(&directory(invoked), invoked)?,
+        Verb::Doctor => return Ok(doctor(invoked, style)),
+        Verb::Summary => {
+            let project = load(invoked)?;
+            if invoked.json {
+                output::data(format_args!("{}\n", summary::json(&project)));
+            } else {
+                output::data(format_args!("{}", summary::text(&project)));
+            }
+        }
+        Verb::Clean => clean::clean(&load(invoked)?, invoked.force)?,
+        Verb::Build => {
+            let project = load(invoked)?;
+            for note in &project.notes {
+                let text = format!("{}: {}", note.origin, note.text);
+                output::people(format_args!("{}", render::warning("", &text, style)));
+            }
+            build::build(&project, invoked, style)?;
+        }
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn directory(invoked: &Invoked) -> PathBuf {
+    if invoked.directory.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        invoked.directory.clone()
+    }
+}
+
+fn load(invoked: &Invoked) -> Result<Project, Failure> {
+    Ok(recipe::load(&Invocation {
+        directory: directory(invoked),
+        overrides: invoked.overrides.clone(),
+        environment: host::environment(),
+        host: host::facts(),
+    })?)
+}
+
+/// Tells what the host can do, for the recipe in the directory if there is one.
+fn doctor(invoked: &Invoked, style: Style) -> u8 {
+    let project = load(invoked).ok();
+    let main = project.as_ref().and_then(|project| project.recipes.last());
+    let cache_directory = main
+        .and_then(|main| main.cache_directory.clone())
+        .or_else(host::cache_directory);
+    let places = Places {
+        cache_directory: existing(&cache_directory.unwrap_or_else(std::env::temp_dir)),
+        output_directory: existing(
+            &main.map_or_else(|| directory(invoked), |main| main.output_directory.clone()),
+        ),
+    };
+    let mut checks = doctor::checks(&Host::gather(&places));
+    for feature in probe::features(&places.cache_directory) {
+        checks.push(match feature.status {
+            FeatureStatus::Available(detail) => Check::available(feature.name, detail),
+            FeatureStatus::Missing {
+                cause,
+                evidence,
+                remedy,
+            } => Check::missing(feature.name, cause, evidence, remedy),
+        });
+    }
+    let report = Report::new(checks);
+    if invoked.json {
+        output::data(format_args!("{}\n", report.json()));
+    } else {
+        output::data(format_args!("{}", report.text(style)));
+    }
+    report.exit_code()
+}
+
+/// Returns the directory that is there of `path` and those above it.
+fn existing(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    absolute
+        .ancestors()
+        .find(|path| path.is_dir())
+        .unwrap_or(Path::new("/"))
+        .into()
+}

@@ -1,0 +1,92 @@
+//! The end of a verb that failed: its errors, their hints, and the exit status.
+
+use std::error::Error;
+
+use super::args::ArgumentError;
+use super::exit;
+use super::output::{self, Style};
+use super::render::{self, HintOf, hint_of};
+use crate::recipe::{RecipeError, RecipeErrors};
+use crate::{build, ddi, distribution, extension, format, plan, publish, signing, store};
+
+/// Errors with the exit status that they lead to.
+#[derive(Debug)]
+pub(super) struct Failure {
+    errors: Vec<Box<dyn Error>>,
+    exit: u8,
+}
+
+/// Every type of error that knows a hint.
+const HINTS: &[HintOf] = &[
+    hint_of::<ArgumentError>,
+    hint_of::<RecipeError>,
+    hint_of::<plan::Error>,
+    hint_of::<build::Error>,
+    hint_of::<build::WriteError>,
+    hint_of::<distribution::Error>,
+    hint_of::<extension::Error>,
+    hint_of::<overcoat_sandbox::Error>,
+    hint_of::<publish::Error>,
+    hint_of::<signing::Error>,
+    hint_of::<signing::GenerateError>,
+    hint_of::<signing::WriteKeyError>,
+    hint_of::<store::Error>,
+    hint_of::<ddi::AssembleError<format::erofs::Error>>,
+];
+
+impl Failure {
+    /// Returns the failure of one error.
+    pub(super) fn new(error: impl Error + 'static, exit: u8) -> Self {
+        Self {
+            errors: vec![Box::new(error)],
+            exit,
+        }
+    }
+
+    /// Prints the errors and returns the exit status.
+    pub(super) fn report(&self, style: Style) -> u8 {
+        let errors = self.errors.iter().map(AsRef::as_ref);
+        output::people(format_args!("{}", render::errors(errors, HINTS, style)));
+        self.exit
+    }
+}
+
+impl From<RecipeErrors> for Failure {
+    fn from(errors: RecipeErrors) -> Self {
+        let errors = errors
+            .into_errors()
+            .into_iter()
+            .map(|error| Box::new(error) as Box<dyn Error>)
+            .collect();
+        Self {
+            errors,
+            exit: exit::BAD_RECIPE,
+        }
+    }
+}
+
+impl From<Vec<plan::Error>> for Failure {
+    fn from(errors: Vec<plan::Error>) -> Self {
+        let errors = errors
+            .into_iter()
+            .map(|error| Box::new(error) as Box<dyn Error>)
+            .collect();
+        Self {
+            errors,
+            exit: exit::BAD_RECIPE,
+        }
+    }
+}
+
+impl From<build::Error> for Failure {
+    fn from(error: build::Error) -> Self {
+        let exit = match () {
+            () if error.is_interrupted() => exit::INTERRUPTED,
+            () if error.is_bad_recipe() => exit::BAD_RECIPE,
+            () if error.is_missing_feature() => exit::HOST_LACKS_FEATURE,
+            () if error.is_sandbox_setup() => exit::SANDBOX_SETUP,
+            () => exit::BUILD_FAILED,
+        };
+        Self::new(error, exit)
+    }
+}

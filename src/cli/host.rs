@@ -1,0 +1,62 @@
+//! What the command line reads of the host: its distribution, its mirrors, its directories.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use crate::packages::apt::{Stanza, parse_sources};
+use crate::recipe::HostFacts;
+
+/// Returns the host's distribution, release and architecture.
+pub(super) fn facts() -> HostFacts {
+    let text = ["/etc/os-release", "/usr/lib/os-release"]
+        .iter()
+        .find_map(|path| fs::read_to_string(path).ok());
+    let machine =
+        nix::sys::utsname::uname().map(|name| name.machine().to_string_lossy().into_owned());
+    HostFacts::from_os_release(&text.unwrap_or_default(), &machine.unwrap_or_default())
+}
+
+/// Returns the repositories in the host's own lists, to find the mirror that is near it.
+pub(super) fn repositories() -> Vec<Stanza> {
+    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+    let listed = fs::read_dir("/etc/apt/sources.list.d")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut listed: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
+    listed.sort();
+    files.extend(listed.into_iter().filter(|path| has_list_extension(path)));
+    // A list that cannot be read names no mirror; apt on the host complains about it itself.
+    files
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .flat_map(|text| parse_sources(&text))
+        .collect()
+}
+
+fn has_list_extension(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "list" || extension == "sources")
+}
+
+/// Returns the variables of the environment that a recipe's meaning may depend on.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    let names = ["SOURCE_DATE_EPOCH", "XDG_CACHE_HOME", "HOME"];
+    names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+        .collect()
+}
+
+/// Returns the user's directory for caches, `None` when the environment names none (XDG Base Directory 0.8).
+pub(super) fn cache_directory() -> Option<PathBuf> {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(base.join("overcoat"))
+}
