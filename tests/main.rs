@@ -4,10 +4,15 @@
     reason = "a test whose world cannot be made has failed"
 )]
 
+mod build;
+mod clean;
+mod doctor;
+mod genkey;
 mod harness;
 mod help;
 mod output;
 mod readme;
+mod summary;
 
 #[test]
 fn every_file_is_a_module() {
