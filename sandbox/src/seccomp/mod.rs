@@ -1,5 +1,5 @@
 //! The system calls that a confined program may not make, or that somebody else answers: a table of rows with reasons
-//! ([`table`](self::table)), and its translation to a filter program ([`assemble`](self::assemble)).
+//! (`table`), and its translation to a filter program ([`assemble`]).
 //!
 //! The filter is the last thing that the launcher installs before it executes the program. It keeps two invariants:
 //! the first row that matches a call decides, and a call that no row names is allowed, provided that it was known when
