@@ -91,7 +91,14 @@ fn contents(root: &Path) -> BTreeMap<String, (Content, u32)> {
                 .unwrap()
                 .to_string_lossy()
                 .into_owned();
-            found.insert(name, (content, metadata.permissions().mode()));
+            // An output that is a file is the person's own and has the mode that their umask gives it.
+            let is_output_file = directory == root && file_type.is_file();
+            let mode = if is_output_file {
+                0
+            } else {
+                metadata.permissions().mode()
+            };
+            found.insert(name, (content, mode));
         }
     }
     found

@@ -217,7 +217,9 @@ fn heading(section: Section) -> String {
 ///
 /// # Errors
 /// [`ArgumentError`] for options and verbs that are not known or lack their value.
-pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoked, ArgumentError> {
+pub(super) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Invoked, ArgumentError> {
     let matches =
         command()
             .try_get_matches_from(arguments)

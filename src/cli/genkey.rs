@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::Invoked;
 use super::failure::Failure;
 use super::{exit, output};
-use crate::signing::{self, CERTIFICATE_FILE, KEY_FILE, KeyOptions, Overwrite};
+use crate::signing::{self, CERTIFICATE_FILE, KEY_FILE, KeyOptions, Overwrite, WriteKeyError};
 
 /// Writes `mkosi.key` and `mkosi.crt` into `directory`.
 pub(super) fn genkey(directory: &Path, invoked: &Invoked) -> Result<(), Failure> {
@@ -26,8 +26,13 @@ pub(super) fn genkey(directory: &Path, invoked: &Invoked) -> Result<(), Failure>
     };
     let pair =
         signing::generate(&options).map_err(|error| Failure::new(error, exit::BAD_RECIPE))?;
-    signing::write_key_pair(directory, &pair, overwrite)
-        .map_err(|error| Failure::new(error, exit::BUILD_FAILED))?;
+    signing::write_key_pair(directory, &pair, overwrite).map_err(|error| {
+        let exit = match error {
+            WriteKeyError::Exists { .. } => exit::BAD_RECIPE,
+            _ => exit::BUILD_FAILED,
+        };
+        Failure::new(error, exit)
+    })?;
     for file in [KEY_FILE, CERTIFICATE_FILE] {
         output::people(format_args!("wrote {}\n", directory.join(file).display()));
     }

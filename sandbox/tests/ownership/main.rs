@@ -80,14 +80,14 @@ fn run_all(arguments: &[&str]) -> ExitCode {
     }
     if let Some(reason) = missing_feature() {
         println!("SKIP: {reason}");
-        let required = std::env::var_os("OVERCOAT_TEST_REQUIRE").is_some();
+        let required = std::env::var_os("OVERCOAT_TEST_REQUIRE").is_some_and(|value| value == "1");
         return if required {
             ExitCode::FAILURE
         } else {
             ExitCode::SUCCESS
         };
     }
-    let mut failed = 0;
+    let (mut passed, mut failed) = (0, 0);
     for scenario in chosen {
         let directory = tempfile::tempdir().unwrap();
         let status = Command::new("/proc/self/exe")
@@ -100,8 +100,10 @@ fn run_all(arguments: &[&str]) -> ExitCode {
             scenario.name,
             if status.success() { "ok" } else { "FAILED" }
         );
+        passed += u8::from(status.success());
         failed += u8::from(!status.success());
     }
+    println!("{passed} passed, {failed} failed");
     ExitCode::from(failed)
 }
 
