@@ -2,6 +2,7 @@
 //! code.
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use super::tools::{Access, Tools, with_network};
 use super::{Builder, Error, apt_error};
 use crate::distribution::{self, RepositoryChoice};
 use crate::packages::apt::{self, Configuration, ResolvedPackage, Status, Trust};
-use crate::plan::{KeyBuilder, hexadecimal};
+use crate::plan::{Key, KeyBuilder, hexadecimal};
 use crate::recipe::{CacheOnly, Recipe};
 use crate::store::Lock;
 
@@ -157,6 +158,8 @@ fn with_tree(spec: Spec, below: Option<&Stack>) -> Spec {
 }
 
 /// Returns the packages that apt would install for `packages` on top of `below`, sorted by name.
+///
+/// apt chooses the same from the same metadata, so its choice is kept and asked for again only when that changes.
 pub(super) fn resolve(
     builder: &Builder<'_>,
     recipe: &Recipe,
@@ -164,7 +167,15 @@ pub(super) fn resolve(
     below: Option<&Stack>,
     packages: &[String],
 ) -> Result<Vec<ResolvedPackage>, Error> {
+    let key = resolution_key(tools, below, packages)?;
+    if !builder.ignore_store
+        && let Some(resolved) = builder.store.resolution(&key)
+    {
+        return Ok(resolved);
+    }
+    let started = Instant::now();
     let purpose = builder.purpose(&recipe.name, RESOLVE);
+    purpose.started();
     // With the package cache in sight, apt would not name what is in it already.
     let mut arguments = vec![
         "-oDir::Cache::archives=/var/cache/apt/archives",
@@ -181,7 +192,45 @@ pub(super) fn resolve(
         run(purpose, &spec, &mut |_| {}).map_err(|error| apt_error::classify(error, recipe))?;
     let mut resolved = apt::parse_uris(&finished.stdout)?;
     resolved.sort();
+    if !builder.ignore_store {
+        builder
+            .store
+            .keep_resolution(&key, &resolved, &builder.staging)?;
+    }
+    purpose.finished(started, false);
     Ok(resolved)
+}
+
+/// Returns the key of what decides apt's choice: its configuration, the signed metadata and the packages below.
+fn resolution_key(tools: &Tools, below: Option<&Stack>, packages: &[String]) -> Result<Key, Error> {
+    let failed = |source| Error::Prepare {
+        path: tools.lists.clone(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&tools.lists).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let metadata = entry.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            continue;
+        }
+        // Release files name the digests of all others; an unsigned repository may lack them.
+        let content = match name.ends_with("Release") {
+            true => fs::read(entry.path()).map_err(failed)?,
+            false => format!("{} {}", metadata.len(), metadata.mtime()).into_bytes(),
+        };
+        files.push((name, content));
+    }
+    files.sort();
+    Ok(KeyBuilder::new("resolution")
+        .field("below", below.map_or("", |stack| stack.key.as_str()))
+        .field("configuration", &tools.configuration)
+        .field("sources", &tools.sources)
+        .list("packages", packages)
+        .list("names", files.iter().map(|(name, _)| name))
+        .list("files", files.iter().map(|(_, content)| content))
+        .finish())
 }
 
 /// Makes sure that every file of `resolved` is in the package cache and is what the signed metadata promises.

@@ -6,6 +6,7 @@
 //! layers/<key>/tree            the captured upper directory of a step
 //! layers/<key>/layer.json      what it holds: records, packages, epoch
 //! metadata/<key>/lists         repository metadata as the package manager keeps it
+//! resolutions/<key>.json       the packages that a package manager chose from metadata
 //! packages/<target>/archives   downloaded packages
 //! staging/<name>               work in progress, held by a lock that dies with its process
 //! locks/<name>                 one empty file a lock
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use crate::Hint;
+use crate::packages::apt::ResolvedPackage;
 use crate::plan::Key;
 
 /// A directory that builds share.
@@ -83,6 +85,11 @@ pub enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("keeping the chosen packages in `{path}`")]
+    KeepResolution {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("another build uses the store `{root}`")]
     InUse { root: PathBuf },
     #[error("removing `{path}`")]
@@ -119,7 +126,14 @@ impl Store {
             root: root.into(),
             source,
         };
-        for directory in ["layers", "metadata", "packages", "staging", "locks"] {
+        for directory in [
+            "layers",
+            "metadata",
+            "resolutions",
+            "packages",
+            "staging",
+            "locks",
+        ] {
             fs::create_dir_all(root.join(directory)).map_err(prepare)?;
         }
         // Absolute, because overlay directories are opened by the launcher, whose working directory is another one.
@@ -145,8 +159,8 @@ impl Store {
             return Err(Error::InUse { root });
         };
         let directories: &[&str] = match contents {
-            Contents::LayersAndMetadata => &["layers", "metadata"],
-            Contents::Everything => &["layers", "metadata", "packages"],
+            Contents::LayersAndMetadata => &["layers", "metadata", "resolutions"],
+            Contents::Everything => &["layers", "metadata", "resolutions", "packages"],
         };
         for path in directories.iter().map(|name| root.join(name)) {
             fs::remove_dir_all(&path).map_err(|source| Error::Clear { path, source })?;
@@ -209,6 +223,33 @@ impl Store {
         })?;
         let lock = Lock::acquire(&self.root.join("locks").join(format!("metadata-{key}")))?;
         Ok((directory, lock))
+    }
+
+    /// Returns the packages that were chosen for `key`, `None` when none are known or what is kept cannot be read.
+    pub fn resolution(&self, key: &Key) -> Option<Vec<ResolvedPackage>> {
+        serde_json::from_slice(&fs::read(self.resolution_path(key)).ok()?).ok()
+    }
+
+    /// Keeps the packages that were chosen for `key`.
+    ///
+    /// # Errors
+    /// [`Error::KeepResolution`] when they cannot be written.
+    pub fn keep_resolution(
+        &self,
+        key: &Key,
+        packages: &[ResolvedPackage],
+        staging: &Staging,
+    ) -> Result<(), Error> {
+        let path = self.resolution_path(key);
+        let staged = staging.path().join(format!("resolution-{key}"));
+        let text = serde_json::to_vec(packages).expect("texts and numbers can be serialised");
+        fs::write(&staged, text)
+            .and_then(|()| fs::rename(&staged, &path))
+            .map_err(|source| Error::KeepResolution { path, source })
+    }
+
+    fn resolution_path(&self, key: &Key) -> PathBuf {
+        self.root.join("resolutions").join(format!("{key}.json"))
     }
 
     /// Returns the directory for downloaded packages of `target`, such as `debian~bookworm~x86-64`.

@@ -1,7 +1,9 @@
 //! What apt prints: resolved packages and progress. All of it is untrusted text.
 
+use serde::{Deserialize, Serialize};
+
 /// A package file that apt would install.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct ResolvedPackage {
     pub name: String,
     pub version: String,
