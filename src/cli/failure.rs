@@ -43,6 +43,15 @@ impl Failure {
         }
     }
 
+    /// Returns the failure of a recipe with all that is wrong with it.
+    fn of_recipe<E: Error + 'static>(errors: Vec<E>) -> Self {
+        let boxed = |error| Box::new(error) as Box<dyn Error>;
+        Self {
+            errors: errors.into_iter().map(boxed).collect(),
+            exit: exit::BAD_RECIPE,
+        }
+    }
+
     /// Prints the errors and returns the exit status.
     pub(super) fn report(&self, style: Style) -> u8 {
         let errors = self.errors.iter().map(AsRef::as_ref);
@@ -53,28 +62,13 @@ impl Failure {
 
 impl From<RecipeErrors> for Failure {
     fn from(errors: RecipeErrors) -> Self {
-        let errors = errors
-            .into_errors()
-            .into_iter()
-            .map(|error| Box::new(error) as Box<dyn Error>)
-            .collect();
-        Self {
-            errors,
-            exit: exit::BAD_RECIPE,
-        }
+        Self::of_recipe(errors.into_errors())
     }
 }
 
 impl From<Vec<plan::Error>> for Failure {
     fn from(errors: Vec<plan::Error>) -> Self {
-        let errors = errors
-            .into_iter()
-            .map(|error| Box::new(error) as Box<dyn Error>)
-            .collect();
-        Self {
-            errors,
-            exit: exit::BAD_RECIPE,
-        }
+        Self::of_recipe(errors)
     }
 }
 
