@@ -18,7 +18,7 @@ use crate::distribution::{self, RepositoryChoice};
 use crate::packages::apt::{self, Configuration, ResolvedPackage, Status, Trust};
 use crate::plan::{Key, KeyBuilder, hexadecimal};
 use crate::recipe::{CacheOnly, Recipe};
-use crate::store::Lock;
+use crate::store::{self, Lock};
 
 const METADATA: &str = "repository metadata";
 const RESOLVE: &str = "resolve packages";
@@ -70,9 +70,9 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
         });
     }
     let (directory, lock) = builder.store.repository_metadata(&key)?;
-    let current = directory.join("lists");
-    let known = current.join("partial").exists();
-    prepare(&current.join("partial"))?;
+    let known = directory.join("lists/partial").exists();
+    let current = store::directory_below(&directory, Path::new("lists"))?;
+    store::directory_below(&current, Path::new("partial"))?;
     let tools = Tools {
         configuration,
         sources,
@@ -100,20 +100,18 @@ fn package_directory(builder: &Builder<'_>, recipe: &Recipe) -> Result<PathBuf, 
         recipe.release,
         recipe.architecture.systemd_name()
     );
-    let directory = match &recipe.package_cache_directory {
-        Some(directory) => directory.clone(),
-        None => builder.store.package_directory(&target),
+    let archives = match &recipe.package_cache_directory {
+        Some(directory) => {
+            fs::create_dir_all(directory).map_err(|source| Error::Prepare {
+                path: directory.clone(),
+                source,
+            })?;
+            store::directory_below(directory, Path::new("archives"))?
+        }
+        None => builder.store.package_directory(&target)?,
     };
-    let archives = directory.join("archives");
-    prepare(&archives.join("partial"))?;
+    store::directory_below(&archives, Path::new("partial"))?;
     Ok(archives)
-}
-
-fn prepare(path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(path).map_err(|source| Error::Prepare {
-        path: path.into(),
-        source,
-    })
 }
 
 fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), Error> {

@@ -91,8 +91,7 @@ impl OutputDirectory {
     /// # Errors
     /// [`Error::Prepare`] or [`Error::Stage`] when nothing can be written there.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let hidden = path.join(HIDDEN);
-        fs::create_dir_all(&hidden).map_err(|source| Error::Prepare {
+        fs::create_dir_all(path).map_err(|source| Error::Prepare {
             path: path.into(),
             source,
         })?;
@@ -100,6 +99,7 @@ impl OutputDirectory {
             path: path.into(),
             source,
         };
+        let hidden = store::directory_below(path, Path::new(HIDDEN)).map_err(stage)?;
         Staging::remove_abandoned(&hidden).map_err(stage)?;
         let staging = Staging::create(&hidden).map_err(stage)?;
         Ok(Self {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use super::directory::is_directory_below;
 use super::{Error, Staging};
+use crate::plan::Key;
 
 /// A captured upper directory that the store keeps.
 #[derive(Clone, Debug)]
@@ -48,26 +50,36 @@ pub struct InstalledPackage {
 const DESCRIPTION: &str = "layer.json";
 const TREE: &str = "tree";
 
-pub(super) fn read(directory: &Path) -> Result<Option<Layer>, Error> {
+pub(super) fn read(root: &Path, key: &Key) -> Result<Option<Layer>, Error> {
+    let relative = Path::new("layers").join(key.as_str());
+    let directory = root.join(&relative);
     let description = directory.join(DESCRIPTION);
     let text = match fs::read(&description) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
             return Err(Error::ReadLayer {
-                path: directory.into(),
+                path: directory,
                 source,
             });
         }
     };
-    let metadata = serde_json::from_slice(&text).map_err(|source| Error::ParseLayer {
-        path: directory.into(),
-        source,
-    })?;
-    Ok(Some(Layer {
-        tree: directory.join(TREE),
-        metadata,
-    }))
+    // A link in its place would show another directory's files in an image.
+    if !is_directory_below(root, &relative.join(TREE)) {
+        return Err(Error::NotDirectory {
+            path: directory.join(TREE),
+        });
+    }
+    match serde_json::from_slice(&text) {
+        Ok(metadata) => Ok(Some(Layer {
+            tree: directory.join(TREE),
+            metadata,
+        })),
+        Err(source) => Err(Error::ParseLayer {
+            path: directory,
+            source,
+        }),
+    }
 }
 
 pub(super) fn add(

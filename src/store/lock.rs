@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use fs_err::OpenOptions;
+use fs_err::os::unix::fs::OpenOptionsExt;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::Error;
@@ -46,10 +47,12 @@ impl Lock {
             source,
         };
         loop {
+            // A link planted in its place must not make a file elsewhere.
             let opened = OpenOptions::new()
                 .create(true)
                 .truncate(false)
                 .write(true)
+                .custom_flags(nix::libc::O_NOFOLLOW)
                 .open(path)
                 .map_err(failed)?;
             let (file, _) = opened.into_parts();

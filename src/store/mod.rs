@@ -15,10 +15,12 @@
 //! An entry appears by one rename and is never changed afterwards, so a reader needs no lock. Work in progress whose
 //! process died is removed by the next build that opens the store.
 
+mod directory;
 mod layer;
 mod lock;
 mod staging;
 
+pub use self::directory::directory_below;
 pub use self::layer::{InstalledPackage, Layer, LayerMetadata, SymlinkOwner};
 pub use self::lock::Lock;
 pub use self::staging::Staging;
@@ -55,6 +57,8 @@ pub enum Error {
         root: PathBuf,
         source: std::io::Error,
     },
+    #[error("`{path}` is not a directory of its own")]
+    NotDirectory { path: PathBuf },
     #[error("locking `{path}`")]
     Lock {
         path: PathBuf,
@@ -109,6 +113,10 @@ impl Hint for Error {
                 "remove `{}`; the next build makes it again",
                 path.display()
             )),
+            Self::NotDirectory { .. } => Some(
+                "a symbolic link or file is where builds keep what they make; see who put it there, and remove it"
+                    .into(),
+            ),
             Self::InUse { .. } => Some("wait for it to end".into()),
             _ => None,
         }
@@ -126,6 +134,7 @@ impl Store {
             root: root.into(),
             source,
         };
+        fs::create_dir_all(root).map_err(prepare)?;
         for directory in [
             "layers",
             "metadata",
@@ -134,7 +143,7 @@ impl Store {
             "staging",
             "locks",
         ] {
-            fs::create_dir_all(root.join(directory)).map_err(prepare)?;
+            directory_below(root, Path::new(directory))?;
         }
         // Absolute, because overlay directories are opened by the launcher, whose working directory is another one.
         let root = fs::canonicalize(root).map_err(prepare)?;
@@ -173,7 +182,7 @@ impl Store {
     /// # Errors
     /// [`Error::ReadLayer`] or [`Error::ParseLayer`] when it is there but unreadable.
     pub fn layer(&self, key: &Key) -> Result<Option<Layer>, Error> {
-        layer::read(&self.root.join("layers").join(key.as_str()))
+        layer::read(&self.root, key)
     }
 
     /// Waits for the exclusive right to make the layer of `key`.
@@ -216,11 +225,7 @@ impl Store {
     /// # Errors
     /// [`Error::Prepare`] or [`Error::Lock`].
     pub fn repository_metadata(&self, key: &Key) -> Result<(PathBuf, Lock), Error> {
-        let directory = self.root.join("metadata").join(key.as_str());
-        fs::create_dir_all(&directory).map_err(|source| Error::Prepare {
-            root: directory.clone(),
-            source,
-        })?;
+        let directory = directory_below(&self.root, &Path::new("metadata").join(key.as_str()))?;
         let lock = Lock::acquire(&self.root.join("locks").join(format!("metadata-{key}")))?;
         Ok((directory, lock))
     }
@@ -253,8 +258,14 @@ impl Store {
     }
 
     /// Returns the directory for downloaded packages of `target`, such as `debian~bookworm~x86-64`.
-    pub fn package_directory(&self, target: &str) -> PathBuf {
-        self.root.join("packages").join(target)
+    ///
+    /// # Errors
+    /// [`Error::Prepare`] or [`Error::NotDirectory`].
+    pub fn package_directory(&self, target: &str) -> Result<PathBuf, Error> {
+        directory_below(
+            &self.root,
+            &Path::new("packages").join(target).join("archives"),
+        )
     }
 }
 

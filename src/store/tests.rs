@@ -83,3 +83,29 @@ fn a_store_in_use_is_not_emptied() {
     assert!(directory.path().join("packages").exists());
     assert!(!directory.path().join("layers").exists());
 }
+
+#[test]
+fn planted_links_are_not_followed() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(elsewhere.path().join("yarn")).unwrap();
+    fs::write(elsewhere.path().join("yarn.lock"), "").unwrap();
+    let planted = tempfile::tempdir().unwrap();
+    fs::os::unix::fs::symlink(elsewhere.path(), planted.path().join("staging")).unwrap();
+    let refused = Store::open(planted.path());
+    assert!(
+        matches!(refused, Err(Error::NotDirectory { .. })),
+        "{refused:?}"
+    );
+    assert!(elsewhere.path().join("yarn").exists());
+
+    let (_directory, store) = store();
+    let layer = store.root().join("layers").join(key("a").as_str());
+    fs::create_dir(&layer).unwrap();
+    let metadata = serde_json::to_vec(&LayerMetadata::default()).unwrap();
+    fs::write(layer.join("layer.json"), metadata).unwrap();
+    fs::os::unix::fs::symlink(elsewhere.path(), layer.join("tree")).unwrap();
+    assert!(matches!(
+        store.layer(&key("a")),
+        Err(Error::NotDirectory { .. })
+    ));
+}
