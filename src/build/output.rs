@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Error;
 use crate::Hint;
+use crate::capture::{self, LayerDirectory};
 use crate::ddi::{self, Layout, PartitionArchitecture, VerityMode};
 use crate::format::{compression, cpio, directory, erofs};
 use crate::plan::{KeyBuilder, hexadecimal};
@@ -96,6 +97,10 @@ pub(super) fn write(
     let mode = recipe.output_mode;
     let mut warnings = Vec::new();
     let mut digest = None;
+    if recipe.format == Format::Directory && is_unchanged(&output.path_of(&name), tree) {
+        output.keep(&recipe.name, &name, started);
+        return Ok(warnings);
+    }
     output.add(
         &recipe.name,
         &name,
@@ -133,6 +138,28 @@ pub(super) fn write(
         })?;
     }
     Ok(warnings)
+}
+
+/// Tells whether the directory at `path` holds `tree` and nothing else.
+///
+/// Reading both is faster than writing thousands of files and removing as many old ones. A directory that cannot be
+/// read is simply made anew.
+fn is_unchanged(path: &Path, tree: &FileTree) -> bool {
+    let digest = |tree: &FileTree| {
+        let key = KeyBuilder::new("output").tree("tree", tree);
+        key.map(KeyBuilder::finish).ok()
+    };
+    if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        return false;
+    }
+    let layer = LayerDirectory {
+        path: path.into(),
+        records: Vec::new(),
+    };
+    let Ok(existing) = capture::merge(&[layer]) else {
+        return false;
+    };
+    existing.entry_count() == tree.entry_count() && digest(&existing) == digest(tree)
 }
 
 fn write_disk_image(

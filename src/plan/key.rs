@@ -1,5 +1,6 @@
 //! Content keys: what a layer is made of, as a digest.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use openssl::sha::Sha256;
@@ -78,6 +79,7 @@ impl KeyBuilder {
         self.bytes(name.as_bytes());
         self.number(tree.entry_count() as u64);
         let mut buffer = vec![0; 1 << 16];
+        let mut groups = HashMap::new();
         for (path, entry) in tree.iter() {
             self.bytes(path.as_bytes());
             self.number(u64::from(entry.mode));
@@ -90,7 +92,12 @@ impl KeyBuilder {
                 self.bytes(name);
                 self.bytes(value);
             }
-            self.number(entry.hard_link.map_or(0, |group| group.0.wrapping_add(1)));
+            // How groups are numbered is of no meaning; which names share one is.
+            let group = entry.hard_link.map_or(0, |group| {
+                let next = groups.len() as u64 + 1;
+                *groups.entry(group).or_insert(next)
+            });
+            self.number(group);
             match &entry.kind {
                 EntryKind::Directory => self.bytes(b"directory"),
                 EntryKind::Symlink(target) => {

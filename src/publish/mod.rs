@@ -34,7 +34,11 @@ struct Staged {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    Image { mode: Option<u32> },
+    Image {
+        mode: Option<u32>,
+    },
+    /// What was there already is what this build would make.
+    Unchanged,
     Link,
 }
 
@@ -135,6 +139,22 @@ impl OutputDirectory {
         Ok(written)
     }
 
+    /// Returns where the output `name` is or will be.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Leaves the output `name` of `image` as it is.
+    pub fn keep(&mut self, image: &str, name: &str, started: Instant) {
+        self.staged.push(Staged {
+            image: image.into(),
+            name: name.into(),
+            path: self.path.join(name),
+            kind: Kind::Unchanged,
+            elapsed: started.elapsed(),
+        });
+    }
+
     /// Adds the symbolic link `name` to the output `target`.
     ///
     /// # Errors
@@ -172,11 +192,15 @@ impl OutputDirectory {
         let mut published = Vec::new();
         for staged in &self.staged {
             let path = self.path.join(&staged.name);
-            place(staged, &path).map_err(|source| Error::Place {
+            let placed = match staged.kind {
+                Kind::Unchanged => Ok(()),
+                Kind::Image { .. } | Kind::Link => place(staged, &path),
+            };
+            placed.map_err(|source| Error::Place {
                 path: path.clone(),
                 source,
             })?;
-            if matches!(staged.kind, Kind::Image { .. }) {
+            if staged.kind != Kind::Link {
                 let size_bytes = size_of(&path);
                 published.push(Published {
                     image: staged.image.clone(),
@@ -319,6 +343,24 @@ mod tests {
                 .collect();
             assert_eq!(names, ["new"]);
         }
+    }
+
+    #[test]
+    fn a_kept_output_is_reported_and_not_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("base")).unwrap();
+        fs::write(directory.path().join("base/file"), "123").unwrap();
+        let mut output = OutputDirectory::open(directory.path()).unwrap();
+        output.keep("base", "base", Instant::now());
+        assert_eq!(
+            output.staged(&directory.path().join("base")).unwrap(),
+            directory.path().join("base")
+        );
+        assert_eq!(output.publish().unwrap()[0].size_bytes, 3);
+        assert_eq!(
+            fs::read(directory.path().join("base/file")).unwrap(),
+            b"123"
+        );
     }
 
     #[test]
