@@ -12,7 +12,7 @@ use crate::recipe::Project;
 
 /// Builds every image of `project`.
 pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Failure> {
-    let plans = plan::plan(&project.recipes)?;
+    let plans = plan::plan(&project.recipes, host::facts().architecture)?;
     let sandbox_failed = |error| Failure::new(error, exit::HOST_LACKS_FEATURE);
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
