@@ -94,8 +94,6 @@ pub enum RecipeError {
     IncludeMissing { origin: Origin, path: PathBuf },
     #[error("{origin}: the configuration `{name}` that comes with mkosi is not supported")]
     BuiltinInclude { origin: Origin, name: String },
-    #[error("{origin}: `{path}` does not exist")]
-    MissingTree { origin: Origin, path: PathBuf },
     #[error("{origin}: profile `{name}` does not exist")]
     MissingProfile {
         origin: Origin,

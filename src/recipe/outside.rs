@@ -10,13 +10,11 @@ use super::settings;
 use super::values::Value;
 
 /// The settings whose paths are read or written while an image is built.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 8] = [
     "OutputDirectory",
     "CacheDirectory",
     "PackageCacheDirectory",
-    "WorkspaceDirectory",
     "BaseTrees",
-    "SkeletonTrees",
     "ExtraTrees",
     "EnvironmentFiles",
     "VerityKey",

@@ -42,7 +42,6 @@ pub(super) fn recipe(
         output_mode: settings.mode("OutputMode"),
         cache_directory: settings.path("CacheDirectory"),
         package_cache_directory: settings.path("PackageCacheDirectory"),
-        workspace_directory: settings.path("WorkspaceDirectory"),
         distribution: distribution.unwrap_or(Distribution::Custom),
         release: release.unwrap_or_default(),
         architecture,
@@ -53,7 +52,6 @@ pub(super) fn recipe(
         format: format.unwrap_or(Format::None),
         overlay: settings.boolean("Overlay", false),
         base_trees: settings.paths("BaseTrees"),
-        skeleton_trees: settings.existing_trees("SkeletonTrees", findings),
         extra_trees: settings.trees("ExtraTrees"),
         packages: sorted_packages(settings.texts("Packages")),
         with_recommends: settings.boolean("WithRecommends", false),
@@ -62,7 +60,7 @@ pub(super) fn recipe(
         clean_package_metadata: settings.feature("CleanPackageMetadata"),
         source_date_epoch: settings.source_date_epoch(&environment, invocation, findings),
         make_initrd: settings.boolean("MakeInitrd", false),
-        compress_output: settings.compression(findings),
+        compress_output: settings.compression(format, findings),
         compress_level: settings.compress_level(findings),
         verity: settings.verity(findings),
         verity_key: settings.path("VerityKey"),
@@ -142,22 +140,6 @@ impl Resolver<'_> {
                 _ => None,
             })
             .collect()
-    }
-
-    /// Returns trees no image of the recipe can make, so they must be there already.
-    fn existing_trees(&self, name: &'static str, findings: &mut Findings) -> Vec<TreeSource> {
-        for sourced in self.all(name) {
-            if let Value::Tree(tree) = sourced.value
-                && !tree.source.exists()
-            {
-                let path = self.around.shown(&tree.source);
-                findings.error(RecipeError::MissingTree {
-                    origin: sourced.origin,
-                    path,
-                });
-            }
-        }
-        self.trees(name)
     }
 
     fn boolean(&self, name: &str, default: bool) -> bool {
@@ -253,9 +235,18 @@ impl Resolver<'_> {
         }
     }
 
-    fn compression(&self, findings: &mut Findings) -> Compression {
+    fn compression(&self, format: Option<Format>, findings: &mut Findings) -> Compression {
         match self.one("CompressOutput") {
-            Some(sourced) if sourced.value == Value::Text("zstd".to_owned()) => Compression::Zstd,
+            Some(sourced) if sourced.value == Value::Text("zstd".to_owned()) => match format {
+                Some(Format::Cpio) => Compression::Zstd,
+                // As mkosi has it, a directory is not compressed whatever the recipe says.
+                Some(Format::Directory | Format::None) | None => Compression::None,
+                Some(Format::Sysext | Format::Disk) => {
+                    let reason = "disk images are not compressed yet";
+                    findings.error(unsupported("CompressOutput", sourced, reason));
+                    Compression::None
+                }
+            },
             Some(sourced) if sourced.value != Value::Text("none".to_owned()) => {
                 let reason = "outputs are compressed with `zstd` only";
                 findings.error(unsupported("CompressOutput", sourced, reason));

@@ -82,7 +82,6 @@ pub struct Recipe {
     pub output_mode: Option<u32>,
     pub cache_directory: Option<PathBuf>,
     pub package_cache_directory: Option<PathBuf>,
-    pub workspace_directory: Option<PathBuf>,
     pub distribution: Distribution,
     pub release: String,
     pub architecture: Architecture,
@@ -94,7 +93,6 @@ pub struct Recipe {
     pub overlay: bool,
     /// Whether they exist is known only when the images they come from are built.
     pub base_trees: Vec<PathBuf>,
-    pub skeleton_trees: Vec<TreeSource>,
     pub extra_trees: Vec<TreeSource>,
     /// Sorted: names, then paths, then expressions; none twice.
     pub packages: Vec<String>,
@@ -123,6 +121,12 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// Returns where a setting was last assigned, for messages.
+    pub fn origin_text(&self, setting: &str) -> String {
+        self.origin(setting)
+            .map_or_else(|| "by default".to_owned(), ToString::to_string)
+    }
+
     /// Returns where a setting was last assigned; `None` when it has its default.
     pub fn origin(&self, setting: &str) -> Option<&Origin> {
         let last = self.values(setting).last()?;

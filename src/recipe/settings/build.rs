@@ -166,7 +166,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Where builds keep their temporary files",
     )
     .scope(Scope::Multiversal)
-    .default("below the cache directory of the user"),
+    .no_effect("temporary files are kept beside the layers (`CacheDirectory=`)"),
     Setting::new(
         Section::Build,
         "CacheDirectory",

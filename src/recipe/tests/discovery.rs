@@ -217,7 +217,6 @@ fn magic_files_are_values() {
         ("mkosi.cache/.keep", ""),
         ("mkosi.pkgcache/.keep", ""),
         ("mkosi.extra/a", ""),
-        ("mkosi.skeleton/a", ""),
         ("mkosi.env", "SOURCE_DATE_EPOCH=7\n"),
     ]);
     let project = fixture.load();
@@ -241,7 +240,6 @@ fn magic_files_are_values() {
         main.extra_trees,
         [tree("mkosi.extra", "/"), tree("more", "/opt")]
     );
-    assert_eq!(main.skeleton_trees, [tree("mkosi.skeleton", "/")]);
 }
 
 #[test]

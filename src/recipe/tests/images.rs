@@ -180,14 +180,21 @@ fn two_images_cannot_write_the_same_output() {
 }
 
 #[test]
+fn a_disk_image_cannot_be_compressed() {
+    let text = "[Output]\nFormat=disk\nCompressOutput=zstd\n";
+    let errors = load(&Fixture::new(&[("mkosi.conf", text)]).invocation).unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "mkosi.conf:3: `CompressOutput=zstd` is not supported: disk images are not compressed yet"
+    );
+}
+
+#[test]
 fn output_names_follow_the_format() {
     for (settings, file, link) in [
         ("Format=sysext", "image.raw", Some("image")),
-        (
-            "Format=disk\nCompressOutput=zstd",
-            "image.raw.zst",
-            Some("image"),
-        ),
+        ("Format=disk", "image.raw", Some("image")),
+        ("Format=directory\nCompressOutput=zstd", "image", None),
         ("Format=cpio", "image.cpio.zst", Some("image")),
         (
             "Format=cpio\nCompressOutput=no",
