@@ -183,16 +183,21 @@ impl FileTree {
 
     /// Removes the entry at `path` and everything below it; removing the root empties it instead.
     pub fn remove(&mut self, path: &TreePath) {
-        self.entries
-            .retain(|candidate, _| candidate.is_root() || !candidate.starts_with(path));
+        let below: Vec<TreePath> = self
+            .descendants(path)
+            .map(|(below, _)| below.clone())
+            .collect();
+        for below in &below {
+            self.entries.remove(below);
+        }
+        if !path.is_root() {
+            self.entries.remove(path);
+        }
     }
 
     /// Tells whether any entry lies below the directory `path`.
     pub fn has_children(&self, path: &TreePath) -> bool {
-        let mut after = self
-            .entries
-            .range((std::ops::Bound::Excluded(path), std::ops::Bound::Unbounded));
-        after.next().is_some_and(|(next, _)| next.starts_with(path))
+        self.descendants(path).next().is_some()
     }
 
     /// Iterates over what lies below `directory`, in the order of [`FileTree::iter`].
@@ -221,20 +226,6 @@ impl FileTree {
     /// Returns the number of names, the root included.
     pub fn entry_count(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Returns the sum of regular files' sizes, each hard-linked inode counted once.
-    pub fn content_bytes(&self) -> u64 {
-        let mut seen = std::collections::HashSet::new();
-        let mut total = 0;
-        for entry in self.entries.values() {
-            if matches!(entry.kind, EntryKind::Regular(_))
-                && entry.hard_link.is_none_or(|group| seen.insert(group))
-            {
-                total += entry.size_bytes();
-            }
-        }
-        total
     }
 }
 

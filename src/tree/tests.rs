@@ -61,6 +61,15 @@ fn dropping_a_directory_drops_everything_below_it_only() {
 }
 
 #[test]
+fn removing_a_directory_takes_what_is_below_and_nothing_beside_it() {
+    let mut tree = tree_of(&["usr", "usr/lib", "usr-x"], &["usr/lib/a", "usr-x/b"]);
+    tree.remove(&path("usr"));
+    assert_eq!(names(&tree), ["", "usr-x", "usr-x/b"]);
+    tree.remove(&TreePath::root());
+    assert_eq!(names(&tree), [""]);
+}
+
+#[test]
 fn times_are_clamped_and_never_raised() {
     let mut tree = tree_of(&["new"], &["old"]);
     tree.get_mut(&path("new")).unwrap().modified = Timestamp {
