@@ -9,9 +9,7 @@ pub(super) fn classify(error: Error, recipe: &Recipe) -> Error {
         return error;
     };
     if let Some(package) = stderr_tail.lines().find_map(unknown_package) {
-        let origin = recipe
-            .origin("Packages")
-            .map_or_else(|| "command line".into(), ToString::to_string);
+        let origin = recipe.origin_text("Packages");
         let target = format!("{} {}", recipe.distribution.name(), recipe.release);
         return Error::UnknownPackage {
             package: package.into(),

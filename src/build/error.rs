@@ -53,6 +53,12 @@ pub enum Error {
     KeyMissing { what: &'static str, origin: String },
     #[error("{origin}: the extra tree `{path}` is not a directory")]
     ExtraTreeNotDirectory { path: PathBuf, origin: String },
+    #[error("{origin}: `{pattern}` is not a pattern")]
+    InvalidPattern {
+        pattern: String,
+        origin: String,
+        source: globset::Error,
+    },
     #[error("placing an extra tree")]
     ExtraTreeTarget {
         source: crate::tree::InvalidTreePath,
@@ -137,6 +143,12 @@ impl Error {
             | Self::BaseTreeNotDirectory { .. }
             | Self::BaseTreeWithoutPackages { .. }
             | Self::KeyMissing { .. }
+            | Self::InvalidPattern { .. }
+            | Self::ExtraTreeNotDirectory { .. }
+            | Self::ExtraTreeTarget { .. }
+            | Self::CertificateName { .. }
+            | Self::Architecture { .. }
+            | Self::Signing(_)
             | Self::Distribution(_) => true,
             _ => false,
         }

@@ -23,9 +23,7 @@ pub(super) fn add(
 ) -> Result<(), Error> {
     for source in &recipe.extra_trees {
         if !source.source.is_dir() {
-            let origin = recipe
-                .origin("ExtraTrees")
-                .map_or_else(|| "command line".into(), ToString::to_string);
+            let origin = recipe.origin_text("ExtraTrees");
             return Err(Error::ExtraTreeNotDirectory {
                 path: source.source.clone(),
                 origin,
@@ -87,7 +85,7 @@ fn insert(
 }
 
 /// Returns the directory that `path` leads to, after making it and those above it.
-fn make_directory(
+pub(super) fn make_directory(
     tree: &mut FileTree,
     base: Option<&FileTree>,
     path: &TreePath,

@@ -2,8 +2,8 @@
 
 use fs_err as fs;
 
-use super::Error;
-use crate::recipe::{Feature, Format, Recipe};
+use super::{Error, extra};
+use crate::recipe::Recipe;
 use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
 /// What /etc/machine-id says until the first boot gives the machine an id (machine-id(5)).
@@ -31,29 +31,23 @@ const LEFTOVERS: [&str; 10] = [
 /// Directories whose contents belong to the running system.
 const VOLATILE: [&str; 5] = ["dev", "proc", "run", "sys", "tmp"];
 
+/// A file larger than this is no release file.
+const RELEASE_LIMIT_BYTES: u64 = 1 << 20;
+
 const SYSTEMD: &str = "usr/lib/systemd/systemd";
 
-fn path(text: &str) -> TreePath {
+pub(super) fn path(text: &str) -> TreePath {
     TreePath::new(text).expect("a constant path is valid")
 }
 
-/// Gives the tree of a whole system what every image has: no identity, links for the initrd, the certificate.
-pub(super) fn complete_system(
-    tree: &mut FileTree,
-    recipe: &Recipe,
-    time: Timestamp,
-) -> Result<(), Error> {
-    for leftover in LEFTOVERS {
-        tree.remove(&path(leftover));
-    }
-    for directory in VOLATILE.map(path) {
-        let contents: Vec<TreePath> = tree
-            .iter()
-            .map(|(path, _)| path.clone())
-            .filter(|path| path.parent().as_ref() == Some(&directory))
-            .collect();
-        contents.iter().for_each(|path| tree.remove(path));
-    }
+/// Takes from the tree of a freshly installed system what belongs to one machine, one boot or one build.
+pub(super) fn clean_system(tree: FileTree, time: Timestamp) -> Result<FileTree, Error> {
+    let leftovers = LEFTOVERS.map(path);
+    let volatile = VOLATILE.map(path);
+    let mut tree = tree.retain(|candidate, _| {
+        let parent = candidate.parent();
+        !leftovers.contains(candidate) && !parent.is_some_and(|parent| volatile.contains(&parent))
+    });
     if tree.get(&path("etc")).is_some_and(Entry::is_directory) {
         let content = Content::from_bytes(UNINITIALIZED.as_bytes());
         tree.insert(
@@ -61,6 +55,15 @@ pub(super) fn complete_system(
             Entry::new(EntryKind::Regular(content), 0o444, time),
         )?;
     }
+    Ok(tree)
+}
+
+/// Gives the tree of a whole system what every image has: links for the initrd, its name, the certificate.
+pub(super) fn complete_system(
+    tree: &mut FileTree,
+    recipe: &Recipe,
+    time: Timestamp,
+) -> Result<(), Error> {
     if tree.get(&path(SYSTEMD)).is_some() && tree.get(&path("init")).is_none() {
         tree.insert(path("init"), link(&format!("/{SYSTEMD}"), time))?;
     }
@@ -104,6 +107,10 @@ fn add_release_fields(tree: &mut FileTree, recipe: &Recipe, time: Timestamp) -> 
         if fields.is_empty() {
             continue;
         }
+        // A release file is a few hundred bytes; what an untrusted package puts in its place may be anything.
+        if content.size_bytes() > RELEASE_LIMIT_BYTES {
+            continue;
+        }
         let text = String::from_utf8_lossy(&content.read_all()?).into_owned();
         let kept = text.lines().filter(|line| {
             !fields
@@ -116,6 +123,8 @@ fn add_release_fields(tree: &mut FileTree, recipe: &Recipe, time: Timestamp) -> 
         }
         entry.kind = EntryKind::Regular(Content::from_bytes(text.into_bytes()));
         entry.modified = time;
+        // Its other names keep the text they had.
+        entry.hard_link = None;
     }
     Ok(())
 }
@@ -137,10 +146,7 @@ fn add_certificate(tree: &mut FileTree, recipe: &Recipe, time: Timestamp) -> Res
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let directory = path("usr/lib/verity.d");
-    if tree.get(&directory).is_none() {
-        tree.insert(directory.clone(), Entry::directory(time))?;
-    }
+    let directory = extra::make_directory(tree, None, &path("usr/lib/verity.d"), time)?;
     let file = directory.join(format!("{name}.crt").as_bytes());
     let file = file.map_err(|source| Error::CertificateName {
         path: certificate.clone(),
@@ -151,99 +157,6 @@ fn add_certificate(tree: &mut FileTree, recipe: &Recipe, time: Timestamp) -> Res
         Entry::new(EntryKind::Regular(Content::from_bytes(bytes)), 0o644, time),
     )?;
     Ok(())
-}
-
-/// Package managers: the program in the image, and what it keeps there.
-const PACKAGE_DATABASES: [(&str, &[&str]); 2] = [
-    ("usr/bin/dpkg", &["var/lib/dpkg"]),
-    ("usr/bin/apt-get", &["var/lib/apt", "var/cache/apt"]),
-];
-
-/// Removes package databases that nothing in the image uses, and the files that the recipe names.
-pub(super) fn remove_files(mut tree: FileTree, recipe: &Recipe) -> FileTree {
-    for (program, databases) in PACKAGE_DATABASES {
-        let remove = match recipe.clean_package_metadata {
-            Feature::Enabled => true,
-            Feature::Disabled => false,
-            Feature::Auto => {
-                recipe.format != Format::Directory && tree.get(&path(program)).is_none()
-            }
-        };
-        if remove {
-            databases
-                .iter()
-                .for_each(|database| tree.remove(&path(database)));
-        }
-    }
-    if recipe.remove_files.is_empty() {
-        return tree;
-    }
-    let patterns: Vec<Vec<&str>> = recipe
-        .remove_files
-        .iter()
-        .map(|pattern| {
-            pattern
-                .split('/')
-                .filter(|component| !component.is_empty())
-                .collect()
-        })
-        .collect();
-    tree.retain(|path, _| {
-        let components: Vec<&[u8]> = path.components().collect();
-        !patterns
-            .iter()
-            .any(|pattern| matches_path(pattern, &components))
-    })
-}
-
-/// Tells whether a path matches a pattern component by component; `**` stands for any number of components.
-fn matches_path(pattern: &[&str], path: &[&[u8]]) -> bool {
-    match (pattern, path) {
-        ([], []) => true,
-        (["**", rest @ ..], _) => {
-            (0..=path.len()).any(|skipped| matches_path(rest, &path[skipped..]))
-        }
-        ([first, pattern @ ..], [name, path @ ..]) => {
-            matches_name(first.as_bytes(), name) && matches_path(pattern, path)
-        }
-        _ => false,
-    }
-}
-
-/// Tells whether a name matches a pattern with `*`, `?` and `[...]` (glob(7)).
-fn matches_name(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            (0..=name.len()).any(|skipped| matches_name(rest, &name[skipped..]))
-        }
-        ([b'?', rest @ ..], [_, name @ ..]) => matches_name(rest, name),
-        ([b'[', rest @ ..], [byte, name @ ..]) => {
-            match rest.iter().skip(1).position(|end| *end == b']') {
-                Some(end) => {
-                    matches_set(&rest[..=end], *byte) && matches_name(&rest[end + 2..], name)
-                }
-                None => *byte == b'[' && matches_name(rest, name),
-            }
-        }
-        ([first, rest @ ..], [byte, name @ ..]) => first == byte && matches_name(rest, name),
-        _ => false,
-    }
-}
-
-fn matches_set(set: &[u8], byte: u8) -> bool {
-    let (negated, mut set) = match set {
-        [b'!' | b'^', rest @ ..] if !rest.is_empty() => (true, rest),
-        _ => (false, set),
-    };
-    let mut found = false;
-    while let [first, rest @ ..] = set {
-        (found, set) = match rest {
-            [b'-', last, rest @ ..] => (found || (*first..=*last).contains(&byte), rest),
-            _ => (found || *first == byte, rest),
-        };
-    }
-    found != negated
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use fs_err as fs;
 
 use super::stack::Stack;
-use super::{Builder, Error, Event, extra, finish, install, output};
+use super::{Builder, Error, Event, extra, finish, install, output, removal};
 use crate::capture;
 use crate::extension::{self, ExtensionKind, Release};
 use crate::plan::{ImagePlan, Step};
@@ -61,13 +61,18 @@ impl Work<'_> {
                 let time = self.build_time();
                 extra::add(&mut self.tree, self.base.as_ref(), self.recipe, time)
             }
+            Step::CleanSystem => {
+                let tree = std::mem::replace(&mut self.tree, empty()?);
+                self.tree = finish::clean_system(tree, self.build_time())?;
+                Ok(())
+            }
             Step::CompleteSystem => {
                 let time = self.build_time();
                 finish::complete_system(&mut self.tree, self.recipe, time)
             }
             Step::RemoveFiles => {
                 let tree = std::mem::replace(&mut self.tree, empty()?);
-                self.tree = finish::remove_files(tree, self.recipe);
+                self.tree = removal::remove_files(tree, self.recipe)?;
                 Ok(())
             }
             Step::MakeExtension => self.make_extension(builder),
@@ -101,11 +106,7 @@ impl Work<'_> {
     /// Returns where a base tree is on disk: an image of this very run is still staged.
     fn base_tree(&self, builder: &Builder<'_>, path: &Path) -> Result<PathBuf, Error> {
         let found = builder.output.staged(path).unwrap_or_else(|| path.into());
-        let origin = || {
-            self.recipe
-                .origin("BaseTrees")
-                .map_or_else(|| "command line".into(), ToString::to_string)
-        };
+        let origin = || self.recipe.origin_text("BaseTrees");
         match fs::metadata(&found) {
             Err(_) => Err(Error::BaseTreeMissing {
                 path: path.into(),

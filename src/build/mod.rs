@@ -11,6 +11,7 @@ mod fixture;
 mod image;
 mod install;
 mod output;
+mod removal;
 mod run;
 mod stack;
 mod tools;

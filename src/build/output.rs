@@ -69,9 +69,7 @@ fn signer(recipe: &Recipe) -> Result<Option<Signer>, Error> {
         return Ok(None);
     }
     let missing = |what| {
-        let origin = recipe
-            .origin("Verity")
-            .map_or_else(|| "command line".into(), ToString::to_string);
+        let origin = recipe.origin_text("Verity");
         Error::KeyMissing { what, origin }
     };
     let key = recipe

@@ -24,9 +24,11 @@ pub enum Step {
     CaptureTree,
     /// Capture what the upper layers add to the base trees.
     CapturePayload,
+    /// Take from a fresh system what belongs to one machine, one boot or one build.
+    CleanSystem,
     /// Put the extra trees into the tree.
     AddExtraTrees,
-    /// Complete the tree of a whole system: identity, initrd files, certificates.
+    /// Complete the tree of a whole system: links for the initrd, its name, certificates.
     CompleteSystem,
     /// Remove package databases and the files that the recipe names.
     RemoveFiles,
@@ -91,11 +93,7 @@ fn steps(recipe: &Recipe, host: Architecture) -> Result<Vec<Step>, Error> {
         return Ok(Vec::new());
     }
     let extension = recipe.format == Format::Sysext;
-    let origin = |setting| {
-        recipe
-            .origin(setting)
-            .map_or_else(|| "command line".into(), ToString::to_string)
-    };
+    let origin = |setting| recipe.origin_text(setting);
     let mut steps = Vec::new();
     if !recipe.base_trees.is_empty() {
         steps.push(Step::UseBaseTrees);
@@ -128,10 +126,14 @@ fn steps(recipe: &Recipe, host: Architecture) -> Result<Vec<Step>, Error> {
     } else {
         Step::CaptureTree
     });
+    let whole_system = !recipe.overlay && !extension;
+    if whole_system {
+        steps.push(Step::CleanSystem);
+    }
     if !recipe.extra_trees.is_empty() {
         steps.push(Step::AddExtraTrees);
     }
-    if !recipe.overlay && !extension {
+    if whole_system {
         steps.push(Step::CompleteSystem);
     }
     steps.push(Step::RemoveFiles);
@@ -194,6 +196,7 @@ mod tests {
             Bootstrap,
             InstallPackages,
             CaptureTree,
+            CleanSystem,
             CompleteSystem,
             RemoveFiles,
             Write,
@@ -206,7 +209,14 @@ mod tests {
             MakeExtension,
             Write,
         ];
-        let main = [Bootstrap, CaptureTree, CompleteSystem, RemoveFiles, Write];
+        let main = [
+            Bootstrap,
+            CaptureTree,
+            CleanSystem,
+            CompleteSystem,
+            RemoveFiles,
+            Write,
+        ];
         assert_eq!(
             steps,
             [("base", &base[..]), ("btrfs", &btrfs), ("main", &main)]

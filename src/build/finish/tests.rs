@@ -1,10 +1,9 @@
 use super::super::fixture::{TIME, names, path, recipe, text, tree};
-use super::{complete_system, matches_name, matches_path, remove_files};
+use super::{clean_system, complete_system};
 
 #[test]
 fn a_system_loses_its_identity_and_what_is_volatile() {
-    let (_directory, recipe) = recipe("[Output]\nFormat=directory\n");
-    let mut tree = tree(&[
+    let installed = tree(&[
         "dev/",
         "dev/null",
         "etc/",
@@ -18,7 +17,7 @@ fn a_system_loses_its_identity_and_what_is_volatile() {
         "var/log/",
         "var/log/alternatives.log",
     ]);
-    complete_system(&mut tree, &recipe, TIME).unwrap();
+    let tree = clean_system(installed, TIME).unwrap();
     let expected = [
         "dev/",
         "etc/",
@@ -66,90 +65,23 @@ fn image_id_and_version_replace_those_of_os_release() {
 }
 
 #[test]
-fn package_databases_go_by_setting_format_and_package_manager() {
-    let database = [
-        "var/",
-        "var/lib/",
-        "var/lib/apt/",
-        "var/lib/dpkg/",
-        "var/lib/dpkg/status",
-    ];
-    let with_dpkg = [&["usr/", "usr/bin/", "usr/bin/dpkg"][..], &database].concat();
-    for (settings, names_before, dpkg_stays, apt_stays) in [
-        ("Format=directory\n[Content]\n", &database[..], true, true),
-        ("Format=cpio\n[Content]\n", &database, false, false),
-        ("Format=cpio\n[Content]\n", &with_dpkg, true, false),
-        (
-            "Format=cpio\n[Content]\nCleanPackageMetadata=no\n",
-            &database,
-            true,
-            true,
-        ),
-        (
-            "Format=directory\n[Content]\nCleanPackageMetadata=yes\n",
-            &with_dpkg,
-            false,
-            false,
-        ),
-    ] {
-        let (_directory, recipe) = recipe(&format!("[Output]\n{settings}"));
-        let cleaned = remove_files(tree(names_before), &recipe);
-        assert_eq!(
-            cleaned.get(&path("var/lib/dpkg/status")).is_some(),
-            dpkg_stays,
-            "{settings}"
-        );
-        assert_eq!(
-            cleaned.get(&path("var/lib/apt")).is_some(),
-            apt_stays,
-            "{settings}"
-        );
-    }
-}
-
-#[test]
-fn files_named_by_the_recipe_are_removed_with_all_below() {
-    let (_directory, recipe) =
-        recipe("[Output]\nFormat=directory\n[Content]\nRemoveFiles=/usr/share/d?c usr/*/x.so\n");
-    let before = tree(&[
+fn a_release_file_that_is_hard_linked_is_changed_alone() {
+    use crate::tree::HardLinkGroup;
+    let (_directory, recipe) = recipe("[Output]\nFormat=directory\nImageId=img\n");
+    let mut tree = tree(&[
+        "etc/",
         "usr/",
         "usr/lib/",
-        "usr/lib/x.so",
-        "usr/share/",
-        "usr/share/doc/",
-        "usr/share/doc/y",
+        "usr/lib/os-release",
+        "usr/lib/other",
     ]);
-    assert_eq!(
-        names(&remove_files(before, &recipe)),
-        ["usr/", "usr/lib/", "usr/share/"]
-    );
-}
-
-#[test]
-fn names_match_patterns_as_in_a_shell() {
-    for (pattern, name, expected) in [
-        ("*.so", "libx.so", true),
-        ("*.so", "libx.so.1", false),
-        ("a?c", "abc", true),
-        ("[a-c]x", "bx", true),
-        ("[!a-c]x", "bx", false),
-        ("[]]", "]", true),
-        ("[", "[", true),
-        ("a*b*c", "axxbyyc", true),
-    ] {
-        assert_eq!(
-            matches_name(pattern.as_bytes(), name.as_bytes()),
-            expected,
-            "{pattern} {name}"
-        );
+    for name in ["usr/lib/os-release", "usr/lib/other"] {
+        tree.get_mut(&path(name)).unwrap().hard_link = Some(HardLinkGroup(1));
     }
-}
-
-#[test]
-fn paths_match_component_by_component() {
-    let split =
-        |path: &'static str| -> Vec<&'static [u8]> { path.split('/').map(str::as_bytes).collect() };
-    assert!(matches_path(&["usr", "*", "doc"], &split("usr/share/doc")));
-    assert!(!matches_path(&["usr", "*"], &split("usr/share/doc")));
-    assert!(matches_path(&["**", "doc"], &split("usr/share/doc")));
+    complete_system(&mut tree, &recipe, TIME).unwrap();
+    assert_eq!(
+        tree.get(&path("usr/lib/os-release")).unwrap().hard_link,
+        None
+    );
+    assert_eq!(text(&tree, "usr/lib/other"), "usr/lib/other");
 }
