@@ -27,6 +27,7 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
     let bootstrap = distribution::bootstrap(recipe.distribution, recipe.architecture);
     let resolved = fetch::resolve(builder, recipe, &tools, None, &bootstrap.packages)?;
     let key = layer_key(BOOTSTRAP, None, recipe, &tools, &resolved)
+        .list("requested", &bootstrap.packages)
         .list("merged directories", &bootstrap.merged_directories)
         .finish();
     let step = Step {
@@ -59,7 +60,10 @@ pub(super) fn install(
     if resolved.is_empty() {
         return Ok(below);
     }
-    let key = layer_key(INSTALL, Some(&below), recipe, &tools, &resolved).finish();
+    // apt records which packages were asked for by name, so the same files can come with another record of them.
+    let key = layer_key(INSTALL, Some(&below), recipe, &tools, &resolved)
+        .list("requested", &recipe.packages)
+        .finish();
     let step = Step {
         name: INSTALL,
         recipe,
