@@ -165,7 +165,7 @@ impl Family {
             let matches = |stanza: &&Stanza| {
                 let address = stanza.uri.trim_end_matches('/');
                 stanza.suite == suite
-                    && address.ends_with(archive)
+                    && address.rsplit('/').next() == Some(archive)
                     && stanza.components.iter().any(|c| c == "main")
             };
             host.iter()
@@ -201,7 +201,7 @@ mod tests {
 
     const HOST: &str = "Types: deb\nURIs: http://near/debian\nSuites: bookworm bookworm-updates\nComponents: main\n\n\
                         Types: deb\nURIs: http://near/debian-security\nSuites: bookworm-security\nComponents: main\n\n\
-                        Types: deb\nURIs: http://other/tools\nSuites: bookworm\nComponents: main\n";
+                        Types: deb\nURIs: http://other/not-debian\nSuites: bookworm\nComponents: main\n";
 
     fn choice(release: &str) -> RepositoryChoice<'_> {
         RepositoryChoice {

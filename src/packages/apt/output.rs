@@ -31,8 +31,6 @@ pub enum Status<'a> {
     Downloading { number: u64, total: u64 },
     /// dpkg finished `action` (such as `Installed`) on `package`.
     Package { package: &'a str, action: &'a str },
-    /// A package failed: dpkg's message.
-    Failed { package: &'a str, message: &'a str },
 }
 
 /// Reads what `apt-get --print-uris install` prints: one line `'URI' FILE SIZE SHA256:DIGEST` a package.
@@ -118,10 +116,6 @@ pub fn parse_status(line: &str) -> Option<Status<'_>> {
         "pmstatus" => Some(Status::Package {
             package: subject,
             action: text.split_whitespace().next()?,
-        }),
-        "pmerror" => Some(Status::Failed {
-            package: subject,
-            message: text,
         }),
         _ => None,
     }
