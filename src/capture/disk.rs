@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use overcoat_sandbox::ownership::attributes::{self, Owner};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
-use super::Error;
-use super::records::{self, Owner};
+use super::{Error, overlay};
 use crate::tree::{TreePath, TreeRoot};
 
 /// Largest attribute value and list of names that Linux passes (XATTR_SIZE_MAX and XATTR_LIST_MAX, linux/limits.h).
@@ -65,17 +65,18 @@ impl OpenDirectory {
                 source,
             })
         };
-        let marked_whiteouts = attribute(records::OVERLAY_OPAQUE)?.as_deref() == Some(b"x");
-        let entry_owners = match attribute(records::ENTRIES)? {
+        let marked_whiteouts = attribute(overlay::OPAQUE)?.as_deref() == Some(b"x");
+        let entries = attributes::ENTRIES.to_str().expect("our names are ASCII");
+        let entry_owners = match attribute(entries)? {
             // Overlayfs copied this directory up with its attributes, and the entries they speak of stayed below.
-            Some(_) if attribute(records::OVERLAY_ORIGIN)?.is_some() => BTreeMap::new(),
-            Some(value) => {
-                records::decode_entries(&value).map_err(|reason| Error::CorruptAttribute {
+            Some(_) if attribute(overlay::ORIGIN)?.is_some() => BTreeMap::new(),
+            Some(value) => attributes::entries_from_bytes(&value).map_err(|malformed| {
+                Error::CorruptAttribute {
                     path: host_path(),
-                    attribute: records::ENTRIES.to_owned(),
-                    reason,
-                })?
-            }
+                    attribute: entries.to_owned(),
+                    reason: malformed.reason(),
+                }
+            })?,
             None => BTreeMap::new(),
         };
         Ok(Self {
@@ -197,7 +198,7 @@ impl Inode {
                 Ok(self.status.stx_rdev_major == 0 && self.status.stx_rdev_minor == 0)
             }
             FileType::RegularFile if marked_whiteouts && self.status.stx_size == 0 => {
-                Ok(self.attribute(records::OVERLAY_WHITEOUT)?.is_some())
+                Ok(self.attribute(overlay::WHITEOUT)?.is_some())
             }
             _ => Ok(false),
         }
@@ -205,7 +206,7 @@ impl Inode {
 
     /// Tells whether this directory hides what the layers below have at its path.
     pub(super) fn is_opaque(&self) -> Result<bool, Error> {
-        Ok(self.attribute(records::OVERLAY_OPAQUE)?.as_deref() == Some(b"y"))
+        Ok(self.attribute(overlay::OPAQUE)?.as_deref() == Some(b"y"))
     }
 
     pub(super) fn attribute(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {

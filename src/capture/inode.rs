@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use overcoat_sandbox::ownership::acl::{self, Acl};
+use overcoat_sandbox::ownership::attributes::{self, Device, DeviceKind, Owner, Record};
 use rustix::fs::FileType;
 
-use super::Error;
+use super::capability::{self, Capability};
 use super::disk::Inode;
 use super::owners::Ids;
-use super::posix_acl::{self, Acl};
-use super::records::{self, Capability, Device, Owner};
+use super::{Error, overlay};
 use crate::tree::{Content, DeviceNumber, Entry, EntryKind, Timestamp};
-
-const CAPABILITY: &str = "security.capability";
 
 /// The attributes of an inode, sorted into what the image gets and what our records say.
 #[derive(Debug, Default)]
@@ -72,14 +71,20 @@ fn read_kind(inode: &Inode, device: Option<Device>) -> Result<EntryKind, Error> 
     };
     let placeholder = inode.file_type() == FileType::RegularFile && status.stx_size == 0;
     Ok(match (inode.file_type(), device) {
-        (FileType::RegularFile, Some(device)) if placeholder => match device {
-            Device::Character(number) => EntryKind::CharacterDevice(number),
-            Device::Block(number) => EntryKind::BlockDevice(number),
-        },
+        (FileType::RegularFile, Some(device)) if placeholder => {
+            let number = DeviceNumber {
+                major: device.major,
+                minor: device.minor,
+            };
+            match device.kind {
+                DeviceKind::Character => EntryKind::CharacterDevice(number),
+                DeviceKind::Block => EntryKind::BlockDevice(number),
+            }
+        }
         (_, Some(_)) => {
             return Err(corrupt(
                 inode,
-                records::DEVICE,
+                &attributes::DEVICE.to_string_lossy(),
                 "only an empty regular file can stand for a device",
             ));
         }
@@ -109,22 +114,22 @@ fn read_kind(inode: &Inode, device: Option<Device>) -> Result<EntryKind, Error> 
 /// which would make the image depend on who built it. `trusted.*` is the host's overlayfs and file systems.
 fn is_wanted(name: &[u8]) -> bool {
     name.starts_with(b"user.")
-        || name == CAPABILITY.as_bytes()
-        || name == posix_acl::ACCESS.as_bytes()
-        || name == posix_acl::DEFAULT.as_bytes()
+        || name == capability::ATTRIBUTE.as_bytes()
+        || name == acl::ACCESS.as_bytes()
+        || name == acl::DEFAULT.as_bytes()
 }
 
 fn read_attributes(inode: &Inode, ids: &Ids) -> Result<Attributes, Error> {
     let mut attributes = Attributes::default();
     for (name, value) in inode.attributes(is_wanted)? {
-        if let Some(rest) = name.strip_prefix(records::OVERLAY_ESCAPE.as_bytes()) {
-            let name = [records::OVERLAY_PREFIX.as_bytes(), rest].concat();
+        if let Some(rest) = name.strip_prefix(overlay::ESCAPE.as_bytes()) {
+            let name = [overlay::PREFIX.as_bytes(), rest].concat();
             attributes.image.insert(name, value);
-        } else if name.starts_with(records::OVERLAY_PREFIX.as_bytes()) {
+        } else if name.starts_with(overlay::PREFIX.as_bytes()) {
             continue;
-        } else if name.starts_with(records::PREFIX.as_bytes()) {
+        } else if attributes::is_reserved(&name) {
             attributes.take_record(inode, &name, &value)?;
-        } else if name == CAPABILITY.as_bytes() {
+        } else if name == capability::ATTRIBUTE.as_bytes() {
             let value = read_capability(inode, ids, &value)?;
             attributes.image.insert(name, value);
         } else if name.starts_with(b"user.") {
@@ -139,23 +144,30 @@ fn read_attributes(inode: &Inode, ids: &Ids) -> Result<Attributes, Error> {
 
 impl Attributes {
     fn take_record(&mut self, inode: &Inode, name: &[u8], value: &[u8]) -> Result<(), Error> {
-        let text = String::from_utf8_lossy(name);
-        let result = match text.as_ref() {
-            records::OWNER => Owner::decode(value).map(|owner| self.owner = Some(owner)),
-            records::DEVICE => Device::decode(value).map(|device| self.device = Some(device)),
-            records::ACL_ACCESS => Acl::decode(value).map(|acl| self.access = Some(acl)),
-            records::ACL_DEFAULT if inode.file_type() == FileType::Directory => {
-                Acl::decode(value).map(|acl| self.default = Some(acl))
-            }
-            records::ACL_DEFAULT => Err("only a directory has a default ACL"),
-            records::CAPABILITY => {
+        let is_directory = inode.file_type() == FileType::Directory;
+        let malformed = attributes::Malformed::reason;
+        let result = match Record::named(name) {
+            Some(Record::Owner) => Owner::from_bytes(value)
+                .map(|owner| self.owner = Some(owner))
+                .map_err(malformed),
+            Some(Record::Device) => Device::from_bytes(value)
+                .map(|device| self.device = Some(device))
+                .map_err(malformed),
+            Some(Record::AccessAcl) => Acl::from_bytes(value)
+                .map(|acl| self.access = Some(acl))
+                .map_err(malformed),
+            Some(Record::DefaultAcl) if is_directory => Acl::from_bytes(value)
+                .map(|acl| self.default = Some(acl))
+                .map_err(malformed),
+            Some(Record::DefaultAcl) => Err("only a directory has a default ACL"),
+            Some(Record::Capability) => {
                 Capability::decode(value).map(|capability| self.capability = Some(capability.value))
             }
             // Read when the directory is opened, because it speaks of what lies in it.
-            records::ENTRIES if inode.file_type() == FileType::Directory => Ok(()),
-            _ => Err("there is no such record"),
+            Some(Record::Entries) if is_directory => Ok(()),
+            Some(Record::Entries) | None => Err("there is no such record"),
         };
-        result.map_err(|reason| corrupt(inode, &text, reason))
+        result.map_err(|reason| corrupt(inode, &String::from_utf8_lossy(name), reason))
     }
 
     /// Returns the image's attributes with what was recorded in place of what is on disk.
@@ -164,13 +176,13 @@ impl Attributes {
         if let Some(mut acl) = self.access {
             // A chmod after the ACL was recorded changed the real mode alone.
             acl.follow_mode(mode);
-            put_acl(&mut image, posix_acl::ACCESS, &acl);
+            put_acl(&mut image, acl::ACCESS, &acl);
         }
         if let Some(acl) = self.default {
-            put_acl(&mut image, posix_acl::DEFAULT, &acl);
+            put_acl(&mut image, acl::DEFAULT, &acl);
         }
         if let Some(capability) = self.capability {
-            image.insert(CAPABILITY.into(), capability);
+            image.insert(capability::ATTRIBUTE.into(), capability);
         }
         image
     }
@@ -181,17 +193,17 @@ fn put_acl(image: &mut BTreeMap<Vec<u8>, Vec<u8>>, name: &str, acl: &Acl) {
     if acl.is_empty() {
         image.remove(name.as_bytes());
     } else {
-        image.insert(name.into(), acl.encode());
+        image.insert(name.into(), acl.to_bytes());
     }
 }
 
 fn read_capability(inode: &Inode, ids: &Ids, value: &[u8]) -> Result<Vec<u8>, Error> {
-    let capability =
-        Capability::decode(value).map_err(|reason| corrupt(inode, CAPABILITY, reason))?;
+    let capability = Capability::decode(value)
+        .map_err(|reason| corrupt(inode, capability::ATTRIBUTE, reason))?;
     match capability.root_id {
         Some(id) if !ids.owns_namespace_of(id) => Err(Error::ForeignAttribute {
             path: inode.host_path(),
-            attribute: CAPABILITY.to_owned(),
+            attribute: capability::ATTRIBUTE.to_owned(),
             id,
         }),
         _ => Ok(capability.value),
@@ -200,14 +212,15 @@ fn read_capability(inode: &Inode, ids: &Ids, value: &[u8]) -> Result<Vec<u8>, Er
 
 fn read_real_acl(inode: &Inode, ids: &Ids, name: &[u8], value: &[u8]) -> Result<Vec<u8>, Error> {
     let name = String::from_utf8_lossy(name);
-    let mut acl = Acl::decode(value).map_err(|reason| corrupt(inode, &name, reason))?;
+    let mut acl =
+        Acl::from_bytes(value).map_err(|malformed| corrupt(inode, &name, malformed.reason()))?;
     acl.try_map_ids(|id| ids.acl_id(id))
         .map_err(|id| Error::ForeignAttribute {
             path: inode.host_path(),
             attribute: name.into_owned(),
             id,
         })?;
-    Ok(acl.encode())
+    Ok(acl.to_bytes())
 }
 
 fn corrupt(inode: &Inode, attribute: &str, reason: &'static str) -> Error {

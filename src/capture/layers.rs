@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use overcoat_sandbox::ownership::attributes::Owner;
 use rustix::fs::{FileType, OFlags};
 
 use super::Error;
 use super::disk::{Inode, InodeNumber, OpenDirectory};
 use super::inode::{carries_records, read_entry};
 use super::owners::Ids;
-use super::records::Owner;
 use crate::tree::{Entry, FileTree, HardLinkGroup, Timestamp, TreePath, TreeRoot};
 
 /// A directory that is one layer of a tree, lower or upper.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::posix_acl::NamedId;
-use super::records::Owner;
+use overcoat_sandbox::ownership::acl::NamedId;
+use overcoat_sandbox::ownership::attributes::Owner;
 
 /// The id that stands for every unmapped one (`/proc/sys/kernel/overflowuid`, not writable in a user namespace).
 const OVERFLOW_ID: u32 = 65534;

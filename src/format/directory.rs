@@ -1,6 +1,6 @@
 //! The `directory` output: a tree on disk, owned by the ordinary user who builds.
 //!
-//! What that user may not store is recorded as the sandbox records it (`capture::records`), so that
+//! What that user may not store is recorded as the sandbox records it ([`overcoat_sandbox::ownership::attributes`]), so that
 //! [`capture::merge`](crate::capture::merge) of the directory gives the same tree back. That is so for root too: one
 //! way of writing, and the same directory for all. Times are kept as far as the file system does; a symbolic link's
 //! mode is always 0777.
@@ -13,12 +13,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use overcoat_sandbox::ownership::acl;
+use overcoat_sandbox::ownership::attributes::{self as records, Device, DeviceKind, Owner};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use crate::capture::records::{self, Device, Owner};
 use crate::tree::{
-    ContentError, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath, TreeRoot,
+    ContentError, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
+    TreeRoot,
 };
 
 use self::attributes::Attributes;
@@ -151,7 +153,7 @@ fn create_root(destination: &Path) -> Result<TreeRoot, Error> {
     // A set-group-id parent passes on its group and that bit, a default ACL itself, to everything made below it.
     let group = Gid::from_raw(nix::unistd::getegid().as_raw());
     rustix::fs::fchown(&directory, None, Some(group)).map_err(|errno| created(errno.into()))?;
-    for acl in [attributes::ACL_ACCESS, attributes::ACL_DEFAULT] {
+    for acl in [acl::ACCESS, acl::DEFAULT] {
         match rustix::fs::fremovexattr(&directory, acl) {
             Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
             Err(errno) => return Err(created(errno.into())),
@@ -207,11 +209,16 @@ impl Writer {
             }
             EntryKind::CharacterDevice(number) => {
                 let file = self.create_file(parent, path)?;
-                self.finish_file(&file, path, entry, Some(Device::Character(*number)))
+                self.finish_file(
+                    &file,
+                    path,
+                    entry,
+                    Some(device(DeviceKind::Character, *number)),
+                )
             }
             EntryKind::BlockDevice(number) => {
                 let file = self.create_file(parent, path)?;
-                self.finish_file(&file, path, entry, Some(Device::Block(*number)))
+                self.finish_file(&file, path, entry, Some(device(DeviceKind::Block, *number)))
             }
             EntryKind::Symlink(target) => {
                 rustix::fs::symlinkat(target, parent, path.file_name())
@@ -291,7 +298,7 @@ impl Writer {
         let directory = self.open_directory(path)?;
         let mut attributes = Attributes::of_entry(path, entry, None)?;
         if let Some(owners) = self.entry_owners.remove(path) {
-            let value = records::encode_entries(&owners)
+            let value = records::entries_to_bytes(&owners)
                 .expect("the names exist, so each has at most 255 bytes");
             attributes.record(records::ENTRIES, value);
         }
@@ -358,6 +365,14 @@ impl Writer {
             mode: entry.mode,
             source: errno.into(),
         }
+    }
+}
+
+fn device(kind: DeviceKind, number: DeviceNumber) -> Device {
+    Device {
+        kind,
+        major: number.major,
+        minor: number.minor,
     }
 }
 

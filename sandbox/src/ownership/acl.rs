@@ -1,17 +1,13 @@
-//! Checks ACLs as the kernel does, but with every id allowed.
+//! POSIX ACLs as the kernel's `system.posix_acl_*` attributes hold them.
 //!
-//! The kernel refuses a malformed ACL and one with an unmapped id with the same EINVAL, so that only this check can
-//! tell which to record. It follows `posix_acl_from_xattr` and `posix_acl_valid` of the kernel's `fs/posix_acl.c`.
+//! `linux/posix_acl_xattr.h`: a 32-bit version, which is 2, then entries of 8 bytes, each a 16-bit tag, 16-bit
+//! permissions and a 32-bit id, all little-endian. Records hold the same bytes with the image's ids. See acl(5).
 
-use nix::errno::Errno;
+use super::attributes::Malformed;
 
-/// What an ACL that passed the check says beyond its bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Acl {
-    /// The permission bits that a file with this access ACL has.
-    pub(super) permissions: u32,
-    pub(super) names_other_ids: bool,
-}
+/// The attributes of the kernel.
+pub const ACCESS: &str = "system.posix_acl_access";
+pub const DEFAULT: &str = "system.posix_acl_default";
 
 /// Tags of `linux/posix_acl.h`.
 const USER_OBJ: u16 = 0x01;
@@ -24,6 +20,26 @@ const OTHER: u16 = 0x20;
 /// `POSIX_ACL_XATTR_VERSION` of `linux/posix_acl_xattr.h`.
 const VERSION: u32 = 2;
 
+/// The entries of a value, in any order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Acl {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Entry {
+    tag: u16,
+    permissions: u16,
+    id: u32,
+}
+
+/// An id that an ACL entry names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NamedId {
+    User(u32),
+    Group(u32),
+}
+
 /// Which entries may follow; the order is fixed.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Next {
@@ -35,32 +51,97 @@ enum Next {
 }
 
 impl Acl {
-    /// Checks the value of `system.posix_acl_access` or `system.posix_acl_default`.
-    pub(super) fn check(value: &[u8]) -> Result<Self, Errno> {
-        let (version, entries) = value.split_first_chunk().ok_or(Errno::EINVAL)?;
+    /// Parses a value, of which only the shape is checked.
+    ///
+    /// # Errors
+    /// For what cannot be split into entries, and for unknown tags and permissions.
+    pub fn from_bytes(value: &[u8]) -> Result<Self, Malformed> {
+        let (version, entries) = value.split_first_chunk().ok_or(Malformed::AclHeader)?;
         if u32::from_le_bytes(*version) != VERSION {
-            return Err(Errno::EOPNOTSUPP);
+            return Err(Malformed::AclVersion);
         }
         let (entries, rest) = entries.as_chunks::<8>();
         if !rest.is_empty() {
-            return Err(Errno::EINVAL);
+            return Err(Malformed::AclLength);
         }
+        let entries = entries.iter().map(Entry::from_bytes);
+        Ok(Self {
+            entries: entries.collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut value = VERSION.to_le_bytes().to_vec();
+        for entry in &self.entries {
+            value.extend_from_slice(&entry.tag.to_le_bytes());
+            value.extend_from_slice(&entry.permissions.to_le_bytes());
+            value.extend_from_slice(&entry.id.to_le_bytes());
+        }
+        value
+    }
+
+    /// Tells whether this stands for the absence of an ACL, as setxattr(2) has it.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Iterates over the ids of the named users and groups.
+    pub fn named_ids(&self) -> impl Iterator<Item = NamedId> {
+        self.entries.iter().filter_map(Entry::named_id)
+    }
+
+    /// Tells whether any named user or group is another than 0.
+    pub fn names_other_ids(&self) -> bool {
+        self.named_ids()
+            .any(|id| !matches!(id, NamedId::User(0) | NamedId::Group(0)))
+    }
+
+    /// Replaces the ids of the named users and groups by what `translate` answers.
+    ///
+    /// # Errors
+    /// The first id that it refuses.
+    pub fn try_map_ids(&mut self, translate: impl Fn(NamedId) -> Option<u32>) -> Result<(), u32> {
+        for entry in &mut self.entries {
+            if let Some(named) = entry.named_id() {
+                entry.id = translate(named).ok_or(entry.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over the permission bits of `mode`, as chmod(2) does to a real access ACL.
+    ///
+    /// The group bits are those of the mask when there is one (`__posix_acl_chmod_masq` in fs/posix_acl.c).
+    pub fn follow_mode(&mut self, mode: u16) {
+        let has_mask = self.entries.iter().any(|entry| entry.tag == MASK);
+        for entry in &mut self.entries {
+            entry.permissions = match entry.tag {
+                USER_OBJ => (mode >> 6) & 0o7,
+                MASK => (mode >> 3) & 0o7,
+                GROUP_OBJ if !has_mask => (mode >> 3) & 0o7,
+                OTHER => mode & 0o7,
+                _ => entry.permissions,
+            };
+        }
+    }
+
+    /// Checks the entries as the kernel does, but with every id allowed, and returns the permission bits that a file
+    /// with this access ACL has.
+    ///
+    /// The kernel refuses a malformed ACL and one with an unmapped id with the same EINVAL, so that only this check
+    /// can tell which to record. It follows `posix_acl_valid` of the kernel's `fs/posix_acl.c`.
+    ///
+    /// # Errors
+    /// For entries that are missing, repeated or out of order, and for the id -1.
+    pub fn permissions(&self) -> Result<u32, Malformed> {
         let mut next = Next::UserObject;
         let (mut user, mut group, mut mask, mut other) = (0, 0, None, 0);
-        let (mut needs_mask, mut names_other_ids) = (false, false);
-        for &[tag0, tag1, permission0, permission1, id @ ..] in entries {
-            let permissions = u32::from(u16::from_le_bytes([permission0, permission1]));
-            if permissions > 0o7 {
-                return Err(Errno::EINVAL);
-            }
-            match (u16::from_le_bytes([tag0, tag1]), next) {
+        let mut needs_mask = false;
+        for entry in &self.entries {
+            let permissions = u32::from(entry.permissions);
+            match (entry.tag, next) {
                 (USER_OBJ, Next::UserObject) => (user, next) = (permissions, Next::Users),
-                (USER, Next::Users) | (GROUP, Next::Groups) => {
-                    let id = u32::from_le_bytes(id);
-                    if id == u32::MAX {
-                        return Err(Errno::EINVAL);
-                    }
-                    names_other_ids |= id != 0;
+                (USER, Next::Users) | (GROUP, Next::Groups) if entry.id != u32::MAX => {
                     needs_mask = true;
                 }
                 (GROUP_OBJ, Next::Users) => (group, next) = (permissions, Next::Groups),
@@ -69,16 +150,37 @@ impl Acl {
                 (OTHER, Next::Groups) if !needs_mask => {
                     (other, next) = (permissions, Next::Nothing);
                 }
-                _ => return Err(Errno::EINVAL),
+                _ => return Err(Malformed::AclOrder),
             }
         }
         if next != Next::Nothing {
-            return Err(Errno::EINVAL);
+            return Err(Malformed::AclOrder);
+        }
+        Ok(user << 6 | mask.unwrap_or(group) << 3 | other)
+    }
+}
+
+impl Entry {
+    fn from_bytes(&[t0, t1, p0, p1, id @ ..]: &[u8; 8]) -> Result<Self, Malformed> {
+        let tag = u16::from_le_bytes([t0, t1]);
+        let permissions = u16::from_le_bytes([p0, p1]);
+        let known = matches!(tag, USER_OBJ | USER | GROUP_OBJ | GROUP | MASK | OTHER);
+        if !known || permissions > 0o7 {
+            return Err(Malformed::AclEntry);
         }
         Ok(Self {
-            permissions: user << 6 | mask.unwrap_or(group) << 3 | other,
-            names_other_ids,
+            tag,
+            permissions,
+            id: u32::from_le_bytes(id),
         })
+    }
+
+    fn named_id(&self) -> Option<NamedId> {
+        match self.tag {
+            USER => Some(NamedId::User(self.id)),
+            GROUP => Some(NamedId::Group(self.id)),
+            _ => None,
+        }
     }
 }
 
@@ -98,20 +200,23 @@ mod tests {
         value
     }
 
+    fn permissions(value: &[u8]) -> Result<u32, Malformed> {
+        Acl::from_bytes(value)?.permissions()
+    }
+
     #[test]
     fn mask_is_the_group_class_of_the_mode() {
-        let acl = Acl::check(&value(&[
+        let value = value(&[
             (USER_OBJ, 6, UNUSED),
             (USER, 7, 33),
             (GROUP_OBJ, 4, UNUSED),
             (MASK, 5, UNUSED),
             (OTHER, 1, UNUSED),
-        ]));
-        let expected = Acl {
-            permissions: 0o651,
-            names_other_ids: true,
-        };
-        assert_eq!(acl, Ok(expected));
+        ]);
+        let acl = Acl::from_bytes(&value).unwrap();
+        assert_eq!(acl.permissions(), Ok(0o651));
+        assert!(acl.names_other_ids());
+        assert_eq!(acl.to_bytes(), value);
     }
 
     #[test]
@@ -130,11 +235,9 @@ mod tests {
                 (OTHER, 4, UNUSED),
             ],
         ] {
-            let expected = Acl {
-                permissions: 0o644,
-                names_other_ids: false,
-            };
-            assert_eq!(Acl::check(&value(&entries)), Ok(expected));
+            let acl = Acl::from_bytes(&value(&entries)).unwrap();
+            assert_eq!(acl.permissions(), Ok(0o644));
+            assert!(!acl.names_other_ids());
         }
     }
 
@@ -160,16 +263,20 @@ mod tests {
                 (MASK, 7, UNUSED),
                 base[2],
             ],
-            vec![base[0], (USER, 8, 33), base[1], (MASK, 7, UNUSED), base[2]],
-            vec![base[0], (0x40, 7, 33), base[1], (MASK, 7, UNUSED), base[2]],
         ] {
-            assert_eq!(Acl::check(&value(&entries)), Err(Errno::EINVAL));
+            let refused = permissions(&value(&entries));
+            assert_eq!(refused, Err(Malformed::AclOrder));
         }
-        assert_eq!(Acl::check(&[]), Err(Errno::EINVAL));
-        assert_eq!(Acl::check(&[2, 0, 0]), Err(Errno::EINVAL));
-        assert_eq!(Acl::check(&[1, 0, 0, 0]), Err(Errno::EOPNOTSUPP));
+        for entry in [(USER, 8, 33), (0x40, 7, 33)] {
+            let entries = [base[0], entry, base[1], (MASK, 7, UNUSED), base[2]];
+            let refused = permissions(&value(&entries));
+            assert_eq!(refused, Err(Malformed::AclEntry));
+        }
+        assert_eq!(permissions(&[]), Err(Malformed::AclHeader));
+        assert_eq!(permissions(&[2, 0, 0]), Err(Malformed::AclHeader));
+        assert_eq!(permissions(&[1, 0, 0, 0]), Err(Malformed::AclVersion));
         let mut long = value(&base);
         long.push(0);
-        assert_eq!(Acl::check(&long), Err(Errno::EINVAL));
+        assert_eq!(permissions(&long), Err(Malformed::AclLength));
     }
 }

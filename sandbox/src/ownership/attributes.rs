@@ -1,38 +1,128 @@
-//! The extended attributes in which records are kept, and their bytes.
+//! The extended attributes in which records are kept: what one mapped id cannot express.
 //!
-//! The names and bytes are a format: layers in the store carry them, so a change needs a new format version there.
-//! In a recorded step they are written by the supervisor only. A step that ran without recording could set them itself,
-//! and a layer may be foreign, so that a reader trusts neither their presence nor their bytes.
+//! This is the documented form of records. They travel with the layers of the store and in `directory` outputs, and
+//! whoever reads one of these elsewhere needs this table and nothing more. All have the prefix `user.overcoat.`:
+//!
+//! | name | on | value | written by | read by |
+//! |---|---|---|---|---|
+//! | `owner` | regular files, directories | uid and gid, each 32 bits little-endian: 8 bytes | recorder, directory writer | recorder, capture |
+//! | `device` | empty regular files | `c MAJOR:MINOR` or `b MAJOR:MINOR`, decimal, without leading zeros, not `c 0:0`: the file stands for that device, and its mode is the device's | recorder, directory writer | capture |
+//! | `acl.access` | regular files, directories | what `system.posix_acl_access` would have, with the image's ids: see [`Acl`](super::acl::Acl) | recorder, directory writer | capture |
+//! | `acl.default` | directories | as `acl.access`, for `system.posix_acl_default` | recorder, directory writer | capture |
+//! | `capability` | regular files | what `security.capability` would have, bound to no user namespace, where the real one is not permitted | directory writer | capture |
+//! | `entries` | directories | the owners of its symbolic links, FIFOs and sockets, which cannot have attributes of the user: uid and gid as in `owner`, the length of the name in one byte, the name; one after the other, sorted by name | directory writer | capture |
+//!
+//! - An owner that is not recorded is 0:0. The owners of what cannot carry a record are returned by the recorder as
+//!   [`OwnerRecord`](super::OwnerRecord)s, and the store keeps them beside the layer.
+//! - The mode of a file was set to match its access ACL. A later chmod changes the mode alone, so that the permissions
+//!   of the owner, the mask (or without one the group) and others come from the mode when the ACL is written to an
+//!   image. The kernel does not know of a recorded default ACL, so that new entries do not inherit it.
+//! - `entries` says nothing in a directory that overlayfs copied up: the entries stayed below.
+//!
+//! The names and bytes are a format, so a change needs a new format version of the store. A step that ran without
+//! recording could set them itself, and a layer may be foreign, so that a reader trusts neither their presence nor
+//! their bytes.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fmt;
-use std::str::FromStr;
 
-/// The prefix of all names. Programs inside can neither set nor remove an attribute that has it.
+/// The prefix of all names.
 pub const PREFIX: &str = "user.overcoat.";
 
-/// The owner of a regular file or directory, where it is not 0:0: the bytes of [`Owner::to_bytes`].
 pub const OWNER: &CStr = c"user.overcoat.owner";
-
-/// Marks an empty regular file as the placeholder of a device node: the text of [`Device`].
-///
-/// The file's mode is the node's.
 pub const DEVICE: &CStr = c"user.overcoat.device";
-
-/// The access ACL of a file, where it names ids other than 0.
-///
-/// The value is what `system.posix_acl_access` would have: a little-endian 32-bit version, which is 2, and entries of 8
-/// bytes, each a 16-bit tag, 16-bit permissions and a 32-bit id, see acl(5) and `linux/posix_acl_xattr.h`. The file's
-/// mode was set to match. A later chmod changes the mode alone, so that permissions of the owner, the mask (or without
-/// one the group) and others have to be taken from the mode when the ACL is written to an image.
 pub const ACCESS_ACL: &CStr = c"user.overcoat.acl.access";
-
-/// The default ACL of a directory, where it names ids other than 0, with the format of [`ACCESS_ACL`].
-///
-/// The kernel does not know of it, so that new entries do not inherit it.
 pub const DEFAULT_ACL: &CStr = c"user.overcoat.acl.default";
+pub const CAPABILITY: &CStr = c"user.overcoat.capability";
+pub const ENTRIES: &CStr = c"user.overcoat.entries";
 
-/// A recorded owner.
+/// The kinds of records, one for each name.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Record {
+    Owner,
+    Device,
+    AccessAcl,
+    DefaultAcl,
+    Capability,
+    Entries,
+}
+
+impl Record {
+    pub const ALL: [Self; 6] = [
+        Self::Owner,
+        Self::Device,
+        Self::AccessAcl,
+        Self::DefaultAcl,
+        Self::Capability,
+        Self::Entries,
+    ];
+
+    /// Returns the name of the attribute that holds such a record.
+    pub const fn name(self) -> &'static CStr {
+        match self {
+            Self::Owner => OWNER,
+            Self::Device => DEVICE,
+            Self::AccessAcl => ACCESS_ACL,
+            Self::DefaultAcl => DEFAULT_ACL,
+            Self::Capability => CAPABILITY,
+            Self::Entries => ENTRIES,
+        }
+    }
+
+    /// Finds the record that the attribute `name` holds.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|record| record.name().to_bytes() == name)
+    }
+}
+
+/// Tells whether an attribute's name has [`PREFIX`], whether or not there is such a record.
+pub fn is_reserved(name: &[u8]) -> bool {
+    name.starts_with(PREFIX.as_bytes())
+}
+
+/// Why a value is no record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{}", self.reason())]
+#[non_exhaustive]
+pub enum Malformed {
+    OwnerLength,
+    DeviceText,
+    WhiteoutDevice,
+    AclHeader,
+    AclVersion,
+    AclLength,
+    AclEntry,
+    AclOrder,
+    EntryOwner,
+    EntryNameLength,
+    EntryName,
+    EntryOrder,
+}
+
+impl Malformed {
+    /// Returns the message, as a clause about "it", the value.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::OwnerLength => "an owner takes 8 bytes",
+            Self::DeviceText => "`c MAJOR:MINOR` or `b MAJOR:MINOR` was expected",
+            Self::WhiteoutDevice => "`c 0:0` is an overlayfs whiteout, not a device",
+            Self::AclHeader => "it is shorter than its header",
+            Self::AclVersion => "its version is not 2",
+            Self::AclLength => "it ends inside an entry",
+            Self::AclEntry => "an entry has an unknown tag or permission",
+            Self::AclOrder => "its entries are not those of an ACL, in their order",
+            Self::EntryOwner => "it ends inside an owner record",
+            Self::EntryNameLength => "it ends inside a name",
+            Self::EntryName => "it holds what is no file name",
+            Self::EntryOrder => "its names are not sorted",
+        }
+    }
+}
+
+/// A recorded owner: an owner as the image has it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Owner {
     pub uid: u32,
@@ -40,7 +130,9 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Returns the value of [`OWNER`]: uid and gid, 32 bits each, little-endian.
+    /// The owner of what has no record.
+    pub const ROOT: Self = Self { uid: 0, gid: 0 };
+
     pub fn to_bytes(self) -> [u8; 8] {
         let mut bytes = [0; 8];
         bytes[..4].copy_from_slice(&self.uid.to_le_bytes());
@@ -48,18 +140,24 @@ impl Owner {
         bytes
     }
 
-    /// Parses the value of [`OWNER`]; `None` unless it has exactly 8 bytes.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; 8] = bytes.try_into().ok()?;
-        let (uid, gid) = bytes.split_at(4);
-        Some(Self {
-            uid: u32::from_le_bytes(uid.try_into().ok()?),
-            gid: u32::from_le_bytes(gid.try_into().ok()?),
+    /// Parses the value of [`OWNER`].
+    ///
+    /// # Errors
+    /// Unless it has exactly 8 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let &[u0, u1, u2, u3, g0, g1, g2, g3] = bytes else {
+            return Err(Malformed::OwnerLength);
+        };
+        Ok(Self {
+            uid: u32::from_le_bytes([u0, u1, u2, u3]),
+            gid: u32::from_le_bytes([g0, g1, g2, g3]),
         })
     }
 }
 
 /// A recorded device node, written as `c 1:3` or `b 8:0`.
+///
+/// The numbers are as wide as an image format may have them, which is wider than Linux's.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Device {
     pub kind: DeviceKind,
@@ -74,17 +172,6 @@ pub enum DeviceKind {
     Block,
 }
 
-/// A text that is not a [`Device`].
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("expected a device as `c MAJOR:MINOR` or `b MAJOR:MINOR`, found `{found}`")]
-pub struct ParseDeviceError {
-    found: String,
-}
-
-/// The widths of the kernel's device numbers, `MINORBITS` of `linux/kdev_t.h`.
-const MAJOR_LIMIT: u32 = 1 << 12;
-const MINOR_LIMIT: u32 = 1 << 20;
-
 impl fmt::Display for Device {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
@@ -95,16 +182,30 @@ impl fmt::Display for Device {
     }
 }
 
-impl FromStr for Device {
-    type Err = ParseDeviceError;
+impl Device {
+    pub fn to_bytes(self) -> Vec<u8> {
+        self.to_string().into_bytes()
+    }
 
-    fn from_str(text: &str) -> Result<Self, ParseDeviceError> {
-        parse_device(text)
+    /// Parses the value of [`DEVICE`].
+    ///
+    /// # Errors
+    /// For a whiteout, and for any text but the one that stands for a device.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let device = std::str::from_utf8(bytes)
+            .ok()
+            .and_then(parse_device)
             // One device has one text: no sign, no leading zeros.
-            .filter(|device| device.to_string() == text)
-            .ok_or_else(|| ParseDeviceError {
-                found: text.to_owned(),
-            })
+            .filter(|device| device.to_string().as_bytes() == bytes)
+            .ok_or(Malformed::DeviceText)?;
+        match device {
+            Self {
+                kind: DeviceKind::Character,
+                major: 0,
+                minor: 0,
+            } => Err(Malformed::WhiteoutDevice),
+            device => Ok(device),
+        }
     }
 }
 
@@ -117,9 +218,47 @@ fn parse_device(text: &str) -> Option<Device> {
             "b" => DeviceKind::Block,
             _ => return None,
         },
-        major: major.parse().ok().filter(|&major| major < MAJOR_LIMIT)?,
-        minor: minor.parse().ok().filter(|&minor| minor < MINOR_LIMIT)?,
+        major: major.parse().ok()?,
+        minor: minor.parse().ok()?,
     })
+}
+
+/// Parses the value of [`ENTRIES`]: owners by name.
+///
+/// # Errors
+/// Unless it is as [`entries_to_bytes`] makes it.
+pub fn entries_from_bytes(mut value: &[u8]) -> Result<BTreeMap<Vec<u8>, Owner>, Malformed> {
+    let mut owners = BTreeMap::new();
+    while !value.is_empty() {
+        let (owner, rest) = value.split_at_checked(8).ok_or(Malformed::EntryOwner)?;
+        let (length, rest) = rest.split_first().ok_or(Malformed::EntryOwner)?;
+        let (name, rest) = rest
+            .split_at_checked(usize::from(*length))
+            .ok_or(Malformed::EntryNameLength)?;
+        if name.is_empty() || name.contains(&b'/') || name.contains(&0) {
+            return Err(Malformed::EntryName);
+        }
+        if owners
+            .last_key_value()
+            .is_some_and(|(last, _): (&Vec<u8>, _)| last.as_slice() >= name)
+        {
+            return Err(Malformed::EntryOrder);
+        }
+        owners.insert(name.to_vec(), Owner::from_bytes(owner)?);
+        value = rest;
+    }
+    Ok(owners)
+}
+
+/// Makes the value of [`ENTRIES`]; `None` when a name is longer than any file system allows.
+pub fn entries_to_bytes(owners: &BTreeMap<Vec<u8>, Owner>) -> Option<Vec<u8>> {
+    let mut value = Vec::new();
+    for (name, owner) in owners {
+        value.extend_from_slice(&owner.to_bytes());
+        value.push(u8::try_from(name.len()).ok()?);
+        value.extend_from_slice(name);
+    }
+    Some(value)
 }
 
 #[cfg(test)]
@@ -133,16 +272,16 @@ mod tests {
             gid: 0x0102_0304,
         };
         assert_eq!(owner.to_bytes(), [1, 0, 0, 0, 4, 3, 2, 1]);
-        assert_eq!(Owner::from_bytes(&owner.to_bytes()), Some(owner));
-        assert_eq!(Owner::from_bytes(&[0; 7]), None);
-        assert_eq!(Owner::from_bytes(&[0; 9]), None);
+        assert_eq!(Owner::from_bytes(&owner.to_bytes()), Ok(owner));
+        assert_eq!(Owner::from_bytes(&[0; 7]), Err(Malformed::OwnerLength));
+        assert_eq!(Owner::from_bytes(&[0; 9]), Err(Malformed::OwnerLength));
     }
 
     #[test]
     fn devices_have_one_text_each() {
-        for text in ["c 1:3", "b 8:0", "c 4095:1048575", "b 0:0"] {
-            let device: Device = text.parse().unwrap();
-            assert_eq!(device.to_string(), text);
+        for text in ["c 1:3", "b 8:0", "c 4294967295:4294967295", "b 0:0"] {
+            let device = Device::from_bytes(text.as_bytes()).unwrap();
+            assert_eq!(device.to_bytes(), text.as_bytes());
         }
         for text in [
             "",
@@ -154,21 +293,38 @@ mod tests {
             "c  1:3",
             "c +1:3",
             "c 01:3",
-            "c 4096:0",
-            "c 0:1048576",
+            "c 4294967296:0",
+            "c 0:4294967296",
             "c -1:0",
         ] {
-            assert_eq!(
-                text.parse::<Device>().unwrap_err().to_string(),
-                format!("expected a device as `c MAJOR:MINOR` or `b MAJOR:MINOR`, found `{text}`")
-            );
+            let parsed = Device::from_bytes(text.as_bytes());
+            assert_eq!(parsed, Err(Malformed::DeviceText), "{text}");
         }
+        assert_eq!(Device::from_bytes(b"\xff"), Err(Malformed::DeviceText));
+        assert_eq!(Device::from_bytes(b"c 0:0"), Err(Malformed::WhiteoutDevice));
     }
 
     #[test]
-    fn all_names_have_the_prefix() {
-        for name in [OWNER, DEVICE, ACCESS_ACL, DEFAULT_ACL] {
-            assert!(name.to_bytes().starts_with(PREFIX.as_bytes()));
+    fn every_record_has_a_name_of_its_own() {
+        for record in Record::ALL {
+            let name = record.name().to_bytes();
+            assert!(is_reserved(name));
+            assert_eq!(Record::named(name), Some(record));
         }
+        assert_eq!(Record::named(b"user.overcoat."), None);
+        assert_eq!(Record::named(b"user.overcoat.owner2"), None);
+    }
+
+    #[test]
+    fn owners_of_entries_are_sorted_by_name() {
+        let owners = BTreeMap::from([
+            (b"bc".to_vec(), Owner { uid: 9, gid: 10 }),
+            (b"a".to_vec(), Owner { uid: 7, gid: 8 }),
+        ]);
+        let value = b"\x07\0\0\0\x08\0\0\0\x01a\x09\0\0\0\x0a\0\0\0\x02bc";
+        assert_eq!(entries_to_bytes(&owners).unwrap(), value);
+        assert_eq!(entries_from_bytes(value), Ok(owners));
+        let long = BTreeMap::from([(vec![b'x'; 256], Owner::ROOT)]);
+        assert_eq!(entries_to_bytes(&long), None);
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn change_owner(
         return Ok(());
     }
     if carries_attributes(&status) {
-        let outcome = if after == Owner::default() {
+        let outcome = if after == Owner::ROOT {
             inode.remove_attribute(attributes::OWNER)
         } else {
             inode.set_attribute(attributes::OWNER, &after.to_bytes(), 0)
@@ -56,7 +56,7 @@ fn recorded_owner(
     }
     let mut value = [0; 8];
     let found = match inode.attribute(attributes::OWNER, &mut value) {
-        Ok(length) => Owner::from_bytes(&value[..length]),
+        Ok(length) => Owner::from_bytes(&value[..length]).ok(),
         Err(Errno::ENODATA | Errno::EOPNOTSUPP) => return Ok(None),
         Err(Errno::ERANGE) => None,
         Err(errno) => return Err(errno),

@@ -74,8 +74,8 @@ impl NewDevice {
         let created = openat(parent, name.as_c_str(), flags, self.mode);
         umask(previous);
         let placeholder = Inode::by_open_file(created?);
-        let text = self.device.to_string();
-        if let Err(errno) = placeholder.set_attribute(attributes::DEVICE, text.as_bytes(), 0) {
+        let value = self.device.to_bytes();
+        if let Err(errno) = placeholder.set_attribute(attributes::DEVICE, &value, 0) {
             // A plain file must not stay where a device was asked for. If another thread has put something else there
             // meanwhile, it loses what it could have removed itself.
             let _ = unlinkat(parent, name.as_c_str(), UnlinkatFlags::NoRemoveDir);

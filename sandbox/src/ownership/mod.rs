@@ -24,7 +24,7 @@
 //! but does cover making files: a program can make device placeholders wherever a mount is writable. What it must not
 //! touch has to be mounted read-only, which the supervisor is held to as anybody.
 
-mod acl;
+pub mod acl;
 pub mod attributes;
 mod call;
 mod chown;

@@ -5,8 +5,8 @@ use std::ffi::{CStr, CString};
 use libc::{XATTR_CREATE, XATTR_REPLACE, c_int};
 use nix::errno::Errno;
 
-use super::acl::Acl;
-use super::attributes;
+use super::acl::{self, Acl};
+use super::attributes::{self, Malformed};
 use super::call::{Target, ValueArgument};
 use super::error::Refusal;
 use super::inode::{Inode, carries_attributes};
@@ -117,7 +117,7 @@ pub(super) fn read_name(tracee: &Tracee<'_>, address: u64) -> Result<CString, Er
     if name.is_empty() {
         return Err(Errno::ERANGE);
     }
-    if name.to_bytes().starts_with(attributes::PREFIX.as_bytes()) {
+    if attributes::is_reserved(name.to_bytes()) {
         return Err(Errno::EPERM);
     }
     Ok(name)
@@ -138,16 +138,17 @@ pub(super) fn remove(name: &CStr, inode: &Inode) -> Result<(), Errno> {
 
 /// Returns the attribute in which an ACL of the kernel's is recorded.
 fn acl_record(name: &CStr) -> Option<&'static CStr> {
-    match name.to_bytes() {
-        b"system.posix_acl_access" => Some(attributes::ACCESS_ACL),
-        b"system.posix_acl_default" => Some(attributes::DEFAULT_ACL),
+    match name.to_str() {
+        Ok(acl::ACCESS) => Some(attributes::ACCESS_ACL),
+        Ok(acl::DEFAULT) => Some(attributes::DEFAULT_ACL),
         _ => None,
     }
 }
 
 fn record_acl(inode: &Inode, name: &CStr, record: &CStr, value: &[u8]) -> Result<(), Errno> {
-    let acl = Acl::check(value)?;
-    if !acl.names_other_ids {
+    let acl = Acl::from_bytes(value).map_err(errno_of)?;
+    let permissions = acl.permissions().map_err(errno_of)?;
+    if !acl.names_other_ids() {
         return Err(Errno::EINVAL);
     }
     let status = inode.status()?;
@@ -165,9 +166,17 @@ fn record_acl(inode: &Inode, name: &CStr, record: &CStr, value: &[u8]) -> Result
         Err(errno) => return Err(errno),
     }
     if is_access {
-        inode.change_mode(status.st_mode & 0o7000 | acl.permissions)?;
+        inode.change_mode(status.st_mode & 0o7000 | permissions)?;
     }
     Ok(())
+}
+
+/// Returns what `posix_acl_from_xattr` of the kernel's `fs/posix_acl.c` answers to a malformed ACL.
+fn errno_of(malformed: Malformed) -> Errno {
+    match malformed {
+        Malformed::AclVersion => Errno::EOPNOTSUPP,
+        _ => Errno::EINVAL,
+    }
 }
 
 fn forget(inode: &Inode, record: &CStr) -> Result<(), Errno> {

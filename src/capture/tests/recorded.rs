@@ -185,11 +185,11 @@ fn namespaced_capability_loses_its_root_and_keeps_the_rest() {
     let mut bound = V2_EFFECTIVE.to_vec();
     bound[3] = 3;
     bound.extend(1001_u32.to_le_bytes());
-    let decoded = super::super::records::Capability::decode(&bound).unwrap();
+    let decoded = super::super::capability::Capability::decode(&bound).unwrap();
     assert_eq!(decoded.value, V2_EFFECTIVE);
     assert_eq!(decoded.root_id, Some(1001));
     for length in [0, 3, 12, 20, 23] {
-        assert!(super::super::records::Capability::decode(&bound[..length]).is_err());
+        assert!(super::super::capability::Capability::decode(&bound[..length]).is_err());
     }
 }
 

@@ -1,18 +1,16 @@
 //! The extended attributes on disk that stand for what an entry has.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::path::PathBuf;
 
+use overcoat_sandbox::ownership::acl::{self, Acl};
+use overcoat_sandbox::ownership::attributes::{self as records, Device, Owner};
 use rustix::io::Errno;
 
 use super::Error;
-use crate::capture::posix_acl::{Acl, NamedId};
-use crate::capture::records::{self, Device, Owner};
+use crate::capture::{capability, overlay};
 use crate::tree::{Entry, TreePath};
-
-pub(super) use crate::capture::posix_acl::{ACCESS as ACL_ACCESS, DEFAULT as ACL_DEFAULT};
-
-const CAPABILITY: &str = "security.capability";
 
 /// Attributes to set, and for those the kernel may refuse, the record to leave instead.
 #[derive(Debug, Default)]
@@ -23,7 +21,7 @@ pub(super) struct Attributes {
 #[derive(Debug)]
 struct Value {
     bytes: Vec<u8>,
-    record_instead: Option<&'static str>,
+    record_instead: Option<&'static CStr>,
 }
 
 /// An attribute that could not be set.
@@ -58,10 +56,10 @@ impl Attributes {
             gid: entry.gid,
         };
         if owner != Owner::ROOT {
-            attributes.record(records::OWNER, owner.encode().to_vec());
+            attributes.record(records::OWNER, owner.to_bytes().to_vec());
         }
         if let Some(device) = device {
-            attributes.record(records::DEVICE, device.encode());
+            attributes.record(records::DEVICE, device.to_bytes());
         }
         for (name, value) in &entry.xattrs {
             attributes.translate(path, name, value)?;
@@ -73,8 +71,8 @@ impl Attributes {
     pub(super) fn of_special(path: &TreePath, entry: &Entry) -> Result<Self, Error> {
         let mut attributes = Self::default();
         for (name, value) in &entry.xattrs {
-            let real = name == ACL_ACCESS.as_bytes()
-                && names_only_root(&decode_acl(path, ACL_ACCESS, value)?);
+            let real = name == acl::ACCESS.as_bytes()
+                && !decode_acl(path, acl::ACCESS, value)?.names_other_ids();
             if !real {
                 return Err(unsupported(path, name));
             }
@@ -83,8 +81,8 @@ impl Attributes {
         Ok(attributes)
     }
 
-    pub(super) fn record(&mut self, name: &str, value: Vec<u8>) {
-        self.put(name.as_bytes(), value, None);
+    pub(super) fn record(&mut self, name: &CStr, value: Vec<u8>) {
+        self.put(name.to_bytes(), value, None);
     }
 
     /// Sets them all by `set`.
@@ -93,7 +91,7 @@ impl Attributes {
         mut set: impl FnMut(&[u8], &[u8]) -> Result<(), Errno>,
     ) -> Result<(), Failed> {
         // The access ACL comes last, because it changes the mode, which may close the file to further `user.*` ones.
-        let is_last = |name: &[u8]| name == ACL_ACCESS.as_bytes();
+        let is_last = |name: &[u8]| name == acl::ACCESS.as_bytes();
         let (last, first): (Vec<_>, Vec<_>) =
             self.values.iter().partition(|(name, _)| is_last(name));
         for (name, value) in first.into_iter().chain(last) {
@@ -104,7 +102,7 @@ impl Attributes {
             if let (Err(Errno::PERM | Errno::INVAL | Errno::NOTSUP), Some(record)) =
                 (result, value.record_instead)
             {
-                used = record.as_bytes();
+                used = record.to_bytes();
                 result = set(used, &value.bytes);
             }
             result.map_err(|errno| Failed {
@@ -119,14 +117,14 @@ impl Attributes {
     fn translate(&mut self, path: &TreePath, name: &[u8], value: &[u8]) -> Result<(), Error> {
         let text = String::from_utf8_lossy(name);
         match text.as_ref() {
-            CAPABILITY => self.put(name, value.to_vec(), Some(records::CAPABILITY)),
-            ACL_ACCESS => self.put_acl(path, ACL_ACCESS, records::ACL_ACCESS, value)?,
-            ACL_DEFAULT => self.put_acl(path, ACL_DEFAULT, records::ACL_DEFAULT, value)?,
+            capability::ATTRIBUTE => self.put(name, value.to_vec(), Some(records::CAPABILITY)),
+            acl::ACCESS => self.put_acl(path, acl::ACCESS, records::ACCESS_ACL, value)?,
+            acl::DEFAULT => self.put_acl(path, acl::DEFAULT, records::DEFAULT_ACL, value)?,
             // A record of ours in a tree would be decoded into something that the tree does not have.
-            _ if text.starts_with(records::PREFIX) => return Err(unsupported(path, name)),
+            _ if records::is_reserved(name) => return Err(unsupported(path, name)),
             _ => {
-                if let Some(rest) = name.strip_prefix(records::OVERLAY_PREFIX.as_bytes()) {
-                    let escaped = [records::OVERLAY_ESCAPE.as_bytes(), rest].concat();
+                if let Some(rest) = name.strip_prefix(overlay::PREFIX.as_bytes()) {
+                    let escaped = [overlay::ESCAPE.as_bytes(), rest].concat();
                     self.put(&escaped, value.to_vec(), None);
                 } else if name.starts_with(b"user.") {
                     self.put(name, value.to_vec(), None);
@@ -143,10 +141,10 @@ impl Attributes {
         &mut self,
         path: &TreePath,
         real: &'static str,
-        record: &'static str,
+        record: &'static CStr,
         value: &[u8],
     ) -> Result<(), Error> {
-        if names_only_root(&decode_acl(path, real, value)?) {
+        if !decode_acl(path, real, value)?.names_other_ids() {
             self.put(real.as_bytes(), value.to_vec(), Some(record));
         } else {
             self.record(record, value.to_vec());
@@ -154,7 +152,7 @@ impl Attributes {
         Ok(())
     }
 
-    fn put(&mut self, name: &[u8], bytes: Vec<u8>, record_instead: Option<&'static str>) {
+    fn put(&mut self, name: &[u8], bytes: Vec<u8>, record_instead: Option<&'static CStr>) {
         let value = Value {
             bytes,
             record_instead,
@@ -172,16 +170,11 @@ pub(super) fn refuse_all(path: &TreePath, entry: &Entry) -> Result<(), Error> {
 }
 
 fn decode_acl(path: &TreePath, attribute: &str, value: &[u8]) -> Result<Acl, Error> {
-    Acl::decode(value).map_err(|reason| Error::CorruptAttribute {
+    Acl::from_bytes(value).map_err(|malformed| Error::CorruptAttribute {
         path: path.clone(),
         attribute: attribute.to_owned(),
-        reason,
+        reason: malformed.reason(),
     })
-}
-
-fn names_only_root(acl: &Acl) -> bool {
-    acl.named_ids()
-        .all(|id| matches!(id, NamedId::User(0) | NamedId::Group(0)))
 }
 
 fn unsupported(path: &TreePath, name: &[u8]) -> Error {
