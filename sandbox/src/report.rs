@@ -20,7 +20,8 @@ use crate::sys::process::exit_now;
 /// Exit status of a process of the launcher whose set-up failed. Nobody reads it: the report says more.
 const SET_UP_FAILED: i32 = 125;
 
-/// The longest message. Ownership records are the bulk: a million of them fit.
+/// The longest message. Ownership records are the bulk: as many as are held fit, each with the longest path, of which
+/// a byte takes up to four.
 pub(crate) const LONGEST_MESSAGE: usize = 256 << 20;
 
 /// What the caller asks of the launcher.

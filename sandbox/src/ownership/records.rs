@@ -24,9 +24,29 @@ use super::place::Home;
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct OwnerRecord {
     /// The absolute path in the sandbox's root, when its last program ended.
+    #[serde(with = "path_bytes")]
     pub path: PathBuf,
     pub uid: u32,
     pub gid: u32,
+}
+
+/// A path as its bytes, because serde refuses one that is not UTF-8, and a program may name a link so.
+mod path_bytes {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().as_bytes().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PathBuf, D::Error> {
+        Vec::deserialize(deserializer).map(|bytes| OsString::from_vec(bytes).into())
+    }
 }
 
 /// How many inodes are held. Sixty packages of a distribution needed none.
@@ -129,5 +149,25 @@ fn leads_to(home: &Home, path: &Path, inode: &Inode) -> Result<(), Errno> {
         Ok(())
     } else {
         Err(Errno::ENOENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+
+    #[test]
+    fn paths_that_are_not_utf8_survive_the_report() {
+        let record = OwnerRecord {
+            path: OsStr::from_bytes(b"/\xff").into(),
+            uid: 1,
+            gid: 2,
+        };
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(text, r#"{"path":[47,255],"uid":1,"gid":2}"#);
+        assert_eq!(serde_json::from_str::<OwnerRecord>(&text).unwrap(), record);
     }
 }

@@ -1,6 +1,8 @@
 //! The ownership recorder and the suppressed syncs, wired into a sandbox. What the recorder does with each call is
 //! tested by `ownership`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
@@ -12,6 +14,7 @@ use crate::support::{assert_errno, host_directory, plant, probe, run, shell};
 tests![
     owners_are_recorded_only_when_asked_for,
     owners_of_links_are_returned,
+    owners_of_links_with_any_name_are_returned,
     device_nodes_are_recorded_below_a_writable_mount,
     a_daemon_that_records_does_not_hold_the_sandbox,
     a_read_only_mount_holds_for_the_recorder,
@@ -50,6 +53,24 @@ fn owners_of_links_are_returned() {
     );
     let expected = OwnerRecord {
         path: PathBuf::from("/tree/moved"),
+        uid: 7,
+        gid: 8,
+    };
+    assert_eq!(ran.outcome.records, [expected]);
+}
+
+fn owners_of_links_with_any_name_are_returned() {
+    let host = host_directory();
+    let script = "link=$(printf '/tree/\\377') && ln -s file \"$link\" && chown -h 7:8 \"$link\"";
+    let ran = run(&recording_shell(script).bind(host.path(), "/tree"));
+    assert_eq!(
+        ran.outcome.status,
+        ProgramStatus::Exited(0),
+        "{}",
+        ran.stderr
+    );
+    let expected = OwnerRecord {
+        path: PathBuf::from(OsStr::from_bytes(b"/tree/\xff")),
         uid: 7,
         gid: 8,
     };
