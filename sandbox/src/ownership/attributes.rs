@@ -182,7 +182,16 @@ impl fmt::Display for Device {
     }
 }
 
+/// The widths of the kernel's device numbers, `MINORBITS` of `linux/kdev_t.h`.
+const MAJOR_LIMIT: u32 = 1 << 12;
+const MINOR_LIMIT: u32 = 1 << 20;
+
 impl Device {
+    /// Tells whether mknod could make the device.
+    pub fn fits_the_kernel(self) -> bool {
+        self.major < MAJOR_LIMIT && self.minor < MINOR_LIMIT
+    }
+
     pub fn to_bytes(self) -> Vec<u8> {
         self.to_string().into_bytes()
     }

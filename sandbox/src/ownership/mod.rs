@@ -16,7 +16,24 @@
 //! - Every length is bounded before memory is allocated.
 //! - The supervisor uses nothing of the caller before the kernel has confirmed that the call still waits, because only
 //!   then do the handles belong to the caller and not to a process that was given its number.
-//! - A program cannot set or remove our attributes, except through the calls that are recorded.
+//! - A program cannot remove our attributes, and can set them only to what a recorded call could have left there.
+//!
+//! A program reads our attributes as any others, and `cp -a`, or `mv` to another file system, sets what it reads on the
+//! copy, which would lose its owner if that were refused. To set a well-formed record is therefore taken as the call
+//! that it stands for. Nothing is gained by forging one:
+//! - an owner is what chown of the same file records, which succeeds for every id but -1;
+//! - an ACL is set as if it had its kernel's name, and recorded only where the kernel cannot keep it;
+//! - a device is what mknod makes: only an empty regular file may become one, with a number that mknod could give;
+//! - each takes a file of the caller's own, which the calls take too, where the attribute alone takes a writable one.
+//!
+//! An owner that is set so clears no set-id bits and no file capability, unlike chown: a program copies attributes in
+//! the order in which they are listed, and could have set them itself afterwards. What stays refused: to remove a
+//! record (chown to 0:0 and removing the ACL do), `capability` and `entries`, which no recorded call leaves, and all
+//! other names of ours.
+//!
+//! Two copies stay incomplete. `cp` and `mv` set the mode last, as an ACL that names nobody, which removes a recorded
+//! access ACL, for it cannot be told from the wish to remove it. `tar --xattrs` sets attributes by paths below
+//! `/proc/self/fd/N`, which are not followed, so that what it unpacks has none, records or others.
 //!
 //! When the supervisor dies, the kernel answers the calls with ENOSYS, and the build fails.
 //!

@@ -203,7 +203,7 @@ fn gather(tracee: &Tracee<'_>, call: Call) -> Result<Work, Errno> {
             value,
         } => Work::SetAttribute(NewAttribute::gather(tracee, target, name, value)?),
         Call::RemoveAttribute { target, name } => Work::RemoveAttribute {
-            name: xattr::read_name(tracee, name)?,
+            name: xattr::read_removable_name(tracee, name)?,
             place: tracee.locate(target)?,
         },
     })

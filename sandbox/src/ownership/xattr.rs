@@ -4,9 +4,10 @@ use std::ffi::{CStr, CString};
 
 use libc::{XATTR_CREATE, XATTR_REPLACE, c_int};
 use nix::errno::Errno;
+use nix::sys::stat::FileStat;
 
 use super::acl::{self, Acl};
-use super::attributes::{self, Malformed};
+use super::attributes::{self, Device, Malformed, Owner, Record};
 use super::call::{Target, ValueArgument};
 use super::error::Refusal;
 use super::inode::{Inode, carries_attributes};
@@ -43,7 +44,7 @@ impl NewAttribute {
         if flags & !(XATTR_CREATE | XATTR_REPLACE) != 0 {
             return Err(Errno::EINVAL);
         }
-        let name = read_name(tracee, name)?;
+        let name = settable(read_name(tracee, name)?)?;
         if size > VALUE_LIMIT {
             return Err(Errno::E2BIG);
         }
@@ -59,6 +60,9 @@ impl NewAttribute {
     /// Sets the attribute, and records an ACL that the kernel cannot keep.
     pub(super) fn set(self, home: &Home) -> Result<(), Refusal> {
         let inode = home.open(self.place)?;
+        if let Some(record) = Record::named(self.name.to_bytes()) {
+            check_record(record, &self.value, &inode)?;
+        }
         let outcome = inode.set_attribute(&self.name, &self.value, self.flags);
         let Some(record) = acl_record(&self.name) else {
             return Ok(outcome?);
@@ -111,14 +115,67 @@ fn parse_structure(bytes: &[u8]) -> Result<(u64, u64, c_int), Errno> {
     ))
 }
 
-/// Reads an attribute's name, and refuses ours.
-pub(super) fn read_name(tracee: &Tracee<'_>, address: u64) -> Result<CString, Errno> {
+/// Reads the name of an attribute to remove, and refuses ours.
+pub(super) fn read_removable_name(tracee: &Tracee<'_>, address: u64) -> Result<CString, Errno> {
+    let name = read_name(tracee, address)?;
+    if attributes::is_reserved(name.to_bytes()) {
+        return Err(Errno::EPERM);
+    }
+    Ok(name)
+}
+
+/// Returns the name of the attribute to set for one that the caller names: a recorded ACL is the ACL itself.
+fn settable(name: CString) -> Result<CString, Errno> {
+    let kernels = |name: &str| CString::new(name).expect("the names of ACLs hold no NUL");
+    match Record::named(name.to_bytes()) {
+        Some(Record::Owner | Record::Device) => Ok(name),
+        Some(Record::AccessAcl) => Ok(kernels(acl::ACCESS)),
+        Some(Record::DefaultAcl) => Ok(kernels(acl::DEFAULT)),
+        Some(Record::Capability | Record::Entries) => Err(Errno::EPERM),
+        None if attributes::is_reserved(name.to_bytes()) => Err(Errno::EPERM),
+        None => Ok(name),
+    }
+}
+
+/// Checks that chown or mknod of the caller's could have left the record on the inode.
+fn check_record(record: Record, value: &[u8], inode: &Inode) -> Result<(), Errno> {
+    let status = inode.status()?;
+    let possible = match record {
+        Record::Owner => {
+            let owner = Owner::from_bytes(value).map_err(|_| Errno::EINVAL)?;
+            // The id that means none.
+            if owner.uid == u32::MAX || owner.gid == u32::MAX {
+                return Err(Errno::EINVAL);
+            }
+            carries_attributes(&status)
+        }
+        Record::Device => {
+            let device = Device::from_bytes(value).map_err(|_| Errno::EINVAL)?;
+            if !device.fits_the_kernel() {
+                return Err(Errno::EINVAL);
+            }
+            status.st_mode & libc::S_IFMT == libc::S_IFREG && status.st_size == 0
+        }
+        _ => false,
+    };
+    if possible && is_callers_own(&status) {
+        Ok(())
+    } else {
+        Err(Errno::EPERM)
+    }
+}
+
+/// Tells whether the caller may change the inode's owner and ACL, and not only its contents.
+///
+/// One id is mapped, to 0. Capabilities reach no inode of another, and such a one is shown with the overflow id.
+fn is_callers_own(status: &FileStat) -> bool {
+    status.st_uid == 0
+}
+
+fn read_name(tracee: &Tracee<'_>, address: u64) -> Result<CString, Errno> {
     let name = tracee.read_string(address, NAME_LIMIT, Errno::ERANGE)?;
     if name.is_empty() {
         return Err(Errno::ERANGE);
-    }
-    if attributes::is_reserved(name.to_bytes()) {
-        return Err(Errno::EPERM);
     }
     Ok(name)
 }
@@ -154,6 +211,9 @@ fn record_acl(inode: &Inode, name: &CStr, record: &CStr, value: &[u8]) -> Result
     let status = inode.status()?;
     if !carries_attributes(&status) {
         return Err(Errno::EOPNOTSUPP);
+    }
+    if !is_callers_own(&status) {
+        return Err(Errno::EPERM);
     }
     let is_access = record == attributes::ACCESS_ACL;
     if !is_access && status.st_mode & libc::S_IFMT != libc::S_IFDIR {

@@ -12,8 +12,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
-use nix::unistd::{Uid, chown, fchown};
-use overcoat_sandbox::ownership::attributes::{ACCESS_ACL, DEVICE, OWNER};
+use nix::unistd::{Uid, chown, fchown, mkfifo};
+use overcoat_sandbox::ownership::attributes::{
+    ACCESS_ACL, CAPABILITY, DEFAULT_ACL, DEVICE, ENTRIES, OWNER, Record,
+};
 
 use crate::owners::{acl, own, own_link, owner_on_disk};
 use crate::{Check, Scenario, raw};
@@ -22,47 +24,80 @@ const ACCESS: &CStr = c"system.posix_acl_access";
 
 pub(crate) static ALL: &[Scenario] = &[
     Scenario {
-        name: "records_cannot_be_forged_or_removed",
+        name: "records_cannot_be_malformed_invented_or_removed",
         prepare: |directory| {
-            fs::write(directory.join("file"), "").unwrap();
+            fs::write(directory.join("file"), "x").unwrap();
+            fs::write(directory.join("empty"), "").unwrap();
             fs::write(directory.join("other"), "").unwrap();
+            fs::create_dir(directory.join("directory")).unwrap();
+            symlink("file", directory.join("link")).unwrap();
+            mkfifo(&directory.join("fifo"), Mode::S_IRUSR).unwrap();
         },
         program: |directory| {
             let file = directory.join("file");
             own(&file, 1, 2);
-            let forged = [0; 8];
-            for name in [
-                OWNER,
-                DEVICE,
-                ACCESS_ACL,
-                c"user.overcoat.",
-                c"user.overcoat.new",
+            let long = [0; 9];
+            let nobody = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+            let no_group = [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
+            let entries = b"\x07\0\0\0\x08\0\0\0\x01a";
+            for (name, path, value, errno) in [
+                (OWNER, "file", &b""[..], Errno::EINVAL),
+                (OWNER, "file", &long[1..8], Errno::EINVAL),
+                (OWNER, "file", &long, Errno::EINVAL),
+                (OWNER, "file", &nobody, Errno::EINVAL),
+                (OWNER, "file", &no_group, Errno::EINVAL),
+                (OWNER, "link", &long[1..], Errno::EPERM),
+                (OWNER, "fifo", &long[1..], Errno::EPERM),
+                (DEVICE, "file", b"c 1:3", Errno::EPERM),
+                (DEVICE, "directory", b"c 1:3", Errno::EPERM),
+                (DEVICE, "link", b"c 1:3", Errno::EPERM),
+                (DEVICE, "empty", b"c 0:0", Errno::EINVAL),
+                (DEVICE, "empty", b"c 01:3", Errno::EINVAL),
+                (DEVICE, "empty", b"c 4096:0", Errno::EINVAL),
+                (DEVICE, "empty", b"b 0:1048576", Errno::EINVAL),
+                (ACCESS_ACL, "file", &acl(33)[..12], Errno::EINVAL),
+                (ACCESS_ACL, "file", &acl(u32::MAX), Errno::EINVAL),
+                (DEFAULT_ACL, "file", &acl(33), Errno::EACCES),
+                (CAPABILITY, "file", &[0; 20], Errno::EPERM),
+                (ENTRIES, "directory", entries, Errno::EPERM),
+                (c"user.overcoat.", "file", b"", Errno::EPERM),
+                (c"user.overcoat.new", "file", b"", Errno::EPERM),
+                (c"user.overcoat.owner2", "file", &long[1..], Errno::EPERM),
             ] {
-                assert_eq!(raw::set(&file, name, &forged, 0), Err(Errno::EPERM));
-                assert_eq!(raw::remove(&file, name), Err(Errno::EPERM));
-                let opened = File::open(&file).unwrap();
-                assert_eq!(
-                    raw::set_by_descriptor(&opened, name, &forged),
-                    Err(Errno::EPERM)
-                );
-                // setxattrat and removexattrat.
-                let path = raw::c_path(&file);
-                let structure = [forged.as_ptr().addr() as u64, 8];
-                let at = structure.as_ptr().addr() as u64;
-                let cwd = libc::AT_FDCWD.cast_unsigned().into();
-                let arguments = [cwd, raw::address(&path), 0, raw::address(name), at, 16];
-                assert_eq!(raw::call(463, arguments), Err(Errno::EPERM));
-                assert_eq!(raw::call(466, arguments), Err(Errno::EPERM));
+                let path = directory.join(path);
+                let refused = raw::set(&path, name, value, 0);
+                assert_eq!(refused, Err(errno), "{name:?} of {}", path.display());
+                let refused = raw::set_at(&path, name, value);
+                assert_eq!(refused, Err(errno), "{name:?} of {}", path.display());
+                assert_eq!(raw::remove(&path, name), Err(Errno::EPERM));
+                assert_eq!(raw::remove_at(&path, name), Err(Errno::EPERM));
+            }
+            let opened = File::open(&file).unwrap();
+            for (name, errno) in [
+                (OWNER, Errno::EINVAL),
+                (DEVICE, Errno::EINVAL),
+                (ENTRIES, Errno::EPERM),
+            ] {
+                let refused = raw::set_by_descriptor(&opened, name, &long);
+                assert_eq!(refused, Err(errno));
             }
             flip_names(&directory.join("other"));
         },
-        check: Check::Records(|directory, _| {
+        check: Check::Records(|directory, records| {
             assert_eq!(owner_on_disk(&directory.join("file")), Some((1, 2)));
-            assert_eq!(owner_on_disk(&directory.join("other")), None);
+            for name in ["file", "empty", "other", "directory"] {
+                let path = directory.join(name);
+                for record in Record::ALL {
+                    if (name, record) != ("file", Record::Owner) {
+                        assert_eq!(raw::get(&path, record.name()), None, "{record:?} of {name}");
+                    }
+                }
+            }
             assert_eq!(
-                raw::get(&directory.join("other"), c"user.innocent.name").unwrap(),
+                raw::get(&directory.join("other"), c"user.innocent.names").unwrap(),
                 [7; 8]
             );
+            assert_eq!(records, []);
         }),
     },
     Scenario {
@@ -89,6 +124,10 @@ pub(crate) static ALL: &[Scenario] = &[
             assert_eq!(raw::set(&file, c"user.x", b"", 0), Err(Errno::EROFS));
             assert_eq!(raw::set(&file, ACCESS, &acl(33), 0), Err(Errno::EROFS));
             assert_eq!(raw::remove(&file, ACCESS), Err(Errno::EROFS));
+            assert_eq!(raw::set(&file, OWNER, &[1; 8], 0), Err(Errno::EROFS));
+            assert_eq!(raw::set(&file, DEVICE, b"c 1:3", 0), Err(Errno::EROFS));
+            let refused = raw::set(&file, ACCESS_ACL, &acl(33), 0);
+            assert_eq!(refused, Err(Errno::EROFS));
             let made = mknod(
                 &directory.join("ro/null"),
                 SFlag::S_IFCHR,
@@ -221,10 +260,10 @@ pub(crate) fn helper(name: &str, directory: &Path) {
     }
 }
 
-/// Sets an attribute while another thread changes its name between a harmless one and ours.
+/// Sets an attribute while another thread changes its name between a harmless one and one that is always refused.
 fn flip_names(file: &Path) {
     let path = raw::c_path(file);
-    let mut name = *b"user.innocent.name\0";
+    let mut name = *b"user.innocent.names\0\0\0";
     let (address, done) = (
         name.as_mut_ptr().expose_provenance(),
         AtomicBool::new(false),
@@ -233,8 +272,8 @@ fn flip_names(file: &Path) {
         scope.spawn(|| {
             flip(
                 address,
-                b"user.overcoat.owner",
-                b"user.innocent.name\0",
+                b"user.overcoat.entries",
+                b"user.innocent.names\0\0",
                 &done,
             )
         });
@@ -252,7 +291,7 @@ fn flip_names(file: &Path) {
         }
         done.store(true, Ordering::Relaxed);
     });
-    raw::set(file, c"user.innocent.name", &[7; 8], 0).unwrap();
+    raw::set(file, c"user.innocent.names", &[7; 8], 0).unwrap();
 }
 
 /// Changes the owner of a path that another thread changes.

@@ -12,6 +12,7 @@
 
 mod attacks;
 mod calls;
+mod copies;
 mod owners;
 mod raw;
 
@@ -119,7 +120,7 @@ fn missing_feature() -> Option<String> {
 }
 
 fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    calls::ALL.iter().chain(attacks::ALL)
+    calls::ALL.iter().chain(copies::ALL).chain(attacks::ALL)
 }
 
 fn find(name: &str) -> &'static Scenario {

@@ -88,6 +88,26 @@ pub(crate) fn remove(path: &Path, name: &CStr) -> Result<(), Errno> {
     Errno::result(unsafe { libc::lremovexattr(path.as_ptr(), name.as_ptr()) }).map(drop)
 }
 
+/// Sets an attribute by setxattrat of Linux 6.13, whose value is in a structure.
+pub(crate) fn set_at(path: &Path, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let path = c_path(path);
+    let length = u64::try_from(value.len()).unwrap();
+    let structure = [value.as_ptr().addr() as u64, length];
+    let structure = structure.as_ptr().addr() as u64;
+    let cwd = libc::AT_FDCWD.cast_unsigned().into();
+    let flags = libc::AT_SYMLINK_NOFOLLOW.cast_unsigned().into();
+    let arguments = [cwd, address(&path), flags, address(name), structure, 16];
+    call(463, arguments)
+}
+
+/// Removes an attribute by removexattrat of Linux 6.13.
+pub(crate) fn remove_at(path: &Path, name: &CStr) -> Result<(), Errno> {
+    let path = c_path(path);
+    let cwd = libc::AT_FDCWD.cast_unsigned().into();
+    let flags = libc::AT_SYMLINK_NOFOLLOW.cast_unsigned().into();
+    call(466, [cwd, address(&path), flags, address(name), 0, 0])
+}
+
 /// Writes to memory that another thread passes to the kernel, which is the race to be tested.
 pub(crate) fn write_volatile(address: usize, bytes: &[u8]) {
     let target = std::ptr::with_exposed_provenance_mut::<u8>(address);
