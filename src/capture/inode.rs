@@ -21,6 +21,7 @@ struct Attributes {
     access: Option<Acl>,
     default: Option<Acl>,
     capability: Option<Vec<u8>>,
+    mode: Option<u16>,
 }
 
 /// Reads `inode`; `recorded` is the owner of an inode that cannot carry a record itself.
@@ -51,10 +52,11 @@ pub(super) fn read_entry(
         seconds: status.stx_mtime.tv_sec,
         nanoseconds: status.stx_mtime.tv_nsec,
     };
-    let mut entry = Entry::new(kind, inode.mode(), modified);
+    let mode = attributes.mode.unwrap_or(inode.mode());
+    let mut entry = Entry::new(kind, mode, modified);
     entry.uid = owner.uid;
     entry.gid = owner.gid;
-    entry.xattrs = attributes.into_image(inode.mode());
+    entry.xattrs = attributes.into_image(mode);
     Ok(entry)
 }
 
@@ -165,7 +167,10 @@ impl Attributes {
             }
             // Read when the directory is opened, because it speaks of what lies in it.
             Some(Record::Entries) if is_directory => Ok(()),
-            Some(Record::Entries) | None => Err("there is no such record"),
+            Some(Record::Mode) if inode.path().is_root() => attributes::mode_from_bytes(value)
+                .map(|mode| self.mode = Some(mode))
+                .map_err(malformed),
+            Some(Record::Entries | Record::Mode) | None => Err("there is no such record"),
         };
         result.map_err(|reason| corrupt(inode, &String::from_utf8_lossy(name), reason))
     }

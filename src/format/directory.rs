@@ -6,8 +6,7 @@
 //! mode is always 0777.
 //!
 //! Every name is made by `O_EXCL` or its like below a descriptor of its parent, which is reached without following a
-//! link. The destination is closed to others until its contents are complete, but files in it may be set-user-id for
-//! the user who builds: whoever publishes it decides who may reach it.
+//! link. The top directory lets in nobody but its owner, because set-user-id files below it are the owner's own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
@@ -120,6 +119,14 @@ pub fn write(tree: &FileTree, destination: &Path) -> Result<(), Error> {
         writer.finish_directory(path, entry)?;
     }
     Ok(())
+}
+
+/// Tells whether `path` is a directory that [`write`] made, and that a newer one may replace.
+pub fn is_output(path: &Path) -> bool {
+    let mut value = [0; 16];
+    let name = records::MODE;
+    fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+        && rustix::fs::lgetxattr(path, name, &mut value).is_ok()
 }
 
 struct Writer {
@@ -302,7 +309,16 @@ impl Writer {
                 .expect("the names exist, so each has at most 255 bytes");
             attributes.record(records::ENTRIES, value);
         }
-        self.finish(directory.as_fd(), path, entry, &attributes)
+        if !path.is_root() {
+            return self.finish(directory.as_fd(), path, entry, &attributes);
+        }
+        // Set-id programs of the image belong to the person who builds it, so nobody else may reach them.
+        attributes.record(records::MODE, records::mode_to_bytes(entry.mode));
+        let closed = Entry {
+            mode: entry.mode & 0o7700,
+            ..entry.clone()
+        };
+        self.finish(directory.as_fd(), path, &closed, &attributes)
     }
 
     fn finish_file(

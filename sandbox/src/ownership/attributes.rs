@@ -11,6 +11,7 @@
 //! | `acl.default` | directories | as `acl.access`, for `system.posix_acl_default` | recorder, directory writer | capture |
 //! | `capability` | regular files | what `security.capability` would have, bound to no user namespace, where the real one is not permitted | directory writer | capture |
 //! | `entries` | directories | the owners of its symbolic links, FIFOs and sockets, which cannot have attributes of the user: uid and gid as in `owner`, the length of the name in one byte, the name; one after the other, sorted by name | directory writer | capture |
+//! | `mode` | the top directory of a `directory` output | its mode in the image, four octal digits; on disk it lets in nobody but its owner, since set-id programs below it are the owner's own | directory writer | capture |
 //!
 //! - An owner that is not recorded is 0:0. The owners of what cannot carry a record are returned by the recorder as
 //!   [`OwnerRecord`](super::OwnerRecord)s, and the store keeps them beside the layer.
@@ -36,6 +37,7 @@ pub const ACCESS_ACL: &CStr = c"user.overcoat.acl.access";
 pub const DEFAULT_ACL: &CStr = c"user.overcoat.acl.default";
 pub const CAPABILITY: &CStr = c"user.overcoat.capability";
 pub const ENTRIES: &CStr = c"user.overcoat.entries";
+pub const MODE: &CStr = c"user.overcoat.mode";
 
 /// The kinds of records, one for each name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -46,16 +48,18 @@ pub enum Record {
     DefaultAcl,
     Capability,
     Entries,
+    Mode,
 }
 
 impl Record {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Owner,
         Self::Device,
         Self::AccessAcl,
         Self::DefaultAcl,
         Self::Capability,
         Self::Entries,
+        Self::Mode,
     ];
 
     /// Returns the name of the attribute that holds such a record.
@@ -67,6 +71,7 @@ impl Record {
             Self::DefaultAcl => DEFAULT_ACL,
             Self::Capability => CAPABILITY,
             Self::Entries => ENTRIES,
+            Self::Mode => MODE,
         }
     }
 
@@ -100,6 +105,7 @@ pub enum Malformed {
     EntryNameLength,
     EntryName,
     EntryOrder,
+    Mode,
 }
 
 impl Malformed {
@@ -118,6 +124,7 @@ impl Malformed {
             Self::EntryNameLength => "it ends inside a name",
             Self::EntryName => "it holds what is no file name",
             Self::EntryOrder => "its names are not sorted",
+            Self::Mode => "it is not four octal digits",
         }
     }
 }
@@ -232,6 +239,24 @@ fn parse_device(text: &str) -> Option<Device> {
     })
 }
 
+/// Makes the value of [`MODE`]: permission bits with setuid, setgid and sticky.
+pub fn mode_to_bytes(mode: u16) -> Vec<u8> {
+    format!("{mode:04o}").into_bytes()
+}
+
+/// Parses the value of [`MODE`].
+///
+/// # Errors
+/// Unless it is four octal digits.
+pub fn mode_from_bytes(bytes: &[u8]) -> Result<u16, Malformed> {
+    let digits = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.len() == 4 && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit)));
+    digits
+        .and_then(|digits| u16::from_str_radix(digits, 8).ok())
+        .ok_or(Malformed::Mode)
+}
+
 /// Parses the value of [`ENTRIES`]: owners by name.
 ///
 /// # Errors
@@ -335,5 +360,15 @@ mod tests {
         assert_eq!(entries_from_bytes(value), Ok(owners));
         let long = BTreeMap::from([(vec![b'x'; 256], Owner::ROOT)]);
         assert_eq!(entries_to_bytes(&long), None);
+    }
+
+    #[test]
+    fn modes_are_four_octal_digits() {
+        for mode in [0, 0o755, 0o7777] {
+            assert_eq!(mode_from_bytes(&mode_to_bytes(mode)), Ok(mode));
+        }
+        for bad in [&b"755"[..], b"00755", b"0758", b"", b"\xff755", b"+755"] {
+            assert_eq!(mode_from_bytes(bad), Err(Malformed::Mode), "{bad:?}");
+        }
     }
 }

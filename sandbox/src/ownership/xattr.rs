@@ -131,7 +131,7 @@ fn settable(name: CString) -> Result<CString, Errno> {
         Some(Record::Owner | Record::Device) => Ok(name),
         Some(Record::AccessAcl) => Ok(kernels(acl::ACCESS)),
         Some(Record::DefaultAcl) => Ok(kernels(acl::DEFAULT)),
-        Some(Record::Capability | Record::Entries) => Err(Errno::EPERM),
+        Some(Record::Capability | Record::Entries | Record::Mode) => Err(Errno::EPERM),
         None if attributes::is_reserved(name.to_bytes()) => Err(Errno::EPERM),
         None => Ok(name),
     }

@@ -405,3 +405,23 @@ proptest! {
         assert_comes_back(&grown(&seeds));
     }
 }
+
+#[test]
+fn nobody_but_the_owner_gets_in_and_the_mode_comes_back() {
+    use std::os::unix::fs::PermissionsExt;
+    for mode in [0o755, 0o1777, 0o700] {
+        let place = tempfile::tempdir().unwrap();
+        let destination = place.path().join("out");
+        let root = Entry::new(EntryKind::Directory, mode, Timestamp::from_seconds(1));
+        write(&FileTree::new(root).unwrap(), &destination).unwrap();
+        let on_disk = fs_err::metadata(&destination).unwrap().permissions().mode();
+        assert_eq!(on_disk & 0o077, 0, "{mode:o}");
+        let layer = LayerDirectory {
+            path: destination.clone(),
+            records: Vec::new(),
+        };
+        assert_eq!(merge(&[layer]).unwrap().root().mode, mode);
+        assert!(super::is_output(&destination));
+        assert!(!super::is_output(place.path()));
+    }
+}
