@@ -56,7 +56,9 @@ fn is_package(text: &str) -> bool {
     // White space and the operators of a pattern occur only between parentheses, where no shell or option is in reach.
     let is_pattern = |c: char| is_plain(c) || "?()!|&,<>$ ".contains(c);
     let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric() || "/.?~(@*".contains(c));
+    // apt takes a minus at the end as the wish to remove the package.
     starts
+        && !text.ends_with('-')
         && if text.contains('(') || text.starts_with(['?', '~']) {
             text.chars().all(is_pattern)
         } else {
@@ -77,7 +79,15 @@ fn is_url(text: &str) -> bool {
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme));
     let is_plain = |c: char| c.is_ascii_graphic() && !"\"'`\\<>[]{}|^".contains(c);
-    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(is_plain))
+    // Steps that run package code see the addresses, so no password may be in them.
+    let has_credentials = |rest: &str| {
+        rest.split('/')
+            .next()
+            .is_some_and(|host| host.contains('@'))
+    };
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && !has_credentials(rest) && rest.chars().all(is_plain)
+    })
 }
 
 #[cfg(test)]
