@@ -1,6 +1,7 @@
 //! The sandbox in which the host's package manager works on an image.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use overcoat_sandbox::{Network, Spec};
 
@@ -25,6 +26,9 @@ pub(super) enum Access {
     Read,
     Write,
 }
+
+/// How long one step may take: a package that waits for input must not hold a build for ever.
+const STEP_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 const PASSWD: &str =
     "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
@@ -56,7 +60,8 @@ impl Tools {
             .proc("/proc")
             .devices("/dev")
             .environment("APT_CONFIG", apt::CONFIGURATION_FILE)
-            .hostname("overcoat");
+            .hostname("overcoat")
+            .wall_clock_limit(STEP_LIMIT);
         let spec = bind(spec, &self.lists, apt::LISTS, lists);
         bind(spec, &self.archives, apt::ARCHIVES, archives)
     }
@@ -72,6 +77,12 @@ fn bind(spec: Spec, host: &Path, inside: &str, access: Access) -> Spec {
 /// Adds the host's `/usr` and what its programs need to start, and an environment that is the same everywhere.
 fn host_programs(mut spec: Spec) -> Spec {
     spec = spec.bind_read_only("/usr", "/usr");
+    // What an administrator keeps there is not a distribution's, and a build by root could read all of it.
+    for local in ["/usr/local", "/usr/src"] {
+        if Path::new(local).is_dir() {
+            spec = spec.tmpfs(local, 0o755);
+        }
+    }
     for name in TOP_LEVEL {
         let path = Path::new("/").join(name);
         match fs_err::read_link(&path) {

@@ -44,18 +44,22 @@ pub fn render_sources(stanzas: &[Stanza]) -> String {
 ///
 /// It serves to find the mirror that the host uses; lines that make no sense are passed over, as apt has its say about
 /// them. Every stanza comes back as [`Trust::Unchecked`], because the host's opinion of keys is not taken over.
+/// Addresses with a password are left out.
 pub fn parse_sources(text: &str) -> Vec<Stanza> {
     let one_line = text
         .lines()
         .any(|line| line.trim_start().starts_with("deb "));
-    if one_line {
-        text.lines().filter_map(parse_line).flatten().collect()
+    let mut stanzas = if one_line {
+        text.lines().filter_map(parse_line).collect()
     } else {
         parse_deb822(text)
-    }
+    };
+    // Steps that run package code see the addresses.
+    stanzas.retain(|stanza| !stanza.uri.contains('@'));
+    stanzas
 }
 
-fn parse_line(line: &str) -> Option<Vec<Stanza>> {
+fn parse_line(line: &str) -> Option<Stanza> {
     let line = line.split('#').next()?.trim();
     let mut rest = line.strip_prefix("deb ")?.trim_start();
     if rest.starts_with('[') {
@@ -63,12 +67,12 @@ fn parse_line(line: &str) -> Option<Vec<Stanza>> {
     }
     let mut words = rest.split_whitespace().map(str::to_owned);
     let (uri, suite) = (words.next()?, words.next()?);
-    Some(vec![Stanza {
+    Some(Stanza {
         uri,
         suite,
         components: words.collect(),
         trust: Trust::Unchecked,
-    }])
+    })
 }
 
 fn parse_deb822(text: &str) -> Vec<Stanza> {
@@ -153,6 +157,14 @@ mod tests {
             stanza("http://m/debian", "bookworm-updates", &["main"]),
         ];
         assert_eq!(parse_sources(text), expected);
+    }
+
+    #[test]
+    fn addresses_with_a_password_are_left_out() {
+        assert_eq!(
+            parse_sources("deb http://me:secret@m/debian sid main\n"),
+            []
+        );
     }
 
     #[test]
