@@ -81,7 +81,7 @@ fn maintainer_script_gets_nowhere() {
             world.path("").to_str().unwrap().trim_end_matches('/'),
         )
         .replace("@PID@", &victim.0.id().to_string());
-    let repository = Repository::of(&dpkg_deb, &script);
+    let repository = Repository::of(&dpkg_deb, "hostile", Some(&script));
     world.write(
         "mkosi.conf",
         &format!(

@@ -13,6 +13,8 @@ mod harness;
 mod require;
 
 mod ddi;
+mod faults;
+mod features;
 mod hostile;
 mod oracles;
 mod repository;

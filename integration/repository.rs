@@ -1,8 +1,9 @@
-//! A flat Debian repository of one hostile package, served on this machine's loopback interface.
+//! A Debian repository of one package, served on this machine's loopback interface.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use tempfile::TempDir;
@@ -10,53 +11,70 @@ use tempfile::TempDir;
 use crate::harness;
 use crate::require::Tool;
 
-/// The package's name and version, in its file name too.
-const PACKAGE: &str = "hostile";
+/// The package's version, in its file name too.
 const VERSION: &str = "1.0";
 
 /// Serves a directory until the process ends.
 #[derive(Debug)]
 pub(crate) struct Repository {
     address: SocketAddr,
-    _directory: TempDir,
+    directory: TempDir,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Repository {
-    /// Builds the package around a maintainer script and serves its repository.
-    pub(crate) fn of(dpkg_deb: &Tool, postinst: &str) -> Self {
+    /// Builds the package, around a maintainer script if there is one, and serves its repository.
+    pub(crate) fn of(dpkg_deb: &Tool, package: &str, postinst: Option<&str>) -> Self {
         let directory = TempDir::new_in(harness::directory()).unwrap();
-        let name = format!("{PACKAGE}_{VERSION}_all.deb");
-        let package = directory.path().join(&name);
+        let name = format!("{package}_{VERSION}_all.deb");
+        let file = directory.path().join(&name);
         let control = format!(
-            "Package: {PACKAGE}\nVersion: {VERSION}\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\n\
-             Description: tries what a maintainer script must not be able to do\n"
+            "Package: {package}\nVersion: {VERSION}\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\n\
+             Description: a package of the tests\n"
         );
         let tree = package_tree(&control, postinst);
         dpkg_deb.output(&[
             "--root-owner-group".as_ref(),
             "--build".as_ref(),
             tree.path().as_os_str(),
-            package.as_os_str(),
+            file.as_os_str(),
         ]);
-        let bytes = fs_err::read(&package).unwrap();
-        let digest: String = openssl::sha::sha256(&bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let bytes = fs_err::read(&file).unwrap();
         let index = format!(
-            "{control}Filename: ./{name}\nSize: {}\nSHA256: {digest}\n\n",
-            bytes.len()
+            "{control}Filename: ./{name}\nSize: {}\nSHA256: {}\n\n",
+            bytes.len(),
+            digest(&bytes)
         );
         fs_err::write(directory.path().join("Packages"), index).unwrap();
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let root = directory.path().to_owned();
-        thread::spawn(move || serve(&listener, &root));
+        let requests = Arc::default();
+        let log = Arc::clone(&requests);
+        thread::spawn(move || serve(&listener, &root, &log));
         Self {
             address,
-            _directory: directory,
+            directory,
+            requests,
         }
+    }
+
+    /// Adds a `Release` file, which nobody signed.
+    pub(crate) fn describe(&self, suite: &str) {
+        let index = fs_err::read(self.directory.path().join("Packages")).unwrap();
+        let release = format!(
+            "Suite: {suite}\nCodename: {suite}\nDate: Thu, 01 Jan 2026 00:00:00 UTC\nComponents: main\nSHA256:\n \
+             {} {} main/binary-amd64/Packages\n",
+            digest(&index),
+            index.len()
+        );
+        fs_err::write(self.directory.path().join("Release"), release).unwrap();
+    }
+
+    /// Returns the paths that were asked for since the last call.
+    pub(crate) fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.requests.lock().unwrap())
     }
 
     pub(crate) fn url(&self) -> String {
@@ -64,7 +82,14 @@ impl Repository {
     }
 }
 
-fn package_tree(control: &str, postinst: &str) -> TempDir {
+fn digest(bytes: &[u8]) -> String {
+    openssl::sha::sha256(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn package_tree(control: &str, postinst: Option<&str>) -> TempDir {
     use std::os::unix::fs::PermissionsExt;
 
     let tree = TempDir::new_in(harness::directory()).unwrap();
@@ -75,34 +100,36 @@ fn package_tree(control: &str, postinst: &str) -> TempDir {
     let control_directory = tree.path().join("DEBIAN");
     fs_err::create_dir(&control_directory).unwrap();
     fs_err::write(control_directory.join("control"), control).unwrap();
-    fs_err::write(control_directory.join("postinst"), postinst).unwrap();
-    for path in [
-        tree.path(),
-        &control_directory,
-        &control_directory.join("postinst"),
-    ] {
+    if let Some(script) = postinst {
+        fs_err::write(control_directory.join("postinst"), script).unwrap();
+        mode(&control_directory.join("postinst"));
+    }
+    for path in [tree.path(), &control_directory] {
         mode(path);
     }
     tree
 }
 
-fn serve(listener: &TcpListener, root: &Path) {
+fn serve(listener: &TcpListener, root: &Path, log: &Arc<Mutex<Vec<String>>>) {
     for stream in listener.incoming() {
-        let (Ok(stream), root) = (stream, root.to_owned()) else {
+        let (Ok(stream), root, log) = (stream, root.to_owned(), Arc::clone(log)) else {
             continue;
         };
         // A client that goes away is no concern of the next.
         thread::spawn(move || {
-            let _ = answer(stream, &root);
+            let _ = answer(stream, &root, &log);
         });
     }
 }
 
 /// Answers one request: a file of the directory by its plain name, or that there is none.
-fn answer(mut stream: TcpStream, root: &Path) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, root: &Path, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut request = String::new();
     reader.read_line(&mut request)?;
+    if let Some(path) = request.split(' ').nth(1) {
+        log.lock().unwrap().push(path.to_owned());
+    }
     let mut header = String::new();
     while reader.read_line(&mut header)? > 2 {
         header.clear();

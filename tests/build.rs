@@ -17,16 +17,16 @@ fn wrong_recipe_is_told_with_file_and_line_before_anything_is_built() {
 }
 
 #[test]
-fn directory_without_a_recipe_is_bad_usage() {
-    let build = World::new().run(&["-f"]);
-    assert_eq!(build.status, Some(2), "{}", build.stderr);
-    assert_eq!(build.stdout, "");
-    assert!(build.stderr.starts_with("error: "), "{}", build.stderr);
-}
-
-#[test]
-fn unknown_option_is_bad_usage() {
-    let build = World::new().run(&["--no-such-option"]);
-    assert_eq!(build.status, Some(2));
-    assert_eq!(build.stdout, "");
+fn output_directory_that_cannot_be_written_is_told_before_anything_is_built() {
+    let world = World::new();
+    world.write("mkosi.conf", "[Output]\nFormat=directory\n");
+    world
+        .run(&["-f", "--output-directory=/proc/self"])
+        .assert_failed(
+            1,
+            "error: publishing the outputs\n  \
+             caused by: preparing the output directory `/proc/self`\n  \
+             caused by: failed to create directory `/proc/self/.overcoat`: No such file or directory (os error 2)\n\n\
+             hint: name a directory that you can write to with `OutputDirectory=`\n",
+        );
 }

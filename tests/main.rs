@@ -12,7 +12,9 @@ mod harness;
 mod help;
 mod output;
 mod readme;
+mod recipe;
 mod summary;
+mod usage;
 
 #[test]
 fn every_file_is_a_module() {

@@ -20,3 +20,29 @@ fn tutorial_has_its_three_images_in_build_order() {
         .collect();
     assert_eq!(formats, ["directory", "sysext", "disk"]);
 }
+
+#[test]
+fn text_says_where_each_value_was_written() {
+    let world = World::new();
+    world.write(
+        "mkosi.conf",
+        "[Distribution]\nDistribution=debian\nRelease=bookworm\n\n[Content]\nPackages=bash\n",
+    );
+    let summary = world.run(&["--format=cpio", "-p", "dash", "summary"]);
+    assert_eq!(summary.status, Some(0), "{}", summary.stderr);
+    let set: Vec<_> = summary
+        .stdout
+        .lines()
+        .take_while(|line| *line != "  by default")
+        .collect();
+    assert_eq!(
+        set,
+        [
+            "main: image.cpio.zst",
+            "  Distribution=debian (mkosi.conf:2)",
+            "  Release=bookworm (mkosi.conf:3)",
+            "  Format=cpio (--format)",
+            "  Packages=bash dash (mkosi.conf:6, --package)",
+        ]
+    );
+}

@@ -73,6 +73,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Tells whether the host lacks a feature, so that no sandbox can be made on it, whatever is asked for.
+    pub fn is_missing_feature(&self) -> bool {
+        matches!(
+            self,
+            Self::NamespacesRefused { .. }
+                | Self::ProcMasked { .. }
+                | Self::LandlockMissing { .. }
+                | Self::SeccompRefused { .. }
+        )
+    }
+
     /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

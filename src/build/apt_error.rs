@@ -9,18 +9,34 @@ pub(super) fn classify(error: Error, recipe: &Recipe) -> Error {
         return error;
     };
     if let Some(package) = stderr_tail.lines().find_map(unknown_package) {
-        let origin = recipe.origin_text("Packages");
         let target = format!("{} {}", recipe.distribution.name(), recipe.release);
         return Error::UnknownPackage {
             package: package.into(),
-            origin,
+            origin: recipe.origin_of("Packages", package),
             target,
+        };
+    }
+    if let Some(repository) = stderr_tail.lines().find_map(untrusted) {
+        return Error::RepositoryUntrusted {
+            repository: repository.into(),
+            reason: stderr_tail
+                .lines()
+                .find_map(|line| signature_problem(line, repository))
+                .map(Into::into),
+        };
+    }
+    if let Some(repository) = stderr_tail.lines().find_map(missing) {
+        return Error::RepositoryMissing {
+            repository: repository.into(),
         };
     }
     match stderr_tail.lines().find_map(unreachable) {
         Some((uri, message)) => Error::MirrorUnreachable {
             uri: uri.into(),
-            message: message.into(),
+            message: match message {
+                "" => "apt gives no reason".into(),
+                message => message.into(),
+            },
         },
         None => error,
     }
@@ -50,6 +66,32 @@ fn unknown_package(line: &str) -> Option<&str> {
     )
 }
 
+/// Returns the address and suite of the repository that `line` says has no valid signature.
+fn untrusted(line: &str) -> Option<&str> {
+    repository(line, "' is not signed.").or_else(|| repository(line, "' is no longer signed."))
+}
+
+/// Returns the address and suite of the repository that `line` says is not there.
+fn missing(line: &str) -> Option<&str> {
+    repository(line, "' does not have a Release file.")
+        .or_else(|| repository(line, "' no longer has a Release file."))
+}
+
+fn repository<'a>(line: &'a str, end: &str) -> Option<&'a str> {
+    let named = line
+        .strip_prefix("E: The repository '")?
+        .strip_suffix(end)?;
+    // The name of the index file that apt looked at follows the suite.
+    named.rsplit_once(' ').map(|(repository, _)| repository)
+}
+
+/// Returns what is wrong with the signature of `repository`, where `line` says it.
+fn signature_problem<'a>(line: &'a str, repository: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once("GPG error: ")?;
+    let (_, reason) = rest.strip_prefix(repository)?.split_once(": ")?;
+    Some(reason.trim())
+}
+
 /// Returns the address that `line` says cannot be read, and why.
 fn unreachable(line: &str) -> Option<(&str, &str)> {
     let message = line.strip_prefix("E: Failed to fetch ")?;
@@ -61,7 +103,7 @@ fn unreachable(line: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{unknown_package, unreachable};
+    use super::{missing, signature_problem, unknown_package, unreachable, untrusted};
 
     #[test]
     fn unknown_packages_are_named() {
@@ -78,6 +120,23 @@ mod tests {
         ] {
             assert_eq!(unknown_package(line), package, "{line}");
         }
+    }
+
+    #[test]
+    fn untrusted_repositories_are_told_from_missing_ones() {
+        let unsigned = "E: The repository 'http://m/debian bookworm InRelease' is not signed.";
+        let absent =
+            "E: The repository 'http://m/debian odd Release' does not have a Release file.";
+        assert_eq!(untrusted(unsigned), Some("http://m/debian bookworm"));
+        assert_eq!(missing(unsigned), None);
+        assert_eq!(missing(absent), Some("http://m/debian odd"));
+        assert_eq!(untrusted(absent), None);
+        let problem = "W: GPG error: http://m/debian bookworm InRelease: The public key is not available: NO_PUBKEY 6E";
+        assert_eq!(
+            signature_problem(problem, "http://m/debian bookworm"),
+            Some("The public key is not available: NO_PUBKEY 6E")
+        );
+        assert_eq!(signature_problem(problem, "http://other bookworm"), None);
     }
 
     #[test]

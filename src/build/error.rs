@@ -34,6 +34,22 @@ pub enum Error {
     },
     #[error("downloading from `{uri}`: {message}")]
     MirrorUnreachable { uri: String, message: String },
+    #[error("the repository `{repository}` does not exist: it has no `Release` file")]
+    RepositoryMissing { repository: String },
+    #[error("the repository `{repository}` is not signed by a trusted key{}", explained(.reason))]
+    RepositoryUntrusted {
+        repository: String,
+        /// What the check of its signature found, if it has one.
+        reason: Option<String>,
+    },
+    #[error(
+        "repository metadata is not in the cache, and `CacheOnly=always` forbids to download it"
+    )]
+    MetadataNotCached,
+    #[error(
+        "the package `{file_name}` is not in the cache, and `CacheOnly=always` forbids to download it"
+    )]
+    PackageNotCached { file_name: String },
     #[error("the package `{file_name}` does not have the digest that the signed metadata gives")]
     PackageCorrupt { file_name: String },
     #[error("the package `{file_name}` was not downloaded")]
@@ -51,6 +67,11 @@ pub enum Error {
     BaseTreeWithoutPackages { path: PathBuf, origin: String },
     #[error("{origin}: `Verity=` asks for a signature, but there is no {what}")]
     KeyMissing { what: &'static str, origin: String },
+    #[error("{origin}: the key of the signature cannot be used")]
+    KeyUnusable {
+        origin: String,
+        source: crate::signing::Error,
+    },
     #[error("{origin}: the extra tree `{path}` is not a directory")]
     ExtraTreeNotDirectory { path: PathBuf, origin: String },
     #[error("{origin}: `{pattern}` is not a pattern")]
@@ -73,8 +94,15 @@ pub enum Error {
         architecture: &'static str,
         source: crate::ddi::UnknownArchitecture,
     },
-    #[error("`{path}` is not on this machine")]
-    ToolMissing { path: PathBuf },
+    #[error("`{program}` is not installed on this machine")]
+    ToolMissing {
+        program: &'static str,
+        package: &'static str,
+    },
+    #[error(
+        "packages of the architecture `{wanted}` cannot be installed on a machine that is `{host}`"
+    )]
+    ForeignArchitecture { wanted: String, host: &'static str },
     #[error("the keyring `{path}` is not on this machine")]
     KeyringMissing { path: PathBuf },
     #[error("there is no directory for caches")]
@@ -96,8 +124,6 @@ pub enum Error {
     Content(#[from] crate::tree::ContentError),
     #[error("changing the tree")]
     Tree(#[from] crate::tree::InsertError),
-    #[error("preparing the signature")]
-    Signing(#[from] crate::signing::Error),
     #[error("preparing the extension")]
     Extension(#[from] crate::extension::Error),
     #[error("writing the image")]
@@ -111,7 +137,10 @@ impl Error {
     pub fn is_missing_feature(&self) -> bool {
         match self {
             Self::Image { source, .. } => source.is_missing_feature(),
-            Self::ToolMissing { .. } | Self::KeyringMissing { .. } => true,
+            Self::ToolMissing { .. }
+            | Self::KeyringMissing { .. }
+            | Self::ForeignArchitecture { .. } => true,
+            Self::Sandbox { source, .. } => source.is_missing_feature(),
             _ => false,
         }
     }
@@ -142,13 +171,13 @@ impl Error {
             | Self::BaseTreeMissing { .. }
             | Self::BaseTreeNotDirectory { .. }
             | Self::BaseTreeWithoutPackages { .. }
+            | Self::ExtraTreeNotDirectory { .. }
             | Self::KeyMissing { .. }
             | Self::InvalidPattern { .. }
-            | Self::ExtraTreeNotDirectory { .. }
             | Self::ExtraTreeTarget { .. }
             | Self::CertificateName { .. }
             | Self::Architecture { .. }
-            | Self::Signing(_)
+            | Self::KeyUnusable { .. }
             | Self::Distribution(_) => true,
             _ => false,
         }
@@ -166,9 +195,22 @@ impl Hint for Error {
                  with `--cache-only=always`"
                     .to_owned()
             }
-            Self::PackageCorrupt { .. } => "it was removed from the cache; build again to download it anew".to_owned(),
+            Self::RepositoryMissing { .. } => {
+                "check `Release=`, and name a mirror that has it with `Mirror=`".to_owned()
+            }
+            Self::RepositoryUntrusted { .. } => {
+                "name a mirror of the distribution itself with `Mirror=`; `RepositoryKeyCheck=no` trusts it unchecked"
+                    .to_owned()
+            }
+            Self::MetadataNotCached | Self::PackageNotCached { .. } => {
+                "build once without `--cache-only=always`".to_owned()
+            }
+            Self::PackageCorrupt { .. } => {
+                "it was removed from the cache; when the next build finds the same, use another mirror (`Mirror=`)"
+                    .to_owned()
+            }
             Self::BaseTreeMissing { .. } => {
-                "build it first: name the image that makes it in `Dependencies=`".to_owned()
+                "correct the path, or name the image that makes it in `Dependencies=`".to_owned()
             }
             Self::BaseTreeNotDirectory { .. } => "use the output of an image with `Format=directory`".to_owned(),
             Self::BaseTreeWithoutPackages { .. } => {
@@ -177,10 +219,18 @@ impl Hint for Error {
             Self::KeyMissing { .. } => {
                 "make one with `overcoat genkey`, or name one with `VerityKey=` and `VerityCertificate=`".to_owned()
             }
-            Self::ToolMissing { path } => format!("install the package that has `{}`; see `overcoat doctor`", path.display()),
+            Self::ToolMissing { package, .. } => {
+                format!("install the package `{package}`; `overcoat doctor` tells how")
+            }
             Self::KeyringMissing { path } => {
                 let package = if path.to_string_lossy().contains("ubuntu") { "ubuntu-keyring" } else { "debian-archive-keyring" };
-                format!("install it with `apt-get install {package}`")
+                format!("install the package `{package}`; `overcoat doctor` tells how")
+            }
+            Self::ForeignArchitecture { .. } => {
+                "build on a machine of that architecture, or choose another one with `Architecture=`".to_owned()
+            }
+            Self::ExtraTreeNotDirectory { .. } => {
+                "put the file into a directory, and name the directory in `ExtraTrees=`".to_owned()
             }
             Self::NoCacheDirectory => "set `HOME` or `XDG_CACHE_HOME`, or name one with `CacheDirectory=`".to_owned(),
             _ => return None,
@@ -196,6 +246,12 @@ fn describe(status: ProgramStatus) -> String {
         ProgramStatus::TimedOut => "ran longer than it may".into(),
         ProgramStatus::Killed => "was stopped".into(),
     }
+}
+
+fn explained(reason: &Option<String>) -> String {
+    reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(": {reason}"))
 }
 
 /// Returns the end of a program's error output below the message, one indented line each.

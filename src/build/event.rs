@@ -17,7 +17,7 @@ pub enum Event<'a> {
     BuildStarted { image_count: usize },
     /// Work on one image begins.
     ImageStarted { image: &'a str },
-    /// A step of the image begins; it ends with [`Event::StepFinished`].
+    /// A step of the image begins; unless the build fails, it ends with [`Event::StepFinished`].
     StepStarted { image: &'a str, step: &'a str },
     /// A step got further: `item` (a package, a file) is number `done` of `total`.
     StepProgress {
@@ -33,7 +33,7 @@ pub enum Event<'a> {
         step: &'a str,
         line: &'a str,
     },
-    /// The step is done, or was not needed because the store had its result.
+    /// The step is done, or was never started because its result was there already (`cached`).
     StepFinished {
         image: &'a str,
         step: &'a str,

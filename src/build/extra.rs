@@ -3,13 +3,24 @@
 use std::os::unix::ffi::OsStrExt;
 
 use crate::capture::{self, LayerDirectory};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Value};
 use crate::tree::{Entry, EntryKind, FileTree, Timestamp, TreePath};
 
 use super::Error;
 
 /// As many symbolic links as the kernel follows in one path (path_resolution(7)).
 const MAX_LINKS: usize = 40;
+
+/// Fails when an extra tree of `recipe` is not a directory.
+pub(super) fn check(recipe: &Recipe) -> Result<(), Error> {
+    match recipe.extra_trees.iter().find(|tree| !tree.source.is_dir()) {
+        Some(tree) => Err(Error::ExtraTreeNotDirectory {
+            path: tree.source.clone(),
+            origin: recipe.origin_of("ExtraTrees", &Value::Tree(tree.clone()).to_string()),
+        }),
+        None => Ok(()),
+    }
+}
 
 /// Puts the extra trees of `recipe` into `tree`, owned by root and with the time `time`.
 ///
@@ -21,14 +32,8 @@ pub(super) fn add(
     recipe: &Recipe,
     time: Timestamp,
 ) -> Result<(), Error> {
+    check(recipe)?;
     for source in &recipe.extra_trees {
-        if !source.source.is_dir() {
-            let origin = recipe.origin_text("ExtraTrees");
-            return Err(Error::ExtraTreeNotDirectory {
-                path: source.source.clone(),
-                origin,
-            });
-        }
         let layer = LayerDirectory {
             path: source.source.clone(),
             records: Vec::new(),

@@ -13,12 +13,15 @@ use overcoat_sandbox::Spec;
 use super::run::{Purpose, run};
 use super::stack::Stack;
 use super::tools::{Access, Tools, with_network};
-use super::{Builder, Error, apt_error};
+use super::{Builder, Error, Event, apt_error};
 use crate::distribution::{self, RepositoryChoice};
 use crate::packages::apt::{self, Configuration, ResolvedPackage, Status, Trust};
 use crate::plan::{Key, KeyBuilder, hexadecimal};
 use crate::recipe::{CacheOnly, Recipe};
 use crate::store::{self, Lock};
+
+/// Waits a second before each of the retries; apt doubles the time otherwise, and a mistyped mirror takes long to tell.
+const QUICK_RETRIES: &str = "-oAcquire::Retries::Delay::Maximum=1";
 
 const METADATA: &str = "repository metadata";
 const RESOLVE: &str = "resolve packages";
@@ -80,6 +83,9 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
         archives,
     };
     let stay_offline = matches!(recipe.cache_only, CacheOnly::Always | CacheOnly::Metadata);
+    if !known && recipe.cache_only == CacheOnly::Always {
+        return Err(Error::MetadataNotCached);
+    }
     if !(known && stay_offline) {
         refresh(builder, recipe, &tools)?;
     }
@@ -118,10 +124,10 @@ fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), 
     let started = Instant::now();
     let purpose = builder.purpose(&recipe.name, METADATA);
     purpose.started();
-    let command = apt::command(&["-oAPT::Update::Error-Mode=any", "update"]);
+    let command = apt::command(&["-oAPT::Update::Error-Mode=any", QUICK_RETRIES, "update"]);
     let spec =
         with_network(tools.spec(command, Access::Write, Access::Read)).file(status_file(), "");
-    run(purpose, &spec, &mut |line| purpose.output(line))
+    run(purpose, &spec, &mut |line| show_download(purpose, line))
         .map_err(|error| apt_error::classify(error, recipe))?;
     purpose.finished(started, false);
     Ok(())
@@ -242,14 +248,17 @@ pub(super) fn download(
 ) -> Result<(), Error> {
     let started = Instant::now();
     let purpose = builder.purpose(&recipe.name, DOWNLOAD);
-    purpose.started();
     let lock_path = tools.archives.join("overcoat.lock");
     let lock = Lock::acquire(&lock_path)?;
-    let missing = resolved
-        .iter()
-        .any(|package| size_of(&tools.archives, package) != Some(package.size_bytes));
-    if missing {
-        let mut arguments = vec!["--download-only", "install", "--"];
+    let missing = missing(builder, recipe, &tools.archives, resolved)?;
+    if let Some(package) = missing.first() {
+        if recipe.cache_only == CacheOnly::Always {
+            return Err(Error::PackageNotCached {
+                file_name: package.file_name.clone(),
+            });
+        }
+        purpose.started();
+        let mut arguments = vec![QUICK_RETRIES, "--download-only", "install", "--"];
         arguments.extend(packages.iter().map(String::as_str));
         let spec = with_tree(
             tools.spec(apt::command(&arguments), Access::Read, Access::Write),
@@ -260,12 +269,37 @@ pub(super) fn download(
         })
         .map_err(|error| apt_error::classify(error, recipe))?;
     }
-    for package in resolved {
+    for package in &missing {
         verify(&tools.archives, package)?;
     }
     drop(lock);
-    purpose.finished(started, !missing);
+    purpose.finished(started, missing.is_empty());
     Ok(())
+}
+
+/// Returns the packages that are not in the cache, from which it removes files that are not what they should be.
+fn missing<'a>(
+    builder: &Builder<'_>,
+    recipe: &Recipe,
+    archives: &Path,
+    resolved: &'a [ResolvedPackage],
+) -> Result<Vec<&'a ResolvedPackage>, Error> {
+    let mut missing = Vec::new();
+    for package in resolved {
+        match verify(archives, package) {
+            Ok(()) => {}
+            Err(Error::PackageMissing { .. }) => missing.push(package),
+            Err(Error::PackageCorrupt { file_name }) => {
+                builder.observer.event(&Event::Warning {
+                    image: &recipe.name,
+                    text: &format!("`{file_name}` in the package cache is damaged and was removed"),
+                });
+                missing.push(package);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(missing)
 }
 
 fn show_download(purpose: Purpose<'_>, line: &str) {

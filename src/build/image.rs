@@ -106,27 +106,8 @@ impl Work<'_> {
     /// Returns where a base tree is on disk: an image of this very run is still staged.
     fn base_tree(&self, builder: &Builder<'_>, path: &Path) -> Result<PathBuf, Error> {
         let found = builder.output.staged(path).unwrap_or_else(|| path.into());
-        let origin = || self.recipe.origin_text("BaseTrees");
-        match fs::metadata(&found) {
-            Err(_) => Err(Error::BaseTreeMissing {
-                path: path.into(),
-                origin: origin(),
-            }),
-            Ok(metadata) if !metadata.is_dir() => Err(Error::BaseTreeNotDirectory {
-                path: path.into(),
-                origin: origin(),
-            }),
-            Ok(_)
-                if !self.recipe.packages.is_empty()
-                    && !found.join("var/lib/dpkg/status").is_file() =>
-            {
-                Err(Error::BaseTreeWithoutPackages {
-                    path: path.into(),
-                    origin: origin(),
-                })
-            }
-            Ok(_) => Ok(found),
-        }
+        check_base_tree(self.recipe, path, &found)?;
+        Ok(found)
     }
 
     fn install_packages(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
@@ -226,6 +207,20 @@ impl Work<'_> {
             image: &self.recipe.name,
             text,
         });
+    }
+}
+
+/// Fails when the base tree `path` of `recipe`, which is `found` on disk, is not what images can be built on.
+pub(super) fn check_base_tree(recipe: &Recipe, path: &Path, found: &Path) -> Result<(), Error> {
+    let origin = recipe.origin_of("BaseTrees", &path.to_string_lossy());
+    let path = path.to_owned();
+    match fs::metadata(found) {
+        Err(_) => Err(Error::BaseTreeMissing { path, origin }),
+        Ok(metadata) if !metadata.is_dir() => Err(Error::BaseTreeNotDirectory { path, origin }),
+        Ok(_) if !recipe.packages.is_empty() && !found.join("var/lib/dpkg/status").is_file() => {
+            Err(Error::BaseTreeWithoutPackages { path, origin })
+        }
+        Ok(_) => Ok(()),
     }
 }
 

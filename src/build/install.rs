@@ -11,11 +11,11 @@ use super::fetch;
 use super::run::{Purpose, run};
 use super::stack::Stack;
 use super::tools::{Access, Tools};
-use super::{Builder, Error, apt_error};
+use super::{Builder, Error};
 use crate::distribution;
 use crate::packages::apt::{self, ResolvedPackage, Status};
 use crate::plan::{Key, KeyBuilder};
-use crate::recipe::Recipe;
+use crate::recipe::{Architecture, Recipe};
 use crate::store::{InstalledPackage, Layer, LayerMetadata, Staging, SymlinkOwner};
 
 const BOOTSTRAP: &str = "bootstrap";
@@ -122,10 +122,10 @@ impl Step<'_> {
         let purpose = builder.purpose(&self.recipe.name, self.name);
         let lock = builder.store.lock_layer(key)?;
         if let Some(layer) = builder.layer(key)? {
-            purpose.started();
             purpose.finished(started, true);
             return Ok(layer);
         }
+        check_architecture(resolved)?;
         fetch::download(
             builder,
             self.recipe,
@@ -195,9 +195,25 @@ impl Step<'_> {
         let mut done = 0;
         let finished = run(purpose, &spec, &mut |line| {
             show_install(purpose, line, &mut done, total)
-        })
-        .map_err(|error| apt_error::classify(error, self.recipe))?;
+        })?;
         Ok(finished.outcome.records)
+    }
+}
+
+/// Fails when a package is for another architecture than this machine's, which dpkg refuses to install.
+fn check_architecture(resolved: &[ResolvedPackage]) -> Result<(), Error> {
+    let host = Architecture::of_machine(std::env::consts::ARCH);
+    let Some(host) = host.and_then(Architecture::debian_name) else {
+        return Ok(());
+    };
+    let is_foreign =
+        |package: &&ResolvedPackage| !["all", host].contains(&package.architecture.as_str());
+    match resolved.iter().find(is_foreign) {
+        Some(package) => Err(Error::ForeignArchitecture {
+            wanted: package.architecture.clone(),
+            host,
+        }),
+        None => Ok(()),
     }
 }
 
@@ -210,6 +226,11 @@ fn show_install(purpose: Purpose<'_>, line: &str, done: &mut u64, total: u64) {
             *done = total.min(*done + 1);
             purpose.progress(package, *done, total);
         }
+        // apt's name for running dpkg itself.
+        Some(Status::Package {
+            package: "dpkg-exec",
+            ..
+        }) => {}
         Some(Status::Package { package, .. }) => purpose.progress(package, *done, total),
         Some(_) => {}
         None => purpose.output(line),

@@ -23,12 +23,12 @@ pub use self::run::Interrupt;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use self::run::Purpose;
-use crate::packages::apt::Stanza;
-use crate::plan::{ImagePlan, Key};
+use crate::packages::apt::{self, Stanza};
+use crate::plan::{ImagePlan, Key, Step};
 use crate::publish::OutputDirectory;
 use crate::recipe::Recipe;
 use crate::store::{Layer, LayerMetadata, Staging, Store};
@@ -130,9 +130,12 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     let Some(first) = wanted.first() else {
         return Ok(());
     };
+    check_programs(&wanted)?;
     for plan in &wanted {
         output::check_keys(plan.recipe)?;
+        extra::check(plan.recipe)?;
     }
+    check_base_trees(&wanted)?;
     // Both directories are the same for all images of a recipe (universal settings).
     let cache = first
         .recipe
@@ -195,6 +198,38 @@ fn is_wanted(plan: &ImagePlan<'_>, options: &Options<'_>) -> bool {
         text: &text,
     });
     false
+}
+
+/// Fails when packages are to be installed and the host lacks a program for it.
+fn check_programs(plans: &[&ImagePlan<'_>]) -> Result<(), Error> {
+    let installs = |step: &Step| matches!(step, Step::Bootstrap | Step::InstallPackages);
+    if !plans.iter().any(|plan| plan.steps.iter().any(installs)) {
+        return Ok(());
+    }
+    let is_there = |program: &str| {
+        apt::PROGRAM_DIRECTORIES
+            .iter()
+            .any(|directory| Path::new(directory).join(program).is_file())
+    };
+    match apt::PROGRAMS.iter().find(|(program, _)| !is_there(program)) {
+        Some((program, package)) => Err(Error::ToolMissing { program, package }),
+        None => Ok(()),
+    }
+}
+
+/// Fails when a base tree neither exists nor is made by an earlier image, before anything is downloaded for the others.
+fn check_base_trees(plans: &[&ImagePlan<'_>]) -> Result<(), Error> {
+    for (index, plan) in plans.iter().enumerate() {
+        let made = |path: &PathBuf| {
+            plans[..index]
+                .iter()
+                .any(|earlier| output_path(earlier.recipe) == *path)
+        };
+        for path in plan.recipe.base_trees.iter().filter(|path| !made(path)) {
+            image::check_base_tree(plan.recipe, path, path)?;
+        }
+    }
+    Ok(())
 }
 
 fn output_path(recipe: &Recipe) -> PathBuf {

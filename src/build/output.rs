@@ -69,7 +69,7 @@ fn signer(recipe: &Recipe) -> Result<Option<Signer>, Error> {
         return Ok(None);
     }
     let missing = |what| {
-        let origin = recipe.origin_text("Verity");
+        let origin = recipe.origin_of("Verity", "signed");
         Error::KeyMissing { what, origin }
     };
     let key = recipe
@@ -80,7 +80,11 @@ fn signer(recipe: &Recipe) -> Result<Option<Signer>, Error> {
         .verity_certificate
         .as_deref()
         .ok_or_else(|| missing("certificate (`VerityCertificate=`)"))?;
-    Ok(Some(Signer::from_files(key, certificate)?))
+    let signer = Signer::from_files(key, certificate).map_err(|source| Error::KeyUnusable {
+        origin: recipe.origin_of("VerityKey", &key.to_string_lossy()),
+        source,
+    })?;
+    Ok(Some(signer))
 }
 
 /// Writes `tree` as the outputs of `recipe`, and returns what the person should know about them.

@@ -40,7 +40,7 @@ pub(super) fn remove_files(mut tree: FileTree, recipe: &Recipe) -> Result<FileTr
 fn patterns(tree: &FileTree, recipe: &Recipe) -> Result<GlobSet, Error> {
     let invalid = |pattern: &str, source| Error::InvalidPattern {
         pattern: pattern.into(),
-        origin: recipe.origin_text("RemoveFiles"),
+        origin: recipe.origin_of("RemoveFiles", pattern),
         source,
     };
     let mut set = GlobSetBuilder::new();

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::Hint;
@@ -76,6 +77,13 @@ pub(super) struct Invoked {
 pub(super) enum ArgumentError {
     #[error("{message}")]
     Usage { message: String },
+    #[error("unknown option `{option}`")]
+    UnknownOption {
+        option: String,
+        nearest: Option<String>,
+    },
+    #[error("unexpected argument `{argument}` after the verb")]
+    SurplusArgument { argument: String },
     #[error("unknown verb `{verb}`")]
     UnknownVerb {
         verb: String,
@@ -88,7 +96,15 @@ pub(super) enum ArgumentError {
 impl Hint for ArgumentError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Usage { .. } => Some("`overcoat --help` lists the options".to_owned()),
+            Self::Usage { .. }
+            | Self::UnknownOption { nearest: None, .. }
+            | Self::SurplusArgument { .. } => {
+                Some("`overcoat --help` lists the options".to_owned())
+            }
+            Self::UnknownOption {
+                nearest: Some(nearest),
+                ..
+            } => Some(format!("did you mean `{nearest}`")),
             Self::UnknownVerb {
                 nearest: Some(nearest),
                 ..
@@ -220,12 +236,9 @@ fn heading(section: Section) -> String {
 pub(super) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Invoked, ArgumentError> {
-    let matches =
-        command()
-            .try_get_matches_from(arguments)
-            .map_err(|error| ArgumentError::Usage {
-                message: usage_message(&error.to_string()),
-            })?;
+    let matches = command()
+        .try_get_matches_from(arguments)
+        .map_err(|error| usage_error(&error))?;
     let verb = if matches.get_flag("help") {
         Verb::Help
     } else if matches.get_flag("version") {
@@ -246,6 +259,26 @@ pub(super) fn parse(
             .unwrap_or_default(),
         genkey_common_name: matches.get_one("genkey-common-name").cloned(),
     })
+}
+
+/// Makes an error of ours from the argument parser's.
+fn usage_error(error: &clap::Error) -> ArgumentError {
+    let named = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    match (error.kind(), named(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(option)) if option.starts_with('-') => {
+            ArgumentError::UnknownOption {
+                option,
+                nearest: named(ContextKind::SuggestedArg),
+            }
+        }
+        (ErrorKind::UnknownArgument, Some(argument)) => ArgumentError::SurplusArgument { argument },
+        _ => ArgumentError::Usage {
+            message: usage_message(&error.to_string()),
+        },
+    }
 }
 
 /// Returns the message of an error of the argument parser, without its prefix and usage text.

@@ -12,12 +12,11 @@ use crate::recipe::Project;
 
 /// Builds every image of `project`.
 pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Failure> {
-    let plans = plan::plan(&project.recipes, host::facts().architecture)?;
-    let sandbox_failed = |error| Failure::new(error, exit::HOST_LACKS_FEATURE);
+    let plans = plan::plan(&project.recipes)?;
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
     if !nix::unistd::geteuid().is_root() {
-        overcoat_sandbox::enter_user_namespace().map_err(sandbox_failed)?;
+        overcoat_sandbox::enter_user_namespace()?;
     }
     let interruption =
         Interruption::watch().map_err(|error| Failure::new(error, exit::BUILD_FAILED))?;

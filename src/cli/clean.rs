@@ -22,7 +22,10 @@ pub(super) enum Error {
 pub(super) fn clean(project: &Project, force: u8) -> Result<(), Failure> {
     remove(project, force).map_err(|error| {
         let exit = match error {
-            Error::UserNamespace(_) => exit::HOST_LACKS_FEATURE,
+            Error::UserNamespace(ref error) if error.is_missing_feature() => {
+                exit::HOST_LACKS_FEATURE
+            }
+            Error::UserNamespace(_) => exit::SANDBOX_SETUP,
             _ => exit::BUILD_FAILED,
         };
         Failure::new(error, exit)

@@ -15,6 +15,7 @@ use super::exit;
 use super::output::Style;
 use super::render::{GREEN, RED, indented};
 use super::table::size;
+use crate::packages::apt::PROGRAM_DIRECTORIES;
 
 /// The check whose finding the line of a ready host names.
 const HOST: &str = "host";
@@ -105,7 +106,7 @@ fn tool_check(tool: &Tool, host: &Host) -> Check {
         None => Check::missing(
             tool.name,
             format!("`{}` is not installed", tool.name),
-            format!("looked in {}", host::TOOL_DIRECTORIES.join(", ")),
+            format!("looked in {}", PROGRAM_DIRECTORIES.join(", ")),
             host.release.install_command(tool.package),
         ),
     }
@@ -187,30 +188,42 @@ impl Report {
             );
             return text;
         }
-        let mut missing = 0;
-        for check in &self.checks {
-            if let Status::Missing {
+        let is_missing = |check: &&Check| matches!(check.status, Status::Missing { .. });
+        let missing: Vec<&Check> = self.checks.iter().filter(is_missing).collect();
+        for (index, check) in missing.iter().enumerate() {
+            let Status::Missing {
                 cause,
                 evidence,
                 remedy,
             } = &check.status
-            {
-                let label = style.paint(RED, "missing");
-                let lines = |text: &str| indented(text, "  ", style);
-                let _ = writeln!(
-                    text,
-                    "{label}: {}: {}\n  seen: {}\n  remedy: {}\n",
-                    lines(&check.name),
-                    lines(cause),
-                    lines(evidence),
-                    lines(remedy)
-                );
-                missing += 1;
+            else {
+                continue;
+            };
+            let same = |other: &&&Check| other.status == check.status;
+            if missing[..index].iter().any(|other| same(&other)) {
+                continue;
             }
+            // What fails for one reason is told once: without user namespaces nothing else in them works either.
+            let names: Vec<&str> = missing
+                .iter()
+                .filter(same)
+                .map(|check| check.name.as_str())
+                .collect();
+            let label = style.paint(RED, "missing");
+            let lines = |text: &str| indented(text, "  ", style);
+            let _ = writeln!(
+                text,
+                "{label}: {}: {}\n  seen: {}\n  remedy: {}\n",
+                lines(&names.join("; ")),
+                lines(cause),
+                lines(evidence),
+                lines(remedy)
+            );
         }
         let _ = writeln!(
             text,
-            "not ready: {missing} of {} checks found a problem",
+            "not ready: {} of {} checks found a problem",
+            missing.len(),
             self.checks.len()
         );
         text

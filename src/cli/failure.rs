@@ -72,6 +72,16 @@ impl From<Vec<plan::Error>> for Failure {
     }
 }
 
+impl From<overcoat_sandbox::Error> for Failure {
+    fn from(error: overcoat_sandbox::Error) -> Self {
+        let exit = match error.is_missing_feature() {
+            true => exit::HOST_LACKS_FEATURE,
+            false => exit::SANDBOX_SETUP,
+        };
+        Self::new(error, exit)
+    }
+}
+
 impl From<build::Error> for Failure {
     fn from(error: build::Error) -> Self {
         let exit = match () {

@@ -1,7 +1,7 @@
 //! What a person, or a program, sees of a running build.
 //!
 //! On a terminal every running step has a line that shows which package it is at and for how long it has run; elsewhere
-//! a step is a line when it starts and one when it ends. `--json` writes one object an event to standard output.
+//! a step is a line when it starts and one when it ends, or only the latter when its result was there already. `--json` writes one object an event to standard output.
 
 mod json;
 mod terminal;

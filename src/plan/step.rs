@@ -1,7 +1,7 @@
 //! The steps of each image, in order, as data.
 
 use crate::Hint;
-use crate::recipe::{Architecture, Format, Recipe};
+use crate::recipe::{Format, Recipe};
 
 /// One image and what is done for it, in order.
 #[derive(Clone, Debug)]
@@ -44,39 +44,27 @@ pub enum Step {
 pub enum Error {
     #[error("{origin}: the extension `{image}` has packages but no base tree to install them on")]
     ExtensionWithoutBase { image: String, origin: String },
-    #[error("{origin}: packages for {architecture} cannot be installed on this {host} machine")]
-    ForeignArchitecture {
-        architecture: &'static str,
-        host: &'static str,
-        origin: String,
-    },
     #[error("{origin}: `{image}` is an overlay without a base tree")]
     OverlayWithoutBase { image: String, origin: String },
 }
 
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::ForeignArchitecture { .. } => {
-                "build on a machine of that architecture: maintainer scripts have to run"
-            }
-            Self::ExtensionWithoutBase { .. } | Self::OverlayWithoutBase { .. } => {
-                "name the output of an image with `Format=directory` in `BaseTrees=`, such as `BaseTrees=%O/base`"
-            }
-        };
-        Some(hint.into())
+        Some(
+            "name the output of an image with `Format=directory` in `BaseTrees=`, such as `BaseTrees=%O/base`"
+                .into(),
+        )
     }
 }
 
-/// Returns the plan for `recipes` on a machine of the architecture `host`, in the same order; images of `Format=none`
-/// have no steps.
+/// Returns the plan for `recipes`, in the same order; images of `Format=none` have no steps.
 ///
 /// # Errors
 /// An [`Error`] for each recipe that cannot be planned.
-pub fn plan(recipes: &[Recipe], host: Architecture) -> Result<Vec<ImagePlan<'_>>, Vec<Error>> {
+pub fn plan(recipes: &[Recipe]) -> Result<Vec<ImagePlan<'_>>, Vec<Error>> {
     let (mut plans, mut errors) = (Vec::new(), Vec::new());
     for recipe in recipes {
-        match steps(recipe, host) {
+        match steps(recipe) {
             Ok(steps) => plans.push(ImagePlan { recipe, steps }),
             Err(error) => errors.push(error),
         }
@@ -88,38 +76,29 @@ pub fn plan(recipes: &[Recipe], host: Architecture) -> Result<Vec<ImagePlan<'_>>
     }
 }
 
-fn steps(recipe: &Recipe, host: Architecture) -> Result<Vec<Step>, Error> {
+fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     if recipe.format == Format::None {
         return Ok(Vec::new());
     }
     let extension = recipe.format == Format::Sysext;
-    let origin = |setting| recipe.origin_text(setting);
     let mut steps = Vec::new();
     if !recipe.base_trees.is_empty() {
         steps.push(Step::UseBaseTrees);
     } else if recipe.overlay {
         return Err(Error::OverlayWithoutBase {
             image: recipe.name.clone(),
-            origin: origin("Overlay"),
+            origin: recipe.origin_of("Overlay", "yes"),
         });
     } else if !extension {
         steps.push(Step::Bootstrap);
     } else if !recipe.packages.is_empty() {
         return Err(Error::ExtensionWithoutBase {
             image: recipe.name.clone(),
-            origin: origin("Packages"),
+            origin: recipe.origin_of("Packages", &recipe.packages[0]),
         });
     }
     if !recipe.packages.is_empty() {
         steps.push(Step::InstallPackages);
-    }
-    let runs_packages = steps.contains(&Step::Bootstrap) || !recipe.packages.is_empty();
-    if runs_packages && recipe.architecture != host {
-        return Err(Error::ForeignArchitecture {
-            architecture: recipe.architecture.systemd_name(),
-            host: host.systemd_name(),
-            origin: origin("Architecture"),
-        });
     }
     steps.push(if recipe.overlay {
         Step::CapturePayload
@@ -175,7 +154,6 @@ mod tests {
         .recipes
     }
 
-    const HOST: Architecture = Architecture::X86_64;
     const BASE: &str = "[Output]\nFormat=directory\n[Content]\nPackages=systemd\n";
     const EXTENSION: &str = "[Config]\nDependencies=base\n[Output]\nFormat=sysext\nOverlay=yes\n\
                              [Content]\nBaseTrees=%O/base\nPackages=btrfs-progs\n";
@@ -186,7 +164,7 @@ mod tests {
             "[Output]\nOutputDirectory=out\n",
             &[("base", BASE), ("btrfs", EXTENSION)],
         );
-        let plans = plan(&recipes, HOST).unwrap();
+        let plans = plan(&recipes).unwrap();
         let steps: Vec<_> = plans
             .iter()
             .map(|plan| (plan.recipe.name.as_str(), plan.steps.as_slice()))
@@ -224,23 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn packages_of_another_architecture_are_refused() {
-        let recipes = recipes(
-            "[Distribution]\nArchitecture=arm64\n[Output]\nFormat=cpio\n",
-            &[],
-        );
-        let errors = plan(&recipes, HOST).unwrap_err();
-        assert_eq!(
-            errors[0].to_string(),
-            "mkosi.conf:2: packages for arm64 cannot be installed on this x86-64 machine"
-        );
-        assert!(plan(&recipes, Architecture::Arm64).is_ok());
-    }
-
-    #[test]
     fn an_image_without_format_has_no_steps() {
         let recipes = recipes("[Output]\nFormat=none\n", &[("base", BASE)]);
-        assert!(plan(&recipes, HOST).unwrap()[1].steps.is_empty());
+        assert!(plan(&recipes).unwrap()[1].steps.is_empty());
     }
 
     #[test]
@@ -251,7 +215,7 @@ mod tests {
             "[Output]\nFormat=none\n",
             &[("a", packages), ("b", overlay)],
         );
-        let errors = plan(&recipes, HOST).unwrap_err();
+        let errors = plan(&recipes).unwrap_err();
         assert!(matches!(
             &errors[..],
             [

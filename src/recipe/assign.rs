@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::error::{Findings, RecipeError};
 use super::image::{Image, Surroundings};
+use super::nearest::nearest;
 use super::origin::Origin;
 use super::settings::{self, Setting, Support};
 use super::specifiers;
@@ -26,15 +27,17 @@ pub(super) fn value(
         values::parse(setting.kind, &text, directory).map_err(|refused| RecipeError::Value {
             origin: origin.clone(),
             setting: setting.name.to_owned(),
+            nearest: nearest(&refused.value, setting.kind.words().iter().copied()),
             value: refused.value,
             expected: refused.expected,
         })
     });
     match (read, setting.support) {
-        (Ok(values), _) => supported(setting, values, origin, findings),
+        (Ok(values), _) => supported(setting, text, values, origin, findings),
         // What has no effect has no errors either.
         (Err(_), Support::NoEffect(_)) => supported(
             setting,
+            text,
             vec![Value::Text(text.to_owned())],
             origin,
             findings,
@@ -46,9 +49,10 @@ pub(super) fn value(
     }
 }
 
-/// Returns the values if the setting can have them, and notes a setting that does nothing.
+/// Returns the values of `text` if the setting can have them, and notes a setting that does nothing.
 pub(super) fn supported(
     setting: &'static Setting,
+    text: &str,
     values: Vec<Value>,
     origin: &Origin,
     findings: &mut Findings,
@@ -66,10 +70,15 @@ pub(super) fn supported(
                 .iter()
                 .find(|value| !neutral.contains(&value.to_string().as_str()));
             if let Some(value) = offending {
+                let value = match value {
+                    // It has several spellings; a person looks for their own.
+                    Value::Feature(_) => text.trim().to_owned(),
+                    value => value.to_string(),
+                };
                 findings.error(RecipeError::Unsupported {
                     origin: origin.clone(),
                     setting: setting.name,
-                    value: value.to_string(),
+                    value,
                     reason: reason.to_owned(),
                 });
                 return None;

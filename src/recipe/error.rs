@@ -41,6 +41,7 @@ pub enum RecipeError {
         setting: String,
         value: String,
         expected: String,
+        nearest: Option<&'static str>,
     },
     #[error("{origin}: `{setting}={value}` is not supported: {reason}")]
     Unsupported {
@@ -129,6 +130,10 @@ pub enum RecipeError {
     TooDeep { path: PathBuf },
     #[error("no configuration in `{directory}`")]
     NoConfiguration { directory: PathBuf },
+    #[error("the directory `{directory}` does not exist")]
+    NoDirectory { directory: PathBuf },
+    #[error("`{directory}` is not a directory")]
+    NotDirectory { directory: PathBuf },
     #[error("reading the recipe in `{directory}`")]
     ReadDirectory {
         directory: PathBuf,
@@ -139,6 +144,35 @@ pub enum RecipeError {
         path: PathBuf,
         source: std::io::Error,
     },
+}
+
+impl RecipeError {
+    /// Returns where the mistake was made; `None` when it is nobody's line.
+    fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Syntax { origin, .. }
+            | Self::UnknownSection { origin, .. }
+            | Self::UnknownSetting { origin, .. }
+            | Self::Scope { origin, .. }
+            | Self::Value { origin, .. }
+            | Self::Unsupported { origin, .. }
+            | Self::UnknownSpecifier { origin, .. }
+            | Self::UnsetSpecifier { origin, .. }
+            | Self::UnknownCondition { origin, .. }
+            | Self::UnsupportedCondition { origin, .. }
+            | Self::Assertion { origin, .. }
+            | Self::Outside { origin, .. }
+            | Self::IncludeOutside { origin, .. }
+            | Self::IncludeMissing { origin, .. }
+            | Self::BuiltinInclude { origin, .. }
+            | Self::MissingProfile { origin, .. }
+            | Self::Executable { origin, .. }
+            | Self::UnknownImage { origin, .. }
+            | Self::Circle { origin, .. }
+            | Self::ImageName { origin, .. } => Some(origin),
+            _ => None,
+        }
+    }
 }
 
 impl Hint for RecipeError {
@@ -168,7 +202,8 @@ impl Hint for RecipeError {
             Self::Unset { option, .. } => {
                 Some(format!("add it to `mkosi.conf`, or pass `--{option}`"))
             }
-            Self::NoConfiguration { .. } => {
+            Self::Value { nearest, .. } => nearest.map(|word| format!("did you mean `{word}`")),
+            Self::NoConfiguration { .. } | Self::NoDirectory { .. } | Self::NotDirectory { .. } => {
                 Some("name the directory that has a `mkosi.conf` with `-C`".to_owned())
             }
             _ => None,
@@ -176,15 +211,33 @@ impl Hint for RecipeError {
     }
 }
 
-/// Everything that is wrong with a recipe, in the order it was found.
+/// Everything that is wrong with a recipe, in the order of the lines of each file.
 #[derive(Debug)]
 pub struct RecipeErrors {
     errors: Vec<RecipeError>,
 }
 
 impl RecipeErrors {
+    /// Puts the mistakes of one file, which several passes have found, in the order of its lines.
     pub(super) fn new(errors: Vec<RecipeError>) -> Self {
-        Self { errors }
+        let place = |error: &RecipeError| match error.origin() {
+            Some(Origin::File { path, line }) => Some((path.clone(), *line)),
+            _ => None,
+        };
+        let places: Vec<_> = errors.iter().map(place).collect();
+        let mut ordered: Vec<_> = errors.into_iter().enumerate().collect();
+        ordered.sort_by_key(|(index, _)| match &places[*index] {
+            Some((path, line)) => {
+                let is_same = |other: &Option<(PathBuf, usize)>| {
+                    other.as_ref().is_some_and(|(other, _)| other == path)
+                };
+                (places.iter().position(is_same), *line)
+            }
+            None => (Some(*index), 0),
+        });
+        Self {
+            errors: ordered.into_iter().map(|(_, error)| error).collect(),
+        }
     }
 
     /// Returns the mistakes, at least one.

@@ -67,7 +67,7 @@ impl Reader<'_> {
         if values.is_empty() {
             return;
         }
-        if let Some(values) = assign::supported(setting, values, &origin, self.findings) {
+        if let Some(values) = assign::supported(setting, "", values, &origin, self.findings) {
             self.image.layers.files.assign(setting, values, &origin);
         }
     }

@@ -57,8 +57,17 @@ pub struct Project {
 pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
     let root = fs_err::canonicalize(&invocation.directory).map_err(|source| {
         let directory = invocation.directory.clone();
-        RecipeErrors::new(vec![RecipeError::ReadDirectory { directory, source }])
+        RecipeErrors::new(vec![match source.kind() {
+            std::io::ErrorKind::NotFound => RecipeError::NoDirectory { directory },
+            _ => RecipeError::ReadDirectory { directory, source },
+        }])
     })?;
+    if !root.is_dir() {
+        let directory = invocation.directory.clone();
+        return Err(RecipeErrors::new(vec![RecipeError::NotDirectory {
+            directory,
+        }]));
+    }
     let around = Surroundings {
         directory: configuration_directory(&root),
         root,

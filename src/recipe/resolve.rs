@@ -274,6 +274,7 @@ impl Resolver<'_> {
                 origin: sourced.origin,
                 setting: "CompressLevel".to_owned(),
                 expected: "a level of zstd, from 0 to 22".to_owned(),
+                nearest: None,
             });
             DEFAULT
         })
@@ -350,6 +351,7 @@ impl Resolver<'_> {
                 setting: VARIABLE.to_owned(),
                 value: text.clone(),
                 expected: "seconds since 1970".to_owned(),
+                nearest: None,
             });
         }
         seconds

@@ -121,16 +121,22 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Returns where a setting was last assigned, for messages.
-    pub fn origin_text(&self, setting: &str) -> String {
-        self.origin(setting)
-            .map_or_else(|| "by default".to_owned(), ToString::to_string)
-    }
-
     /// Returns where a setting was last assigned; `None` when it has its default.
     pub fn origin(&self, setting: &str) -> Option<&Origin> {
         let last = self.values(setting).last()?;
         (last.origin != Origin::Default).then_some(&last.origin)
+    }
+
+    /// Returns where one value of a setting was written, for messages.
+    pub fn origin_of(&self, setting: &str, value: &str) -> String {
+        let exact = self
+            .values(setting)
+            .iter()
+            .find(|sourced| sourced.value.to_string() == value);
+        let origin = exact.map(|sourced| &sourced.origin);
+        origin
+            .or_else(|| self.origin(setting))
+            .map_or_else(|| format!("`{setting}=`"), ToString::to_string)
     }
 
     /// Returns what a setting is worth, each value with its origin.

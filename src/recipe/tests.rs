@@ -117,7 +117,7 @@ fn every_mistake_is_reported_at_once_with_its_line() {
              `portable`, `sysext`, `tar`, `uki`, `oci`, `addon`",
             "mkosi.images/x/mkosi.conf:2: unknown setting `Pakages=` in `[Content]`",
             "mkosi.images/x/mkosi.conf:4: `Release=` is set for the main image only, not in image `x`",
-            "mkosi.images/x/mkosi.conf:6: `Bootable=enabled` is not supported: bootable images are out of scope",
+            "mkosi.images/x/mkosi.conf:6: `Bootable=yes` is not supported: bootable images are out of scope",
         ]
     );
 }

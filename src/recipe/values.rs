@@ -46,6 +46,16 @@ impl Kind {
         )
     }
 
+    /// Returns the words that a value can be, none when it is not one of few words.
+    pub(super) fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Choice(choices) | Self::ChoiceOrBoolean { choices, .. } => choices,
+            Self::Compression => COMPRESSIONS,
+            Self::Feature => &["auto", "enabled", "disabled"],
+            _ => &[],
+        }
+    }
+
     /// Returns what stands for the value in help, such as `PATH`.
     pub fn placeholder(self) -> &'static str {
         match self {

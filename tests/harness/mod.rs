@@ -20,6 +20,17 @@ pub(crate) struct Transcript {
     pub(crate) stderr: String,
 }
 
+impl Transcript {
+    /// Asserts all of it, with nothing on standard output.
+    #[track_caller]
+    pub(crate) fn assert_failed(&self, status: i32, stderr: &str) {
+        assert_eq!(
+            (self.stderr.as_str(), self.stdout.as_str(), self.status),
+            (stderr, "", Some(status))
+        );
+    }
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new()

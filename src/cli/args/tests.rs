@@ -131,13 +131,28 @@ fn help_and_version_win_over_the_verb() {
 
 #[test]
 fn unknown_options_are_named() {
-    assert_eq!(
-        invoked(&["--pakage=x"]),
-        Err(
-            "unexpected argument '--pakage' found; tip: a similar argument exists: '--package'"
-                .to_owned()
-        )
-    );
+    let cases = [
+        (
+            "--pakage=x",
+            "unknown option `--pakage`",
+            "did you mean `--package`",
+        ),
+        (
+            "-x",
+            "unknown option `-x`",
+            "`overcoat --help` lists the options",
+        ),
+        (
+            "extra",
+            "unexpected argument `extra` after the verb",
+            "`overcoat --help` lists the options",
+        ),
+    ];
+    for (argument, message, hint) in cases {
+        let error = parse(["overcoat", "build", argument].map(OsString::from)).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.hint().as_deref(), Some(hint));
+    }
 }
 
 #[test]
@@ -146,4 +161,14 @@ fn help_shows_supported_settings_by_section() {
     let heading = help.find("[Output]:").unwrap();
     assert!(help[heading..].contains("-t, --format <WORD>"), "{help}");
     assert!(!help.contains("--vmm"), "{help}");
+    let options: Vec<&str> = help
+        .split([' ', '\n', '[', '=', ','])
+        .filter(|word| word.starts_with("--"))
+        .collect();
+    let forgotten: Vec<_> = settings::all()
+        .filter(|setting| setting.support == Support::Supported)
+        .map(|setting| format!("--{}", setting.long))
+        .filter(|option| !options.contains(&option.as_str()))
+        .collect();
+    assert_eq!(forgotten, Vec::<String>::new());
 }

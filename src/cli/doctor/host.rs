@@ -6,17 +6,7 @@ use std::process::{Command, Stdio};
 use nix::sys::statvfs::statvfs;
 
 use super::Places;
-
-/// Where the sandbox's programs are looked for; the caller's `PATH` is no part of a build.
-pub(super) const TOOL_DIRECTORIES: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
-
-/// The host's programs that a build starts, with the Debian package each is in (`[workspace.metadata.external-tools]`).
-const TOOLS: [(&str, &str); 4] = [
-    ("apt-get", "apt"),
-    ("dpkg", "dpkg"),
-    ("dpkg-deb", "dpkg"),
-    ("tar", "tar"),
-];
+use crate::packages::apt::{PROGRAM_DIRECTORIES, PROGRAMS};
 
 const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const UBUNTU_KEYRING: &str = "/usr/share/keyrings/ubuntu-archive-keyring.gpg";
@@ -67,7 +57,9 @@ impl Host {
         ];
         Self {
             release: read_release(),
-            tools: TOOLS.map(|(name, package)| find_tool(name, package)).into(),
+            tools: PROGRAMS
+                .map(|(name, package)| find_tool(name, package))
+                .into(),
             keyrings: keyrings.into_iter().filter(|path| path.exists()).collect(),
             free_space: free_space
                 .into_iter()
@@ -99,7 +91,10 @@ impl HostRelease {
 
     /// Returns the command that installs a Debian package's like on this distribution.
     pub(super) fn install_command(&self, package: &str) -> String {
-        if self.is_like("debian") || self.is_like("ubuntu") {
+        if package == "apt" && (self.is_like("debian") || self.is_like("ubuntu")) {
+            // Without apt, apt cannot install it.
+            "download the package `apt` and install it with `sudo dpkg --install`".to_owned()
+        } else if self.is_like("debian") || self.is_like("ubuntu") {
             format!("`sudo apt-get install {package}`")
         } else if self.is_like("fedora") {
             format!("`sudo dnf install {package}`")
@@ -135,7 +130,7 @@ fn read_release() -> HostRelease {
 }
 
 fn find_tool(name: &'static str, package: &'static str) -> Tool {
-    let found = TOOL_DIRECTORIES
+    let found = PROGRAM_DIRECTORIES
         .iter()
         .map(|directory| Path::new(directory).join(name))
         .find(|path| path.is_file())

@@ -44,7 +44,7 @@ fn problem_has_cause_evidence_and_remedy() {
         report.text(Style::default()),
         "missing: apt-get: `apt-get` is not installed\n  \
          seen: looked in /usr/bin, /bin, /usr/sbin, /sbin\n  \
-         remedy: `sudo apt-get install apt`\n\n\
+         remedy: download the package `apt` and install it with `sudo dpkg --install`\n\n\
          missing: archive keyring: packages cannot be verified\n  \
          seen: `/usr/share/keyrings/debian-archive-keyring.gpg` does not exist\n  \
          remedy: `sudo apt-get install debian-archive-keyring`\n\n\
@@ -115,4 +115,15 @@ fn gathering_finds_a_tool_and_space_for_a_directory_yet_to_be_made() {
     let paths: Vec<_> = host.free_space.iter().map(|space| &*space.path).collect();
     assert_eq!(paths, [directory.path(), directory.path()]);
     assert_eq!(host.tools.len(), 4);
+}
+
+#[test]
+fn what_fails_for_one_reason_is_told_once() {
+    let refused = |name: &str| Check::missing(name, "refused", "EPERM", "permit it");
+    let report = Report::new(vec![refused("user namespaces"), refused("id mapping")]);
+    assert_eq!(
+        report.text(Style::default()),
+        "missing: user namespaces; id mapping: refused\n  seen: EPERM\n  remedy: permit it\n\n\
+         not ready: 2 of 2 checks found a problem\n"
+    );
 }

@@ -17,7 +17,21 @@ const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Terminal {
     bars: MultiProgress,
-    running: Mutex<BTreeMap<(String, String), ProgressBar>>,
+    running: Mutex<BTreeMap<(String, String), Running>>,
+}
+
+/// A step that has a line.
+#[derive(Debug)]
+struct Running {
+    bar: ProgressBar,
+    /// Once a step counts, what its program prints would only make the line flicker.
+    counts: bool,
+}
+
+/// What is known of how far a step is.
+enum At<'a> {
+    Count(&'a str),
+    Output(&'a str),
 }
 
 impl Terminal {
@@ -37,9 +51,12 @@ impl Terminal {
                 item,
                 done,
                 total,
-            } => self.update(image, step, &text::position(item, done, total), style),
+            } => {
+                let at = text::position(item, done, total);
+                self.update(image, step, &At::Count(&at), style);
+            }
             Event::StepOutput { image, step, line } if detail == Detail::Steps => {
-                self.update(image, step, line.trim_end(), style);
+                self.update(image, step, &At::Output(line.trim()), style);
             }
             Event::StepFinished { image, step, .. } => {
                 self.stop(image, step);
@@ -50,8 +67,8 @@ impl Terminal {
     }
 
     pub(super) fn clear(&self) {
-        for bar in std::mem::take(&mut *self.running()).into_values() {
-            bar.finish_and_clear();
+        for running in std::mem::take(&mut *self.running()).into_values() {
+            running.bar.finish_and_clear();
         }
     }
 
@@ -63,19 +80,32 @@ impl Terminal {
         );
         bar.set_message(inert(&text::running(image, step, None), style).into_owned());
         bar.enable_steady_tick(TICK);
+        let running = Running { bar, counts: false };
         self.running()
-            .insert((image.to_owned(), step.to_owned()), bar);
+            .insert((image.to_owned(), step.to_owned()), running);
     }
 
-    fn update(&self, image: &str, step: &str, at: &str, style: Style) {
-        if let Some(bar) = self.running().get(&(image.to_owned(), step.to_owned())) {
-            bar.set_message(inert(&text::running(image, step, Some(at)), style).into_owned());
-        }
+    fn update(&self, image: &str, step: &str, at: &At<'_>, style: Style) {
+        let mut steps = self.running();
+        let Some(running) = steps.get_mut(&(image.to_owned(), step.to_owned())) else {
+            return;
+        };
+        let at = match at {
+            At::Count(at) => {
+                running.counts = true;
+                at
+            }
+            At::Output(_) if running.counts => return,
+            At::Output(line) => line,
+        };
+        let message = text::running(image, step, Some(at));
+        running.bar.set_message(inert(&message, style).into_owned());
     }
 
     fn stop(&self, image: &str, step: &str) {
-        if let Some(bar) = self.running().remove(&(image.to_owned(), step.to_owned())) {
-            bar.finish_and_clear();
+        let stopped = self.running().remove(&(image.to_owned(), step.to_owned()));
+        if let Some(running) = stopped {
+            running.bar.finish_and_clear();
         }
     }
 
@@ -86,7 +116,7 @@ impl Terminal {
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), ProgressBar>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -104,18 +134,33 @@ mod tests {
             terminal
                 .running()
                 .values()
-                .map(ProgressBar::message)
+                .map(|running| running.bar.message())
                 .collect()
         };
 
         show(Event::StepStarted { image, step });
         assert_eq!(messages(), ["base: install packages"]);
+        show(Event::StepOutput {
+            image,
+            step,
+            line: "Reading package lists...",
+        });
+        assert_eq!(
+            messages(),
+            ["base: install packages: Reading package lists..."]
+        );
         show(Event::StepProgress {
             image,
             step,
             item: "udev\x1b[2J",
             done: 3,
             total: 9,
+        });
+        assert_eq!(messages(), ["base: install packages: 3 of 9: udev^[[2J"]);
+        show(Event::StepOutput {
+            image,
+            step,
+            line: "Setting up udev",
         });
         assert_eq!(messages(), ["base: install packages: 3 of 9: udev^[[2J"]);
         show(Event::StepFinished {

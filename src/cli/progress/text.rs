@@ -46,7 +46,10 @@ pub(super) fn running(image: &str, step: &str, at: Option<&str>) -> String {
 
 /// Returns how far a step got.
 pub(super) fn position(item: &str, done: u64, total: u64) -> String {
-    format!("{done} of {total}: {item}")
+    match item {
+        "" => format!("{done} of {total}"),
+        item => format!("{done} of {total}: {item}"),
+    }
 }
 
 /// Returns the table of a successful build's outputs.
@@ -139,6 +142,7 @@ mod tests {
             running("base", "install packages", None),
             "base: install packages"
         );
+        assert_eq!(position("", 3, 9), "3 of 9");
     }
 
     #[test]

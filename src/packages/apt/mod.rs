@@ -13,6 +13,15 @@ pub use self::output::{
 };
 pub use self::sources::{Stanza, Trust, parse_sources, render_sources};
 
+/// The host's programs that apt's steps start, with the Debian package each is in (`[workspace.metadata.external-tools]`).
+pub const PROGRAMS: [(&str, &str); 4] = [
+    ("apt-get", "apt"),
+    ("dpkg", "dpkg"),
+    ("dpkg-deb", "dpkg"),
+    ("tar", "tar"),
+];
+/// Where those programs are looked for; the caller's `PATH` is no part of a build.
+pub const PROGRAM_DIRECTORIES: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 /// Where the image's tree is, inside the sandbox.
 pub const ROOT: &str = "/buildroot";
 /// Where the generated configuration is, inside the sandbox.

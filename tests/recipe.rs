@@ -1,0 +1,167 @@
+//! Wrong recipes: each mistake with its place, all of them at once, and nothing is built.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::World;
+
+/// Returns the world of a recipe with this text.
+fn world(text: &str) -> World {
+    let world = World::new();
+    world.write("mkosi.conf", text);
+    world
+}
+
+#[test]
+fn every_mistake_is_told_in_the_order_of_the_file() {
+    let world = world(
+        "[Distribution]\nReleas=bookworm\n\n\
+         [Output]\nFormat=sysex\nOverlay=perhaps\nSeed=not-a-uuid\nOutputMode=9\nCompressLevel=high\n\n\
+         [Nonsense]\nKey=value\n\n\
+         [Content]\nBootable=yes\nPakages=bash\nTimezone=UTC\n",
+    );
+    world.run(&["-f"]).assert_failed(
+        2,
+        "error: mkosi.conf:2: unknown setting `Releas=` in `[Distribution]`\n\n\
+         hint: did you mean `Release=`\n\n\
+         error: mkosi.conf:5: `Format=` is `sysex`, expected one of `confext`, `cpio`, `directory`, `disk`, `esp`, \
+         `none`, `portable`, `sysext`, `tar`, `uki`, `oci`, `addon`\n\n\
+         hint: did you mean `sysext`\n\n\
+         error: mkosi.conf:6: `Overlay=` is `perhaps`, expected a boolean (`yes` or `no`)\n\
+         error: mkosi.conf:7: `Seed=` is `not-a-uuid`, expected a UUID or `random`\n\
+         error: mkosi.conf:8: `OutputMode=` is `9`, expected octal permission bits up to 1777\n\
+         error: mkosi.conf:9: `CompressLevel=` is `high`, expected a whole number, zero or more\n\
+         error: mkosi.conf:11: unknown section `[Nonsense]`\n\
+         error: mkosi.conf:15: `Bootable=yes` is not supported: bootable images are out of scope\n\
+         error: mkosi.conf:16: unknown setting `Pakages=` in `[Content]`\n\n\
+         hint: did you mean `Packages=`\n\n\
+         error: mkosi.conf:17: `Timezone=UTC` is not supported: systems are not configured yet\n",
+    );
+    assert!(!world.home().join(".cache").exists());
+}
+
+#[test]
+fn mistakes_that_different_passes_find_are_in_the_order_of_the_file() {
+    world("[Content]\nExtraTrees=/etc\nBaseTrees=%q\n")
+        .run(&["-f"])
+        .assert_failed(
+            2,
+            "error: mkosi.conf:2: `/etc` is outside the recipe's directory\n\n\
+             hint: to permit it, name the path on the command line with `--extra-tree`\n\n\
+             error: mkosi.conf:3: unknown specifier `%q` in `BaseTrees=`\n\n\
+             hint: write `%%` for a percent sign\n",
+        );
+}
+
+#[test]
+fn option_with_a_wrong_value_is_named() {
+    world("[Output]\nFormat=cpio\n")
+        .run(&["--compress-output=zstdd", "--overlay", "perhaps"])
+        .assert_failed(
+            2,
+            "error: --compress-output: `CompressOutput=` is `zstdd`, expected one of `none`, `zstd`, `xz`, `bz2`, \
+             `gz`, `lz4`, `lzma`\n\n\
+             hint: did you mean `zstd`\n\n\
+             error: --overlay: `Overlay=` is `perhaps`, expected a boolean (`yes` or `no`)\n",
+        );
+}
+
+#[test]
+fn base_tree_that_nothing_makes_is_told_before_the_other_images_are_built() {
+    let world = world("[Output]\nFormat=directory\n");
+    world.write(
+        "mkosi.images/app/mkosi.conf",
+        "[Output]\nFormat=sysext\nOverlay=yes\n\n[Content]\nBaseTrees=%D/absent\nPackages=hello\n",
+    );
+    world.run(&["-f"]).assert_failed(
+        2,
+        "error: mkosi.images/app/mkosi.conf:6: the base tree `<world>/work/absent` does not exist\n\n\
+         hint: correct the path, or name the image that makes it in `Dependencies=`\n",
+    );
+}
+
+#[test]
+fn extra_tree_that_is_a_file_is_told_before_anything_is_built() {
+    let world = world("[Output]\nFormat=directory\n\n[Content]\nExtraTrees=file\n");
+    world.write("file", "");
+    world.run(&["-f"]).assert_failed(
+        2,
+        "error: mkosi.conf:5: the extra tree `<world>/work/file` is not a directory\n\n\
+         hint: put the file into a directory, and name the directory in `ExtraTrees=`\n",
+    );
+}
+
+#[test]
+fn extension_without_a_base_tree_is_told() {
+    world("[Output]\nFormat=sysext\n\n[Content]\nPackages=hello\n")
+        .run(&["-f"])
+        .assert_failed(
+            2,
+            "error: mkosi.conf:5: the extension `main` has packages but no base tree to install them on\n\n\
+             hint: name the output of an image with `Format=directory` in `BaseTrees=`, such as \
+             `BaseTrees=%O/base`\n",
+        );
+}
+
+const SIGNED: &str = "[Output]\nFormat=sysext\nOverlay=yes\n\n[Content]\nBaseTrees=base\n\n[Validation]\nVerity=signed\n";
+
+#[test]
+fn signed_extension_without_a_key_is_told() {
+    world(SIGNED).run(&["-f"]).assert_failed(
+        2,
+        "error: mkosi.conf:9: `Verity=` asks for a signature, but there is no key (`VerityKey=`)\n\n\
+         hint: make one with `overcoat genkey`, or name one with `VerityKey=` and `VerityCertificate=`\n",
+    );
+}
+
+#[test]
+fn key_that_others_can_read_or_that_does_not_fit_is_refused() {
+    let world = world(SIGNED);
+    assert_eq!(world.run(&["genkey"]).status, Some(0));
+    let key = world.path("mkosi.key");
+    fs_err::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    world.run(&["-f"]).assert_failed(
+        2,
+        "error: mkosi.key: the key of the signature cannot be used\n  \
+         caused by: the signing key `<world>/work/mkosi.key` has mode 0644, which lets others at it; expected none of \
+         0007\n\n\
+         hint: run `chmod 600 <world>/work/mkosi.key`\n",
+    );
+    fs_err::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    let certificate = fs_err::read(world.path("mkosi.crt")).unwrap();
+    assert_eq!(world.run(&["genkey", "-f"]).status, Some(0));
+    fs_err::write(world.path("mkosi.crt"), certificate).unwrap();
+    world.run(&["-f"]).assert_failed(
+        2,
+        "error: mkosi.key: the key of the signature cannot be used\n  \
+         caused by: the certificate `<world>/work/mkosi.crt` was not made for the signing key \
+         `<world>/work/mkosi.key`\n\n\
+         hint: make a key and its certificate with `overcoat genkey`\n",
+    );
+}
+
+#[test]
+fn key_that_is_not_there_is_told_with_the_line_that_names_it() {
+    world(&format!(
+        "{SIGNED}VerityKey=absent.key\nVerityCertificate=absent.crt\n"
+    ))
+    .run(&["-f"])
+    .assert_failed(
+        2,
+        "error: mkosi.conf:10: the key of the signature cannot be used\n  \
+         caused by: reading the signing key `<world>/work/absent.key`\n  \
+         caused by: No such file or directory (os error 2)\n\n\
+         hint: make a key and its certificate with `overcoat genkey`\n",
+    );
+}
+
+#[test]
+fn place_for_caches_must_be_known() {
+    let world = world("[Output]\nFormat=directory\n");
+    let mut command = world.command(&["-f"]);
+    command.env_remove("HOME");
+    world.finish(command).assert_failed(
+        1,
+        "error: there is no directory for caches\n\n\
+         hint: set `HOME` or `XDG_CACHE_HOME`, or name one with `CacheDirectory=`\n",
+    );
+}
