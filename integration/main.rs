@@ -16,6 +16,7 @@ mod ddi;
 mod faults;
 mod features;
 mod hostile;
+mod interruption;
 mod oracles;
 mod repository;
 mod reproducibility;

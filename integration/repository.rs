@@ -20,7 +20,11 @@ pub(crate) struct Repository {
     address: SocketAddr,
     directory: TempDir,
     requests: Arc<Mutex<Vec<String>>>,
+    held: Held,
 }
+
+/// The end of the name of the files that are sent by half only, until the client gives up.
+type Held = Arc<Mutex<Option<&'static str>>>;
 
 impl Repository {
     /// Builds the package, around a maintainer script if there is one, and serves its repository.
@@ -51,13 +55,20 @@ impl Repository {
         let address = listener.local_addr().unwrap();
         let root = directory.path().to_owned();
         let requests = Arc::default();
-        let log = Arc::clone(&requests);
-        thread::spawn(move || serve(&listener, &root, &log));
+        let held = Held::default();
+        let (log, served) = (Arc::clone(&requests), Arc::clone(&held));
+        thread::spawn(move || serve(&listener, &root, &log, &served));
         Self {
             address,
             directory,
             requests,
+            held,
         }
+    }
+
+    /// From now on sends only the first half of files whose names end with `suffix`.
+    pub(crate) fn hold(&self, suffix: Option<&'static str>) {
+        *self.held.lock().unwrap() = suffix;
     }
 
     /// Adds a `Release` file, which nobody signed.
@@ -110,20 +121,27 @@ fn package_tree(control: &str, postinst: Option<&str>) -> TempDir {
     tree
 }
 
-fn serve(listener: &TcpListener, root: &Path, log: &Arc<Mutex<Vec<String>>>) {
+fn serve(listener: &TcpListener, root: &Path, log: &Arc<Mutex<Vec<String>>>, held: &Held) {
     for stream in listener.incoming() {
-        let (Ok(stream), root, log) = (stream, root.to_owned(), Arc::clone(log)) else {
+        let (Ok(stream), root, log, held) =
+            (stream, root.to_owned(), Arc::clone(log), Arc::clone(held))
+        else {
             continue;
         };
         // A client that goes away is no concern of the next.
         thread::spawn(move || {
-            let _ = answer(stream, &root, &log);
+            let _ = answer(stream, &root, &log, &held);
         });
     }
 }
 
 /// Answers one request: a file of the directory by its plain name, or that there is none.
-fn answer(mut stream: TcpStream, root: &Path, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn answer(
+    mut stream: TcpStream,
+    root: &Path,
+    log: &Mutex<Vec<String>>,
+    held: &Held,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut request = String::new();
     reader.read_line(&mut request)?;
@@ -144,7 +162,14 @@ fn answer(mut stream: TcpStream, root: &Path, log: &Mutex<Vec<String>>) -> std::
         "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     )?;
-    if !request.starts_with("HEAD ") {
+    let suffix = *held.lock().unwrap();
+    if let (Some(name), Some(suffix)) = (requested(&request), suffix)
+        && name.to_string_lossy().ends_with(suffix)
+    {
+        stream.write_all(&body[..body.len() / 2])?;
+        // The client says nothing more, so this is its end.
+        std::io::copy(&mut reader, &mut std::io::sink())?;
+    } else if !request.starts_with("HEAD ") {
         stream.write_all(&body)?;
     }
     Ok(())

@@ -77,6 +77,10 @@ pub(crate) fn is_root() -> bool {
 pub(crate) struct Tool(PathBuf);
 
 impl Tool {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Runs it with an empty environment and returns what it printed; it must succeed.
     pub(crate) fn output<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Vec<u8> {
         let output = Command::new(&self.0)

@@ -17,6 +17,11 @@ pub enum Error {
         step: String,
         source: overcoat_sandbox::Error,
     },
+    #[error("the sandbox of the step `{step}` ended before its time")]
+    SandboxEnded {
+        step: String,
+        source: overcoat_sandbox::Error,
+    },
     #[error("the step `{step}` failed: `{command}` {}{}", describe(*status), indented(stderr_tail))]
     ProgramFailed {
         step: String,
@@ -126,8 +131,11 @@ pub enum Error {
     Tree(#[from] crate::tree::InsertError),
     #[error("preparing the extension")]
     Extension(#[from] crate::extension::Error),
-    #[error("writing the image")]
-    Write(#[from] super::output::WriteError),
+    #[error("writing `{name}`")]
+    Write {
+        name: String,
+        source: super::output::WriteError,
+    },
     #[error("publishing the outputs")]
     Publish(#[from] crate::publish::Error),
 }

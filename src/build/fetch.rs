@@ -72,8 +72,11 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
             archives,
         });
     }
-    let (directory, lock) = builder.store.repository_metadata(&key)?;
-    let known = directory.join("lists/partial").exists();
+    let directory = builder.store.repository_metadata(&key)?;
+    let lock = builder.wait_for(&recipe.name, || builder.store.try_lock_metadata(&key))?;
+    // It is there when `lists` was complete once; a refresh that was killed leaves a part of it.
+    let refreshed = directory.join("refreshed");
+    let known = refreshed.exists();
     let current = store::directory_below(&directory, Path::new("lists"))?;
     store::directory_below(&current, Path::new("partial"))?;
     let tools = Tools {
@@ -88,6 +91,10 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
     }
     if !(known && stay_offline) {
         refresh(builder, recipe, &tools)?;
+        fs::write(&refreshed, "").map_err(|source| Error::Prepare {
+            path: refreshed,
+            source,
+        })?;
     }
     let snapshot = builder.staging.path().join(format!("lists-{key}"));
     link_directory(&tools.lists, &snapshot)?;
@@ -249,7 +256,7 @@ pub(super) fn download(
     let started = Instant::now();
     let purpose = builder.purpose(&recipe.name, DOWNLOAD);
     let lock_path = tools.archives.join("overcoat.lock");
-    let lock = Lock::acquire(&lock_path)?;
+    let lock = builder.wait_for(&recipe.name, || Lock::try_acquire(&lock_path))?;
     let missing = missing(builder, recipe, &tools.archives, resolved)?;
     if let Some(package) = missing.first() {
         if recipe.cache_only == CacheOnly::Always {

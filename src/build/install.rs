@@ -120,7 +120,7 @@ impl Step<'_> {
     ) -> Result<Layer, Error> {
         let started = Instant::now();
         let purpose = builder.purpose(&self.recipe.name, self.name);
-        let lock = builder.store.lock_layer(key)?;
+        let lock = builder.wait_for(&self.recipe.name, || builder.store.try_lock_layer(key))?;
         if let Some(layer) = builder.layer(key)? {
             purpose.finished(started, true);
             return Ok(layer);

@@ -24,14 +24,14 @@ pub use self::run::Interrupt;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::run::Purpose;
 use crate::packages::apt::{self, Stanza};
 use crate::plan::{ImagePlan, Key, Step};
 use crate::publish::OutputDirectory;
 use crate::recipe::Recipe;
-use crate::store::{Layer, LayerMetadata, Staging, Store};
+use crate::store::{self, Layer, LayerMetadata, Lock, Staging, Store};
 
 /// What a build needs to know besides its plan.
 #[derive(Clone, Copy)]
@@ -56,6 +56,10 @@ impl std::fmt::Debug for Options<'_> {
     }
 }
 
+/// How long to wait before asking for a lock again. A call that blocks until the lock is free could not be interrupted:
+/// signals go to a thread of their own.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// The state of one run over all images.
 struct Builder<'a> {
     store: Store,
@@ -73,6 +77,27 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
+    /// Waits for a lock that another build may hold, until this build is told to stop.
+    fn wait_for(
+        &self,
+        image: &str,
+        mut try_lock: impl FnMut() -> Result<Option<Lock>, store::Error>,
+    ) -> Result<Lock, Error> {
+        let mut told = false;
+        loop {
+            if let Some(lock) = try_lock()? {
+                return Ok(lock);
+            }
+            if !told {
+                let text = "another build is making what this one needs; waiting for it";
+                self.observer.event(&Event::Warning { image, text });
+                told = true;
+            }
+            self.interrupt.check()?;
+            std::thread::sleep(LOCK_PAUSE);
+        }
+    }
+
     fn purpose<'b>(&self, image: &'b str, step: &'b str) -> Purpose<'b>
     where
         'a: 'b,
@@ -156,6 +181,18 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         metadata: BTreeMap::new(),
         own_layers: RefCell::new(BTreeMap::new()),
     };
+    for left in builder
+        .store
+        .left_behind()
+        .iter()
+        .chain(builder.output.left_behind())
+    {
+        let text = with_causes(left);
+        options.observer.event(&Event::Warning {
+            image: "",
+            text: &text,
+        });
+    }
     options.observer.event(&Event::BuildStarted {
         image_count: wanted.len(),
     });
@@ -230,6 +267,13 @@ fn check_base_trees(plans: &[&ImagePlan<'_>]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Returns an error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 fn output_path(recipe: &Recipe) -> PathBuf {

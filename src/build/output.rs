@@ -1,7 +1,7 @@
 //! Writes a finished tree in the recipe's format, into the staged output directory.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -28,26 +28,37 @@ pub enum WriteError {
     Erofs(#[from] erofs::Error),
     #[error("assembling the disk image")]
     Ddi(#[from] ddi::AssembleError<erofs::Error>),
-    #[error("writing the cpio archive")]
+    #[error("making the cpio archive")]
     Cpio(#[from] cpio::Error),
     #[error("compressing the output")]
     Compression(#[from] compression::Error),
-    #[error("writing the directory")]
+    #[error("making the directory")]
     Directory(#[from] directory::Error),
-    #[error("writing `{name}`")]
-    File {
-        name: String,
-        source: std::io::Error,
-    },
+    #[error("writing the file")]
+    File(#[from] std::io::Error),
 }
 
 impl Hint for WriteError {
     fn hint(&self) -> Option<String> {
-        let Self::File { source, .. } = self else {
-            return None;
+        let causes =
+            std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        let kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
+        let hint = match kinds.last()? {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "free some space, or name another directory with `OutputDirectory=`"
+            }
+            ErrorKind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`)",
+            _ => return None,
         };
-        (source.kind() == std::io::ErrorKind::StorageFull)
-            .then(|| "free some space, or name another directory with `OutputDirectory=`".into())
+        Some(hint.into())
+    }
+}
+
+/// Returns a function that tells which output could not be written.
+fn writing<E: Into<WriteError>>(name: &str) -> impl FnOnce(E) -> Error {
+    move |error| Error::Write {
+        name: name.into(),
+        source: error.into(),
     }
 }
 
@@ -110,7 +121,7 @@ pub(super) fn write(
         started,
         |path| -> Result<(), Error> {
             match recipe.format {
-                Format::Directory => directory::write(tree, path).map_err(WriteError::from)?,
+                Format::Directory => directory::write(tree, path).map_err(writing(&name))?,
                 Format::Cpio => warnings = write_cpio(path, &name, recipe, tree)?,
                 Format::Sysext | Format::Disk => {
                     write_disk_image(path, &name, recipe, tree, build_time)?
@@ -118,10 +129,7 @@ pub(super) fn write(
                 Format::None => {}
             }
             if recipe.checksum && path.is_file() {
-                digest = Some(digest_of(path).map_err(|source| WriteError::File {
-                    name: name.clone(),
-                    source,
-                })?);
+                digest = Some(digest_of(path).map_err(writing(&name))?);
             }
             Ok(())
         },
@@ -132,11 +140,7 @@ pub(super) fn write(
     if let Some(digest) = digest {
         let checksums = format!("{}.SHA256SUMS", recipe.output);
         output.add(&recipe.name, &checksums, mode, started, |path| {
-            let failed = |source| WriteError::File {
-                name: checksums.clone(),
-                source,
-            };
-            fs::write(path, format!("{digest} *{name}\n")).map_err(failed)
+            fs::write(path, format!("{digest} *{name}\n")).map_err(writing(&checksums))
         })?;
     }
     Ok(warnings)
@@ -188,7 +192,7 @@ fn write_disk_image(
         build_time,
         volume_name: String::new(),
     };
-    let plan = erofs::Plan::new(tree, &options).map_err(WriteError::from)?;
+    let plan = erofs::Plan::new(tree, &options).map_err(writing(name))?;
     let layout = Layout {
         architecture,
         name: &recipe.output,
@@ -196,9 +200,9 @@ fn write_disk_image(
         payload_size_bytes: Some(plan.size_bytes()),
         verity,
     };
-    let mut file = create(path, name)?;
-    ddi::assemble(&mut file, &layout, |payload| plan.write(payload)).map_err(WriteError::from)?;
-    Ok(sync(&file, name)?)
+    let mut file = create(path).map_err(writing(name))?;
+    ddi::assemble(&mut file, &layout, |payload| plan.write(payload)).map_err(writing(name))?;
+    sync(&file).map_err(writing(name))
 }
 
 /// Returns the file system's UUID: of the seed if there is one, else of the image's name.
@@ -222,29 +226,25 @@ fn write_cpio(
     recipe: &Recipe,
     tree: &FileTree,
 ) -> Result<Vec<String>, Error> {
-    let failed = |source| WriteError::File {
-        name: name.into(),
-        source,
-    };
-    let file = create(path, name)?;
+    let file = create(path).map_err(writing(name))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let lost = match recipe.compress_output {
-        Compression::None => cpio::write(tree, &mut out).map_err(WriteError::from)?,
+        Compression::None => cpio::write(tree, &mut out).map_err(writing(name))?,
         Compression::Zstd => {
             let workers = std::thread::available_parallelism()
                 .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
             let mut encoder = compression::zstd(&mut out, recipe.compress_level, workers)
-                .map_err(WriteError::from)?;
-            let lost = cpio::write(tree, &mut encoder).map_err(WriteError::from)?;
-            encoder.finish().map_err(failed)?;
+                .map_err(writing(name))?;
+            let lost = cpio::write(tree, &mut encoder).map_err(writing(name))?;
+            encoder.finish().map_err(writing(name))?;
             lost
         }
     };
-    out.flush().map_err(failed)?;
+    out.flush().map_err(writing(name))?;
     let file = out
         .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
-    sync(&file, name)?;
+        .map_err(|error| writing(name)(error.into_error()))?;
+    sync(&file).map_err(writing(name))?;
     Ok(describe_lost(&lost))
 }
 
@@ -272,25 +272,17 @@ fn describe_lost(lost: &cpio::Lost) -> Vec<String> {
     kinds.into_iter().filter_map(describe).collect()
 }
 
-fn create(path: &Path, name: &str) -> Result<File, WriteError> {
+fn create(path: &Path) -> std::io::Result<File> {
     let created = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(path);
-    created
-        .map(|file| file.into_parts().0)
-        .map_err(|source| WriteError::File {
-            name: name.into(),
-            source,
-        })
+    Ok(created?.into_parts().0)
 }
 
 /// Waits until the file is on disk: the rename that publishes it must not be there before its bytes.
-fn sync(file: &File, name: &str) -> Result<(), WriteError> {
-    file.sync_all().map_err(|source| WriteError::File {
-        name: name.into(),
-        source,
-    })
+fn sync(file: &File) -> std::io::Result<()> {
+    file.sync_all()
 }
 
 fn digest_of(path: &Path) -> std::io::Result<String> {

@@ -118,7 +118,8 @@ const LINE_LIMIT_BYTES: u64 = 16 << 10;
 /// Runs `spec` to its end, giving each line of its output to `on_line`.
 ///
 /// # Errors
-/// [`Error::Sandbox`] when it cannot be started, [`Error::ProgramFailed`] when it does not succeed,
+/// [`Error::Sandbox`] when it cannot be started, [`Error::SandboxEnded`] when a part of it was killed (by a kernel out
+/// of memory, for one), [`Error::ProgramFailed`] when it does not succeed,
 /// [`Error::Interrupted`] when the build was stopped.
 pub(super) fn run(
     purpose: Purpose<'_>,
@@ -126,11 +127,11 @@ pub(super) fn run(
     on_line: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Finished, Error> {
     purpose.interrupt.check()?;
-    let sandbox_failed = |source| Error::Sandbox {
-        step: purpose.step.into(),
+    let step = || purpose.step.to_owned();
+    let mut running = spec.spawn().map_err(|source| Error::Sandbox {
+        step: step(),
         source,
-    };
-    let mut running = spec.spawn().map_err(sandbox_failed)?;
+    })?;
     purpose.interrupt.running(Some(running.killer()));
     let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
     let mut stderr_tail = VecDeque::new();
@@ -157,7 +158,10 @@ pub(super) fn run(
         errors.join().expect("reading lines does not panic");
         kept
     });
-    let outcome = running.wait().map_err(sandbox_failed);
+    let outcome = running.wait().map_err(|source| Error::SandboxEnded {
+        step: step(),
+        source,
+    });
     purpose.interrupt.running(None);
     purpose.interrupt.check()?;
     let outcome = outcome?;

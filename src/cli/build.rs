@@ -50,6 +50,10 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         }
         Err(error) => {
             progress.clear();
+            // Whatever the signal made fail first, the build was interrupted.
+            if interruption.happened() {
+                return Err(Failure::new(error, exit::INTERRUPTED));
+            }
             Err(error.into())
         }
     }

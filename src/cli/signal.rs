@@ -1,4 +1,5 @@
-//! Interruption: a dedicated thread waits for SIGINT and SIGTERM, so that no code ever runs in a signal handler.
+//! Interruption: a dedicated thread waits for the signals that end a program, so that no code ever runs in a signal
+//! handler.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,9 @@ use super::exit;
 
 type Cancel = Box<dyn Fn() + Send>;
 
+/// What asks a program to end: the keyboard, whoever stops services, and a terminal that closes.
+const ENDING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
 /// What the waiting thread and the rest of the program share.
 #[derive(Clone)]
 pub(super) struct Interruption {
@@ -24,13 +28,22 @@ struct Shared {
 }
 
 impl Interruption {
-    /// Blocks SIGINT and SIGTERM in this thread and those it starts, and waits for them in a thread of its own.
+    /// Blocks [`ENDING`] signals in this thread and those it starts, and waits for them in a thread of its own. Those
+    /// that the caller ignores stay ignored, as nohup(1) wants it.
+    ///
+    /// SIGXFSZ is blocked as well: a file that grows beyond the limit then makes the write fail (setrlimit(2)), and does
+    /// not kill the build before it can say so and clean up.
     ///
     /// It must be called before any other thread exists, because a thread keeps the mask it was started with.
     /// Programs inherit the mask too: the sandbox's launcher clears it.
     pub(super) fn watch() -> Result<Self, Errno> {
-        let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-        signals.thread_block()?;
+        // Without proc no signal is known to be ignored.
+        let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+        let signals: SigSet = ENDING
+            .into_iter()
+            .filter(|signal| !is_ignored(*signal, &status))
+            .collect();
+        (signals | Signal::SIGXFSZ).thread_block()?;
         let interruption = Self {
             shared: Arc::new(Shared {
                 happened: AtomicBool::new(false),
@@ -85,6 +98,13 @@ impl fmt::Debug for Interruption {
     }
 }
 
+/// Tells whether a process with this `/proc/self/status` ignores `signal` (proc_pid_status(5)).
+fn is_ignored(signal: Signal, status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal as i32 - 1)) != 0)
+}
+
 #[derive(Debug, Eq, PartialEq)]
 enum Reaction {
     Wait,
@@ -127,6 +147,16 @@ mod tests {
         assert!(interruption.happened());
         assert_eq!(interruption.interrupt(), Reaction::ExitNow);
         assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn signals_that_the_caller_ignores_are_known() {
+        let status =
+            "SigBlk:\t0000000000000003\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n";
+        assert!(is_ignored(Signal::SIGHUP, status));
+        assert!(is_ignored(Signal::SIGPIPE, status));
+        assert!(!is_ignored(Signal::SIGINT, status));
+        assert!(!is_ignored(Signal::SIGHUP, ""));
     }
 
     #[test]

@@ -20,6 +20,17 @@ pub struct OutputDirectory {
     path: PathBuf,
     staging: Staging,
     staged: Vec<Staged>,
+    left_behind: Vec<store::Error>,
+    // After `staging`, which is dropped first and lies in it.
+    _hidden: HiddenDirectory,
+}
+
+/// The directory in which outputs are staged. It goes when this is dropped, unless another build uses it.
+#[derive(Debug)]
+struct HiddenDirectory {
+    output: PathBuf,
+    /// Whether the output directory did not exist before.
+    made_output: bool,
 }
 
 /// An output that waits for its place.
@@ -64,6 +75,8 @@ pub enum Error {
     },
     #[error("preparing the output directory `{path}`")]
     Stage { path: PathBuf, source: store::Error },
+    #[error("`{path}` is not a directory")]
+    NotDirectory { path: PathBuf },
     #[error("putting `{path}` in place")]
     Place {
         path: PathBuf,
@@ -82,6 +95,9 @@ impl Hint for Error {
             Self::Prepare { .. } | Self::Stage { .. } => {
                 Some("name a directory that you can write to with `OutputDirectory=`".into())
             }
+            Self::NotDirectory { .. } => {
+                Some("remove it; the build makes a directory there".into())
+            }
             Self::Place { .. } | Self::Remove { .. } => None,
         }
     }
@@ -95,22 +111,33 @@ impl OutputDirectory {
     /// # Errors
     /// [`Error::Prepare`] or [`Error::Stage`] when nothing can be written there.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(path).map_err(|source| Error::Prepare {
-            path: path.into(),
-            source,
-        })?;
-        let stage = |source| Error::Stage {
-            path: path.into(),
-            source,
-        };
-        let hidden = store::directory_below(path, Path::new(HIDDEN)).map_err(stage)?;
-        Staging::remove_abandoned(&hidden).map_err(stage)?;
-        let staging = Staging::create(&hidden).map_err(stage)?;
-        Ok(Self {
-            path: path.into(),
-            staging,
-            staged: Vec::new(),
-        })
+        loop {
+            let hidden = HiddenDirectory::make(path)?;
+            let left_behind = Staging::remove_abandoned(&path.join(HIDDEN));
+            let staging = match Staging::create(&path.join(HIDDEN)) {
+                Ok(staging) => staging,
+                // Another build that ended has removed the directory that we did not use yet.
+                Err(error) if is_gone(&error) => continue,
+                Err(source) => {
+                    return Err(Error::Stage {
+                        path: path.into(),
+                        source,
+                    });
+                }
+            };
+            return Ok(Self {
+                path: path.into(),
+                staging,
+                staged: Vec::new(),
+                left_behind,
+                _hidden: hidden,
+            });
+        }
+    }
+
+    /// Returns why something that killed builds left behind could not be removed.
+    pub fn left_behind(&self) -> &[store::Error] {
+        &self.left_behind
     }
 
     /// Has `write` make the output `name` of `image` at the path that it is given, where nothing exists yet.
@@ -210,11 +237,44 @@ impl OutputDirectory {
                 });
             }
         }
-        drop(self.staging);
-        // Another build may be staging beside us; then the directory stays.
-        let _ = fs::remove_dir(self.path.join(HIDDEN));
         Ok(published)
     }
+}
+
+impl HiddenDirectory {
+    fn make(output: &Path) -> Result<Self, Error> {
+        let hidden = output.join(HIDDEN);
+        let made_output = !output.exists();
+        fs::create_dir_all(&hidden).map_err(|source| Error::Prepare {
+            path: output.into(),
+            source,
+        })?;
+        // A recipe that strangers wrote may come with a link there, and what lies behind it is no business of ours.
+        match fs::symlink_metadata(&hidden) {
+            Ok(metadata) if !metadata.is_dir() => Err(Error::NotDirectory { path: hidden }),
+            _ => Ok(Self {
+                output: output.into(),
+                made_output,
+            }),
+        }
+    }
+}
+
+impl Drop for HiddenDirectory {
+    fn drop(&mut self) {
+        // Only empty directories go. Another build may be staging beside us; then both stay.
+        let _ = fs::remove_dir(self.output.join(HIDDEN));
+        if self.made_output {
+            let _ = fs::remove_dir(&self.output);
+        }
+    }
+}
+
+fn is_gone(error: &store::Error) -> bool {
+    let (store::Error::Lock { source, .. } | store::Error::Stage { source, .. }) = error else {
+        return false;
+    };
+    source.kind() == std::io::ErrorKind::NotFound
 }
 
 /// Removes the output at `path`, a file or a whole directory, and tells whether there was one.
@@ -222,13 +282,30 @@ impl OutputDirectory {
 /// # Errors
 /// [`Error::Remove`] when it is there and cannot be removed.
 pub fn remove_output(path: &Path) -> Result<bool, Error> {
-    let removed = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => Err(error),
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
+    let failed = |source| Error::Remove {
+        path: path.into(),
+        source,
     };
-    removed.map(|()| true).map_err(|source| Error::Remove {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Ok(metadata) if metadata.is_dir() => remove_directory(path)?,
+        Ok(_) => fs::remove_file(path).map_err(failed)?,
+        Err(error) => return Err(failed(error)),
+    }
+    Ok(true)
+}
+
+/// Removes an output that is a directory by one rename, so that nobody ever sees a part of it.
+fn remove_directory(path: &Path) -> Result<(), Error> {
+    let output = OutputDirectory::open(path.parent().unwrap_or(Path::new("")))?;
+    fs::rename(path, output.staging.path().join("removed")).map_err(|source| Error::Remove {
+        path: path.into(),
+        source,
+    })?;
+    let OutputDirectory {
+        staging, _hidden, ..
+    } = output;
+    staging.remove().map_err(|source| Error::Stage {
         path: path.into(),
         source,
     })
@@ -254,8 +331,12 @@ fn place(staged: &Staged, path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Replaces `path` where the file system cannot exchange two names: it is missing for a moment.
+/// Replaces `path` where the file system cannot exchange two names: a directory is missing for a moment.
 fn replace(staged: &Path, path: &Path) -> std::io::Result<()> {
+    let is_directory = |path| fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
+    if !is_directory(staged)? && !is_directory(path)? {
+        return fs::rename(staged, path);
+    }
     let mut aside = staged.as_os_str().to_owned();
     aside.push(".old");
     fs::rename(path, &aside)?;
@@ -280,7 +361,7 @@ mod tests {
 
     use fs_err as fs;
 
-    use super::OutputDirectory;
+    use super::{Error, OutputDirectory, remove_output};
 
     fn add(output: &mut OutputDirectory, name: &str, content: &str) {
         let write = |path: &std::path::Path| {
@@ -369,11 +450,56 @@ mod tests {
         let mut output = OutputDirectory::open(directory.path()).unwrap();
         add(&mut output, "a.raw", "new");
         drop(output);
-        let reopened = OutputDirectory::open(directory.path())
-            .unwrap()
-            .publish()
-            .unwrap();
-        assert!(reopened.is_empty());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        let made = directory.path().join("mkosi.output");
+        drop(OutputDirectory::open(&made).unwrap());
+        assert!(!made.exists());
+    }
+
+    #[test]
+    fn builds_that_come_and_go_do_not_disturb_each_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mkosi.output");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        drop(OutputDirectory::open(&path).unwrap());
+                    }
+                });
+            }
+        });
+        assert!(!path.join(super::HIDDEN).exists());
+    }
+
+    #[test]
+    fn hidden_directory_is_never_a_link_to_elsewhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let outside = directory.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        let path = directory.path().join("mkosi.output");
+        fs::create_dir(&path).unwrap();
+        fs::os::unix::fs::symlink(&outside, path.join(super::HIDDEN)).unwrap();
+        assert!(matches!(
+            OutputDirectory::open(&path),
+            Err(Error::NotDirectory { .. })
+        ));
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn removed_outputs_are_gone_and_links_are_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("base/below")).unwrap();
+        fs::write(directory.path().join("a.raw"), "x").unwrap();
+        fs::os::unix::fs::symlink("a.raw", directory.path().join("a")).unwrap();
+        for (name, found) in [("base", true), ("a", true), ("nothing", false)] {
+            assert_eq!(remove_output(&directory.path().join(name)).unwrap(), found);
+        }
+        let left: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["a.raw"]);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fs_err::OpenOptions;
 use fs_err::os::unix::fs::OpenOptionsExt;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::Error;
 
@@ -37,7 +37,10 @@ impl Lock {
     }
 
     /// Takes the lock on `path` unless somebody holds it.
-    pub(super) fn try_acquire(path: &Path) -> Result<Option<Self>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when the file cannot be opened or locked.
+    pub fn try_acquire(path: &Path) -> Result<Option<Self>, Error> {
         Self::take(path, FlockArg::LockExclusiveNonblock)
     }
 
@@ -52,7 +55,9 @@ impl Lock {
                 .create(true)
                 .truncate(false)
                 .write(true)
-                .custom_flags(nix::libc::O_NOFOLLOW)
+                // An output directory comes with a recipe that strangers wrote: no link may choose another file, and
+                // no pipe may make us wait for its reader.
+                .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
                 .open(path)
                 .map_err(failed)?;
             let (file, _) = opened.into_parts();

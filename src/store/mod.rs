@@ -6,25 +6,30 @@
 //! layers/<key>/tree            the captured upper directory of a step
 //! layers/<key>/layer.json      what it holds: records, packages, epoch
 //! metadata/<key>/lists         repository metadata as the package manager keeps it
+//! metadata/<key>/refreshed     an empty file, once that was complete
 //! resolutions/<key>.json       the packages that a package manager chose from metadata
 //! packages/<target>/archives   downloaded packages
 //! staging/<name>               work in progress, held by a lock that dies with its process
 //! locks/<name>                 one empty file a lock
 //! ```
 //!
-//! An entry appears by one rename and is never changed afterwards, so a reader needs no lock. Work in progress whose
-//! process died is removed by the next build that opens the store.
+//! An entry appears by one rename, is never changed afterwards, and disappears by one rename, so a reader needs no lock.
+//! Work in progress whose process died is removed by the next build that opens the store; what cannot be removed is
+//! reported and left.
 
 mod directory;
 mod layer;
 mod lock;
+mod removal;
 mod staging;
 
 pub use self::directory::directory_below;
 pub use self::layer::{InstalledPackage, Layer, LayerMetadata, SymlinkOwner};
 pub use self::lock::Lock;
+pub(crate) use self::removal::remove_tree;
 pub use self::staging::Staging;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -38,6 +43,7 @@ use crate::plan::Key;
 pub struct Store {
     root: PathBuf,
     in_use: Lock,
+    left_behind: Vec<Error>,
 }
 
 /// What [`Store::clear`] removes.
@@ -127,29 +133,36 @@ impl Store {
     /// Opens the store at `root`, making it when it does not exist, and clears what killed builds left behind.
     ///
     /// # Errors
-    /// [`Error::Prepare`] when the directories cannot be made, [`Error::RemoveStaging`] when abandoned work cannot be
-    /// removed.
+    /// [`Error::Prepare`] when the directories cannot be made, [`Error::Lock`] when the store cannot be locked. What
+    /// killed builds left and cannot be removed is no error: see [`Self::left_behind`].
     pub fn open(root: &Path) -> Result<Self, Error> {
+        let shown = root;
         let prepare = |source| Error::Prepare {
-            root: root.into(),
+            root: shown.into(),
             source,
         };
         fs::create_dir_all(root).map_err(prepare)?;
-        for directory in [
-            "layers",
-            "metadata",
-            "resolutions",
-            "packages",
-            "staging",
-            "locks",
-        ] {
-            directory_below(root, Path::new(directory))?;
-        }
+        directory_below(root, Path::new("locks"))?;
         // Absolute, because overlay directories are opened by the launcher, whose working directory is another one.
         let root = fs::canonicalize(root).map_err(prepare)?;
+        // Before the others are made: who clears the store removes them.
         let in_use = Lock::acquire_shared(&root.join("locks/in-use"))?;
-        Staging::remove_abandoned(&root.join("staging"))?;
-        Ok(Self { root, in_use })
+        for name in ["layers", "metadata", "resolutions", "packages", "staging"] {
+            let directory = directory_below(&root, Path::new(name))?;
+            // Set-id programs in a layer belong to the person who builds, so nobody else may reach them.
+            fs::set_permissions(&directory, PermissionsExt::from_mode(0o700)).map_err(prepare)?;
+        }
+        let left_behind = Staging::remove_abandoned(&root.join("staging"));
+        Ok(Self {
+            root,
+            in_use,
+            left_behind,
+        })
+    }
+
+    /// Returns why something that killed builds left behind could not be removed.
+    pub fn left_behind(&self) -> &[Error] {
+        &self.left_behind
     }
 
     /// Returns the directory that holds everything.
@@ -157,24 +170,36 @@ impl Store {
         &self.root
     }
 
-    /// Removes `contents`, unless another build uses the store.
+    /// Removes `contents` and what killed builds left behind, unless another build uses the store.
     ///
     /// # Errors
-    /// [`Error::InUse`] when one does, [`Error::Clear`] when something cannot be removed.
+    /// [`Error::InUse`] when one does, [`Error::Clear`] or [`Error::RemoveStaging`] when something cannot be removed.
     pub fn clear(self, contents: Contents) -> Result<(), Error> {
-        let Self { root, in_use } = self;
+        let Self { root, in_use, .. } = self;
         drop(in_use);
-        let Some(_alone) = Lock::try_acquire(&root.join("locks/in-use"))? else {
+        let Some(alone) = Lock::try_acquire(&root.join("locks/in-use"))? else {
             return Err(Error::InUse { root });
         };
+        let staging_directory = root.join("staging");
+        let staging = Staging::create(&staging_directory)?;
         let directories: &[&str] = match contents {
             Contents::LayersAndMetadata => &["layers", "metadata", "resolutions"],
             Contents::Everything => &["layers", "metadata", "resolutions", "packages"],
         };
-        for path in directories.iter().map(|name| root.join(name)) {
-            fs::remove_dir_all(&path).map_err(|source| Error::Clear { path, source })?;
+        for name in directories {
+            let path = root.join(name);
+            // By one rename: a removal that is killed halfway would leave layers that look whole.
+            match fs::rename(&path, staging.path().join(name)) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                done => done.map_err(|source| Error::Clear { path, source })?,
+            }
         }
-        Ok(())
+        drop(alone);
+        staging.remove()?;
+        match Staging::remove_abandoned(&staging_directory).pop() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// Returns the layer of `key`, `None` when no build has made it yet.
@@ -185,12 +210,12 @@ impl Store {
         layer::read(&self.root, key)
     }
 
-    /// Waits for the exclusive right to make the layer of `key`.
+    /// Returns the exclusive right to make the layer of `key`, unless another build has it.
     ///
     /// # Errors
     /// [`Error::Lock`] when the lock file cannot be made or locked.
-    pub fn lock_layer(&self, key: &Key) -> Result<Lock, Error> {
-        Lock::acquire(&self.root.join("locks").join(format!("layer-{key}")))
+    pub fn try_lock_layer(&self, key: &Key) -> Result<Option<Lock>, Error> {
+        Lock::try_acquire(&self.root.join("locks").join(format!("layer-{key}")))
     }
 
     /// Makes a directory for work in progress, which is removed when the value is dropped or its process dies.
@@ -220,14 +245,20 @@ impl Store {
         )
     }
 
-    /// Returns the directory for the repository metadata of `key` and the exclusive right to change it.
+    /// Returns the exclusive right to change the repository metadata of `key`, unless another build has it.
     ///
     /// # Errors
-    /// [`Error::Prepare`] or [`Error::Lock`].
-    pub fn repository_metadata(&self, key: &Key) -> Result<(PathBuf, Lock), Error> {
-        let directory = directory_below(&self.root, &Path::new("metadata").join(key.as_str()))?;
-        let lock = Lock::acquire(&self.root.join("locks").join(format!("metadata-{key}")))?;
-        Ok((directory, lock))
+    /// [`Error::Lock`] when the lock file cannot be made or locked.
+    pub fn try_lock_metadata(&self, key: &Key) -> Result<Option<Lock>, Error> {
+        Lock::try_acquire(&self.root.join("locks").join(format!("metadata-{key}")))
+    }
+
+    /// Returns the directory for the repository metadata of `key`.
+    ///
+    /// # Errors
+    /// [`Error::Prepare`] or [`Error::NotDirectory`].
+    pub fn repository_metadata(&self, key: &Key) -> Result<PathBuf, Error> {
+        directory_below(&self.root, &Path::new("metadata").join(key.as_str()))
     }
 
     /// Returns the packages that were chosen for `key`, `None` when none are known or what is kept cannot be read.

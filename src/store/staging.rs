@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use uuid::Uuid;
 
-use super::{Error, Lock};
+use super::{Error, Lock, remove_tree};
 
 /// A directory for work in progress. It is removed on drop; when the process is killed, the next build removes it,
 /// because the lock beside it is free then.
@@ -38,39 +38,32 @@ impl Staging {
         })
     }
 
-    /// Removes the staging directories below `parent` whose processes are gone.
+    /// Removes the staging directories below `parent` whose processes are gone, and returns why some stay.
+    ///
+    /// What stays only takes space: nothing ever reads it. So it stops no build, and the next one tries again.
+    pub fn remove_abandoned(parent: &Path) -> Vec<Error> {
+        let names = match staged_names(parent) {
+            Ok(names) => names,
+            Err(source) => {
+                let path = parent.into();
+                return vec![Error::RemoveStaging { path, source }];
+            }
+        };
+        names
+            .iter()
+            .filter_map(|name| remove_if_abandoned(parent, name).err())
+            .collect()
+    }
+
+    /// Removes the directory, as dropping does, and tells whether that worked.
     ///
     /// # Errors
-    /// [`Error::RemoveStaging`] when one cannot be removed.
-    pub fn remove_abandoned(parent: &Path) -> Result<(), Error> {
-        let failed = |source| Error::RemoveStaging {
-            path: parent.into(),
+    /// [`Error::RemoveStaging`] when something stays; the next build tries again.
+    pub fn remove(self) -> Result<(), Error> {
+        remove_tree(&self.directory).map_err(|source| Error::RemoveStaging {
+            path: self.directory.clone(),
             source,
-        };
-        for entry in fs::read_dir(parent).map_err(failed)? {
-            let name = entry
-                .map_err(failed)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
-            let Some(name) = name.strip_suffix(LOCK_SUFFIX) else {
-                continue;
-            };
-            let lock_path = lock_path(parent, name);
-            let Some(_lock) = Lock::try_acquire(&lock_path)? else {
-                continue;
-            };
-            let directory = parent.join(name);
-            remove_tree(&directory).map_err(|source| Error::RemoveStaging {
-                path: directory,
-                source,
-            })?;
-            fs::remove_file(&lock_path).map_err(|source| Error::RemoveStaging {
-                path: lock_path,
-                source,
-            })?;
-        }
-        Ok(())
+        })
     }
 
     /// Returns the directory itself.
@@ -104,21 +97,44 @@ impl Drop for Staging {
     }
 }
 
-/// Removes `path` and everything below it, if it exists.
-///
-/// It follows no symbolic link. overlayfs leaves a `work` directory of mode 0000, which the build's own user namespace
-/// may open nevertheless.
-fn remove_tree(path: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        done => done,
+/// Returns the names below `parent` that [`Staging::create`] may have given. Nothing else is touched: what lies in an
+/// output directory came with a recipe that strangers wrote.
+fn staged_names(parent: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let name = entry?.file_name();
+        let name = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(LOCK_SUFFIX));
+        names.extend(name.filter(|name| is_random_name(name)).map(str::to_owned));
     }
+    Ok(names)
+}
+
+fn remove_if_abandoned(parent: &Path, name: &str) -> Result<(), Error> {
+    let lock_path = lock_path(parent, name);
+    let Some(_lock) = Lock::try_acquire(&lock_path)? else {
+        return Ok(());
+    };
+    let directory = parent.join(name);
+    remove_tree(&directory).map_err(|source| Error::RemoveStaging {
+        path: directory,
+        source,
+    })?;
+    fs::remove_file(&lock_path).map_err(|source| Error::RemoveStaging {
+        path: lock_path,
+        source,
+    })
 }
 
 const LOCK_SUFFIX: &str = ".lock";
 
 fn lock_path(parent: &Path, name: &str) -> PathBuf {
     parent.join(format!("{name}{LOCK_SUFFIX}"))
+}
+
+fn is_random_name(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn random_name() -> String {

@@ -1,6 +1,8 @@
+use std::path::{Path, PathBuf};
+
 use fs_err as fs;
 
-use super::{Contents, Error, LayerMetadata, Lock, Store};
+use super::{Contents, Error, LayerMetadata, Lock, Staging, Store};
 use crate::plan::{Key, KeyBuilder};
 
 fn key(text: &str) -> Key {
@@ -51,13 +53,57 @@ fn adding_a_layer_twice_keeps_the_first() {
 fn opening_removes_abandoned_staging_and_spares_what_is_in_use() {
     let (directory, store) = store();
     let in_use = store.stage().unwrap();
-    let abandoned = directory.path().join("staging/0123");
-    fs::create_dir(&abandoned).unwrap();
-    fs::write(abandoned.join("left"), "x").unwrap();
-    fs::write(directory.path().join("staging/0123.lock"), "").unwrap();
-    Store::open(directory.path()).unwrap();
+    let abandoned = abandon(directory.path());
+    let opened = Store::open(directory.path()).unwrap();
+    assert!(opened.left_behind().is_empty());
     assert!(!abandoned.exists());
     assert!(in_use.path().exists());
+}
+
+/// Makes what a killed build leaves in the store, and returns its directory.
+fn abandon(store: &Path) -> PathBuf {
+    let directory = store.join("staging").join("0123456789abcdef".repeat(2));
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("left"), "x").unwrap();
+    fs::write(directory.with_extension("lock"), "").unwrap();
+    directory
+}
+
+#[test]
+fn what_cannot_be_removed_is_reported_and_stops_nobody() {
+    let (directory, store) = store();
+    let abandoned = abandon(directory.path());
+    // A lock that is no plain file stands for whatever goes wrong.
+    fs::remove_file(abandoned.with_extension("lock")).unwrap();
+    fs::create_dir(abandoned.with_extension("lock")).unwrap();
+    let other = Store::open(directory.path()).unwrap();
+    assert!(matches!(other.left_behind(), [Error::Lock { .. }]));
+    drop(other);
+    assert!(matches!(
+        store.clear(Contents::LayersAndMetadata),
+        Err(Error::Lock { .. })
+    ));
+}
+
+#[test]
+fn names_that_no_build_has_given_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["Cargo.lock", "0123.lock"] {
+        fs::write(directory.path().join(name), "x").unwrap();
+    }
+    fs::create_dir(directory.path().join("Cargo")).unwrap();
+    assert!(Staging::remove_abandoned(directory.path()).is_empty());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn a_lock_follows_no_link() {
+    let directory = tempfile::tempdir().unwrap();
+    let elsewhere = directory.path().join("elsewhere");
+    let link = directory.path().join("link");
+    fs::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    assert!(matches!(Lock::acquire(&link), Err(Error::Lock { .. })));
+    assert!(!elsewhere.exists());
 }
 
 #[test]
