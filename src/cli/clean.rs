@@ -38,16 +38,17 @@ fn remove(project: &Project, force: u8) -> Result<(), Error> {
         overcoat_sandbox::enter_user_namespace()?;
     }
     for recipe in &project.recipes {
-        let names = [
-            Some(recipe.output_file_name()),
-            recipe.output_link_name().map(str::to_owned),
+        let outputs = [
+            recipe.output_file_name(),
+            format!("{}.SHA256SUMS", recipe.output),
         ];
-        let checksums = format!("{}.SHA256SUMS", recipe.output);
-        for name in names.into_iter().flatten().chain([checksums]) {
-            let path = recipe.output_directory.join(name);
+        for path in outputs.map(|name| recipe.output_directory.join(name)) {
             if publish::remove_output(&path)? {
                 output::people(format_args!("removed {}\n", path.display()));
             }
+        }
+        if let Some(name) = recipe.output_link_name() {
+            publish::remove_link(&recipe.output_directory.join(name))?;
         }
     }
     let Some(main) = project.recipes.last().filter(|_| force > 0) else {
