@@ -98,6 +98,9 @@ pub(super) fn add(
         source,
     })?;
     fs::write(parcel.join(DESCRIPTION), text).map_err(failed)?;
+    // Steps run without syncing. After a power failure a layer must be whole or absent, never half under its key.
+    let parcel_directory = fs::File::open(&parcel).map_err(failed)?;
+    nix::unistd::syncfs(parcel_directory.file()).map_err(|errno| failed(errno.into()))?;
     match fs::rename(&parcel, directory) {
         Ok(()) => {}
         // Another build was faster; both made the same layer, and the staged one goes with its staging directory.
