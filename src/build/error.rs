@@ -79,6 +79,12 @@ pub enum Error {
     },
     #[error("{origin}: the extra tree `{path}` is not a directory")]
     ExtraTreeNotDirectory { path: PathBuf, origin: String },
+    #[error("{origin}: the tree `{path}` holds {what}")]
+    TreeHoldsPrivate {
+        path: PathBuf,
+        what: &'static str,
+        origin: String,
+    },
     #[error("{origin}: `{pattern}` is not a pattern")]
     InvalidPattern {
         pattern: String,
@@ -182,10 +188,12 @@ impl Error {
             | Self::ExtraTreeNotDirectory { .. }
             | Self::KeyMissing { .. }
             | Self::InvalidPattern { .. }
+            | Self::TreeHoldsPrivate { .. }
             | Self::ExtraTreeTarget { .. }
             | Self::CertificateName { .. }
             | Self::Architecture { .. }
             | Self::KeyUnusable { .. }
+            | Self::Publish(crate::publish::Error::Occupied { .. })
             | Self::Distribution(_) => true,
             _ => false,
         }
@@ -236,6 +244,9 @@ impl Hint for Error {
             }
             Self::ForeignArchitecture { .. } => {
                 "build on a machine of that architecture, or choose another one with `Architecture=`".to_owned()
+            }
+            Self::TreeHoldsPrivate { .. } => {
+                "name a directory below it that holds only what the image is to have".to_owned()
             }
             Self::ExtraTreeNotDirectory { .. } => {
                 "put the file into a directory, and name the directory in `ExtraTrees=`".to_owned()

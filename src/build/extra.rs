@@ -6,20 +6,24 @@ use crate::capture::{self, LayerDirectory};
 use crate::recipe::{Recipe, Value};
 use crate::tree::{Entry, EntryKind, FileTree, Timestamp, TreePath};
 
-use super::Error;
+use super::{Error, private};
 
 /// As many symbolic links as the kernel follows in one path (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// Fails when an extra tree of `recipe` is not a directory.
+/// Fails when an extra tree of `recipe` is not a directory, or holds what is not for images.
 pub(super) fn check(recipe: &Recipe) -> Result<(), Error> {
-    match recipe.extra_trees.iter().find(|tree| !tree.source.is_dir()) {
-        Some(tree) => Err(Error::ExtraTreeNotDirectory {
-            path: tree.source.clone(),
-            origin: recipe.origin_of("ExtraTrees", &Value::Tree(tree.clone()).to_string()),
-        }),
-        None => Ok(()),
+    for tree in &recipe.extra_trees {
+        let origin = recipe.origin_of("ExtraTrees", &Value::Tree(tree.clone()).to_string());
+        if !tree.source.is_dir() {
+            return Err(Error::ExtraTreeNotDirectory {
+                path: tree.source.clone(),
+                origin,
+            });
+        }
+        private::check(recipe, &tree.source, &origin)?;
     }
+    Ok(())
 }
 
 /// Puts the extra trees of `recipe` into `tree`, owned by root and with the time `time`.

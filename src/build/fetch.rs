@@ -1,31 +1,28 @@
 //! Steps with the host's network: repository metadata and packages. They run no line of the recipe's or a package's
 //! code.
 
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fs_err as fs;
-use openssl::sha::Sha256;
 use overcoat_sandbox::Spec;
 
 use super::run::{Purpose, run};
 use super::stack::Stack;
 use super::tools::{Access, Tools, with_network};
-use super::{Builder, Error, Event, apt_error};
+use super::{Builder, Error, apt_error};
 use crate::distribution::{self, RepositoryChoice};
 use crate::packages::apt::{self, Configuration, ResolvedPackage, Status, Trust};
-use crate::plan::{Key, KeyBuilder, hexadecimal};
+use crate::plan::{Key, KeyBuilder};
 use crate::recipe::{CacheOnly, Recipe};
-use crate::store::{self, Lock};
+use crate::store;
 
 /// Waits a second before each of the retries; apt doubles the time otherwise, and a mistyped mirror takes long to tell.
-const QUICK_RETRIES: &str = "-oAcquire::Retries::Delay::Maximum=1";
+pub(super) const QUICK_RETRIES: &str = "-oAcquire::Retries::Delay::Maximum=1";
 
 const METADATA: &str = "repository metadata";
 const RESOLVE: &str = "resolve packages";
-const DOWNLOAD: &str = "download packages";
 
 /// Returns the package manager's sandbox for `recipe`, with fresh repository metadata.
 ///
@@ -63,7 +60,7 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
         .field("sources", &sources)
         .field("architecture", architecture)
         .finish();
-    let archives = package_directory(builder, recipe)?;
+    let archives = package_directory(builder, recipe, &key)?;
     if let Some(lists) = builder.metadata.get(&key) {
         return Ok(Tools {
             configuration,
@@ -106,20 +103,35 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
     })
 }
 
-fn package_directory(builder: &Builder<'_>, recipe: &Recipe) -> Result<PathBuf, Error> {
-    let target = format!(
+/// Returns the directory for packages from these sources.
+///
+/// Packages that nobody signed have one for each list of sources: they must not be found where signed ones are looked
+/// for under the same name.
+fn package_directory(
+    builder: &Builder<'_>,
+    recipe: &Recipe,
+    sources: &Key,
+) -> Result<PathBuf, Error> {
+    let signed = recipe.repository_key_check && recipe.local_mirror.is_none();
+    let mut target = format!(
         "{}~{}~{}",
         recipe.distribution.name(),
         recipe.release,
         recipe.architecture.systemd_name()
     );
+    let mut name = "archives".to_owned();
+    if !signed {
+        let unsigned = format!("unsigned-{}", &sources.as_str()[..16]);
+        target = format!("{target}~{unsigned}");
+        name = unsigned;
+    }
     let archives = match &recipe.package_cache_directory {
         Some(directory) => {
             fs::create_dir_all(directory).map_err(|source| Error::Prepare {
                 path: directory.clone(),
                 source,
             })?;
-            store::directory_below(directory, Path::new("archives"))?
+            store::directory_below(directory, Path::new(&name))?
         }
         None => builder.store.package_directory(&target)?,
     };
@@ -161,7 +173,7 @@ fn status_file() -> PathBuf {
 }
 
 /// Adds the tree that packages will be installed on: read-only, or nothing but an empty package database.
-fn with_tree(spec: Spec, below: Option<&Stack>) -> Spec {
+pub(super) fn with_tree(spec: Spec, below: Option<&Stack>) -> Spec {
     match below {
         Some(stack) => stack.mount_read_only(spec, apt::ROOT),
         None => spec.file(status_file(), ""),
@@ -244,133 +256,11 @@ fn resolution_key(tools: &Tools, below: Option<&Stack>, packages: &[String]) -> 
         .finish())
 }
 
-/// Makes sure that every file of `resolved` is in the package cache and is what the signed metadata promises.
-pub(super) fn download(
-    builder: &Builder<'_>,
-    recipe: &Recipe,
-    tools: &Tools,
-    below: Option<&Stack>,
-    packages: &[String],
-    resolved: &[ResolvedPackage],
-) -> Result<(), Error> {
-    let started = Instant::now();
-    let purpose = builder.purpose(&recipe.name, DOWNLOAD);
-    let lock_path = tools.archives.join("overcoat.lock");
-    let lock = builder.wait_for(&recipe.name, || Lock::try_acquire(&lock_path))?;
-    let missing = missing(builder, recipe, &tools.archives, resolved)?;
-    if let Some(package) = missing.first() {
-        if recipe.cache_only == CacheOnly::Always {
-            return Err(Error::PackageNotCached {
-                file_name: package.file_name.clone(),
-            });
-        }
-        purpose.started();
-        let mut arguments = vec![QUICK_RETRIES, "--download-only", "install", "--"];
-        arguments.extend(packages.iter().map(String::as_str));
-        let spec = with_tree(
-            tools.spec(apt::command(&arguments), Access::Read, Access::Write),
-            below,
-        );
-        run(purpose, &with_network(spec), &mut |line| {
-            show_download(purpose, line)
-        })
-        .map_err(|error| apt_error::classify(error, recipe))?;
-    }
-    for package in &missing {
-        verify(&tools.archives, package)?;
-    }
-    drop(lock);
-    purpose.finished(started, missing.is_empty());
-    Ok(())
-}
-
-/// Returns the packages that are not in the cache, from which it removes files that are not what they should be.
-fn missing<'a>(
-    builder: &Builder<'_>,
-    recipe: &Recipe,
-    archives: &Path,
-    resolved: &'a [ResolvedPackage],
-) -> Result<Vec<&'a ResolvedPackage>, Error> {
-    let mut missing = Vec::new();
-    for package in resolved {
-        match verify(archives, package) {
-            Ok(()) => {}
-            Err(Error::PackageMissing { .. }) => missing.push(package),
-            Err(Error::PackageCorrupt { file_name }) => {
-                builder.observer.event(&Event::Warning {
-                    image: &recipe.name,
-                    text: &format!("`{file_name}` in the package cache is damaged and was removed"),
-                });
-                missing.push(package);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(missing)
-}
-
-fn show_download(purpose: Purpose<'_>, line: &str) {
+/// Shows how many files apt has got.
+pub(super) fn show_download(purpose: Purpose<'_>, line: &str) {
     match apt::parse_status(line) {
         Some(Status::Downloading { number, total }) => purpose.progress("", number, total),
         Some(_) => {}
         None => purpose.output(line),
     }
-}
-
-fn size_of(archives: &Path, package: &ResolvedPackage) -> Option<u64> {
-    let metadata = fs::symlink_metadata(archives.join(&package.file_name)).ok()?;
-    metadata.is_file().then_some(metadata.len())
-}
-
-/// Checks the digest of a package file, and removes it when it is wrong, so that the next build gets it anew.
-fn verify(archives: &Path, package: &ResolvedPackage) -> Result<(), Error> {
-    let path = archives.join(&package.file_name);
-    if size_of(archives, package).is_none() {
-        return Err(Error::PackageMissing {
-            file_name: package.file_name.clone(),
-        });
-    }
-    let failed = |source| Error::ReadPackage {
-        path: path.clone(),
-        source,
-    };
-    let mut file = fs::File::open(&path).map_err(failed)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let count = file.read(&mut buffer).map_err(failed)?;
-        if count == 0 {
-            break;
-        }
-        digest.update(&buffer[..count]);
-    }
-    if hexadecimal(&digest.finish()) != package.sha256 {
-        fs::remove_file(&path).map_err(failed)?;
-        return Err(Error::PackageCorrupt {
-            file_name: package.file_name.clone(),
-        });
-    }
-    Ok(())
-}
-
-/// Returns the newest build time among `resolved`, in seconds since 1970.
-pub(super) fn newest_build_time(
-    archives: &Path,
-    resolved: &[ResolvedPackage],
-) -> Result<u64, Error> {
-    let mut newest = 0;
-    for package in resolved {
-        let path = archives.join(&package.file_name);
-        let failed = |source| Error::ReadPackage {
-            path: path.clone(),
-            source,
-        };
-        let mut header = [0; 68];
-        fs::File::open(&path)
-            .map_err(failed)?
-            .read_exact(&mut header)
-            .map_err(failed)?;
-        newest = newest.max(apt::build_time(&header).unwrap_or(0));
-    }
-    Ok(newest)
 }

@@ -6,16 +6,16 @@ use std::time::Instant;
 use fs_err as fs;
 
 use super::stack::Stack;
-use super::{Builder, Error, Event, extra, finish, install, output, removal};
+use super::{Builder, Error, Event, extra, finish, install, output, private, removal};
 use crate::capture;
 use crate::extension::{self, ExtensionKind, Release};
 use crate::plan::{ImagePlan, Step};
 use crate::recipe::Recipe;
-use crate::tree::{Entry, FileTree, Timestamp};
+use crate::tree::{Entry, FileTree, Timestamp, TreePath};
 
 /// What an image is made of so far.
-struct Work<'a> {
-    recipe: &'a Recipe,
+pub(super) struct Work<'a> {
+    pub(super) recipe: &'a Recipe,
     started: Instant,
     stack: Option<Stack>,
     /// How many of the stack's layers are base trees.
@@ -25,11 +25,13 @@ struct Work<'a> {
 }
 
 /// Does the steps of `plan`; the outputs are staged and not yet published.
-pub(super) fn build(
+///
+/// An image that is signed comes back unwritten: keys are used only when the last sandbox of the run is gone.
+pub(super) fn build<'a>(
     builder: &mut Builder<'_>,
-    plan: &ImagePlan<'_>,
+    plan: &ImagePlan<'a>,
     started: Instant,
-) -> Result<(), Error> {
+) -> Result<Option<Work<'a>>, Error> {
     let nothing = FileTree::new(Entry::directory(Timestamp::default()))?;
     let mut work = Work {
         recipe: plan.recipe,
@@ -41,9 +43,12 @@ pub(super) fn build(
     };
     for step in &plan.steps {
         builder.interrupt.check()?;
+        if *step == Step::Write && output::is_signed(plan.recipe) {
+            return Ok(Some(work));
+        }
         work.step(builder, *step)?;
     }
-    Ok(())
+    Ok(None)
 }
 
 impl Work<'_> {
@@ -154,6 +159,9 @@ impl Work<'_> {
         for lint in &selection.lints {
             self.warn(builder, &lint.to_string());
         }
+        if let Some(text) = describe_left_out(&selection.left_out) {
+            self.warn(builder, &text);
+        }
         let base = self
             .base
             .as_ref()
@@ -179,7 +187,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn write(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
+    /// Writes the outputs of the image.
+    pub(super) fn write(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
         let step = format!("write {}", self.recipe.output_file_name());
         let build_time = self.build_time();
         let tree = std::mem::replace(&mut self.tree, empty()?).clamp_times(build_time);
@@ -210,9 +219,39 @@ impl Work<'_> {
     }
 }
 
+/// What installing packages changes outside of an extension's hierarchies in any case.
+const EXPECTED_OUTSIDE: [&str; 9] = [
+    "etc/.pwd.lock",
+    "etc/ld.so.cache",
+    "run",
+    "tmp",
+    "var/cache",
+    "var/lib/apt",
+    "var/lib/dpkg",
+    "var/lib/systemd/deb-systemd-helper-enabled",
+    "var/log",
+];
+
+/// Tells what a package or tree brings that an extension cannot hold, `None` when there is nothing unusual.
+fn describe_left_out(left_out: &[TreePath]) -> Option<String> {
+    let expected = EXPECTED_OUTSIDE.map(finish::path);
+    let mut unusual = left_out
+        .iter()
+        .filter(|path| !expected.iter().any(|known| path.starts_with(known)));
+    let first = unusual.next()?;
+    let others = match unusual.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!(
+        "`/{first}`{others} is outside of `/usr` and `/opt` and not in the extension"
+    ))
+}
+
 /// Fails when the base tree `path` of `recipe`, which is `found` on disk, is not what images can be built on.
 pub(super) fn check_base_tree(recipe: &Recipe, path: &Path, found: &Path) -> Result<(), Error> {
     let origin = recipe.origin_of("BaseTrees", &path.to_string_lossy());
+    private::check(recipe, found, &origin)?;
     let path = path.to_owned();
     match fs::metadata(found) {
         Err(_) => Err(Error::BaseTreeMissing { path, origin }),

@@ -7,6 +7,7 @@ use std::time::Instant;
 use fs_err as fs;
 use overcoat_sandbox::{Overlay, OwnerRecord, Spec};
 
+use super::download;
 use super::fetch;
 use super::run::{Purpose, run};
 use super::stack::Stack;
@@ -37,10 +38,10 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
         below: None,
         packages: &bootstrap.packages,
     };
-    let layer = step.make(builder, &key, &resolved, &|purpose, tree| {
+    let layer = step.make(builder, &key, &resolved, &|purpose, tools, tree| {
         unpack(
             purpose,
-            &tools,
+            tools,
             tree,
             &bootstrap.merged_directories,
             &resolved,
@@ -71,7 +72,7 @@ pub(super) fn install(
         below: Some(&below),
         packages: &recipe.packages,
     };
-    let layer = step.make(builder, &key, &resolved, &|_, _| Ok(()))?;
+    let layer = step.make(builder, &key, &resolved, &|_, _, _| Ok(()))?;
     Ok(below.with_layer(layer, key))
 }
 
@@ -107,7 +108,7 @@ struct Step<'a> {
     packages: &'a [String],
 }
 
-type Prepare<'a> = dyn Fn(Purpose<'_>, &Path) -> Result<(), Error> + 'a;
+type Prepare<'a> = dyn Fn(Purpose<'_>, &Tools, &Path) -> Result<(), Error> + 'a;
 
 impl Step<'_> {
     /// Returns the layer of `key` from the store, or makes it: `prepare` fills the tree before apt works on it.
@@ -126,23 +127,29 @@ impl Step<'_> {
             return Ok(layer);
         }
         check_architecture(resolved)?;
-        fetch::download(
+        let staging = builder.store.stage()?;
+        let tools = Tools {
+            archives: staging.subdirectory("archives")?,
+            ..self.tools.clone()
+        };
+        download::download(
             builder,
             self.recipe,
             self.tools,
             self.below,
             self.packages,
             resolved,
+            &tools.archives,
         )?;
         let started = Instant::now();
         purpose.started();
-        let newest = fetch::newest_build_time(&self.tools.archives, resolved)?;
+        let newest = download::newest_build_time(&tools.archives, resolved)?;
         let epoch_seconds = newest.max(self.below.map_or(0, |stack| stack.epoch_seconds));
-        let staging = builder.store.stage()?;
         let tree = staging.subdirectory("tree")?;
-        prepare(purpose, &tree)?;
+        prepare(purpose, &tools, &tree)?;
         let records = self.run_apt(
             purpose,
+            &tools,
             &staging,
             &tree,
             epoch_seconds,
@@ -162,6 +169,7 @@ impl Step<'_> {
     fn run_apt(
         &self,
         purpose: Purpose<'_>,
+        tools: &Tools,
         staging: &Staging,
         tree: &Path,
         epoch_seconds: u64,
@@ -180,8 +188,7 @@ impl Step<'_> {
         arguments.extend(self.packages.iter().map(String::as_str));
         let inside = |path: &str| format!("{}/{path}", apt::ROOT);
         let epoch = self.recipe.source_date_epoch.unwrap_or(epoch_seconds);
-        let spec = self
-            .tools
+        let spec = tools
             .spec(apt::command(&arguments), Access::Read, Access::Read)
             .overlay(apt::ROOT, &overlay)
             .bind_read_only(guard.machine_id(), inside("etc/machine-id"))

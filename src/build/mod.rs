@@ -1,6 +1,7 @@
 //! One image's steps in pipeline order; the only caller of the sandbox.
 
 mod apt_error;
+mod download;
 mod error;
 mod event;
 mod extra;
@@ -11,6 +12,7 @@ mod fixture;
 mod image;
 mod install;
 mod output;
+mod private;
 mod removal;
 mod run;
 mod stack;
@@ -158,6 +160,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     check_programs(&wanted)?;
     for plan in &wanted {
         output::check_keys(plan.recipe)?;
+        output::check_place(plan.recipe)?;
         extra::check(plan.recipe)?;
     }
     check_base_trees(&wanted)?;
@@ -196,14 +199,24 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     options.observer.event(&Event::BuildStarted {
         image_count: wanted.len(),
     });
+    let of_image = |image: &str| {
+        let image = image.to_owned();
+        |source| Error::Image {
+            image,
+            source: Box::new(source),
+        }
+    };
+    let mut unsigned = Vec::new();
     for plan in wanted {
         let started = Instant::now();
         let image = &plan.recipe.name;
         options.observer.event(&Event::ImageStarted { image });
-        image::build(&mut builder, plan, started).map_err(|source| Error::Image {
-            image: image.clone(),
-            source: Box::new(source),
-        })?;
+        unsigned.extend(image::build(&mut builder, plan, started).map_err(of_image(image))?);
+    }
+    for mut work in unsigned {
+        options.interrupt.check()?;
+        work.write(&mut builder)
+            .map_err(of_image(&work.recipe.name))?;
     }
     options.interrupt.check()?;
     for published in builder.output.publish()? {

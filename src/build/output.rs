@@ -15,7 +15,7 @@ use crate::capture::{self, LayerDirectory};
 use crate::ddi::{self, Layout, PartitionArchitecture, VerityMode};
 use crate::format::{compression, cpio, directory, erofs};
 use crate::plan::{KeyBuilder, hexadecimal};
-use crate::publish::OutputDirectory;
+use crate::publish::{self, OutputDirectory};
 use crate::recipe::{Compression, Format, Recipe, Verity};
 use crate::signing::Signer;
 use crate::tree::{FileTree, Timestamp, TreePath};
@@ -70,13 +70,28 @@ pub(super) fn check_keys(recipe: &Recipe) -> Result<(), Error> {
     Ok(())
 }
 
+/// Fails when something that no build made is where the output belongs, before anything is built.
+pub(super) fn check_place(recipe: &Recipe) -> Result<(), Error> {
+    let path = recipe.output_directory.join(recipe.output_file_name());
+    match recipe.format {
+        Format::Directory => publish::check_directory_place(&path)?,
+        _ => publish::check_file_place(&path)?,
+    }
+    Ok(())
+}
+
+/// Tells whether the image gets a signature.
+pub(super) fn is_signed(recipe: &Recipe) -> bool {
+    recipe.format == Format::Sysext
+        && match recipe.verity {
+            Verity::Signed => true,
+            Verity::Auto => recipe.verity_key.is_some() && recipe.verity_certificate.is_some(),
+            Verity::Hash | Verity::Disabled => false,
+        }
+}
+
 fn signer(recipe: &Recipe) -> Result<Option<Signer>, Error> {
-    let wanted = match recipe.verity {
-        Verity::Signed => true,
-        Verity::Auto => recipe.verity_key.is_some() && recipe.verity_certificate.is_some(),
-        Verity::Hash | Verity::Disabled => false,
-    };
-    if !wanted {
+    if !is_signed(recipe) {
         return Ok(None);
     }
     let missing = |what| {
@@ -124,7 +139,7 @@ pub(super) fn write(
                 Format::Directory => directory::write(tree, path).map_err(writing(&name))?,
                 Format::Cpio => warnings = write_cpio(path, &name, recipe, tree)?,
                 Format::Sysext | Format::Disk => {
-                    write_disk_image(path, &name, recipe, tree, build_time)?
+                    warnings.extend(write_disk_image(path, &name, recipe, tree, build_time)?);
                 }
                 Format::None => {}
             }
@@ -168,13 +183,14 @@ fn is_unchanged(path: &Path, tree: &FileTree) -> bool {
     existing.entry_count() == tree.entry_count() && digest(&existing) == digest(tree)
 }
 
+/// Writes a disk image, and returns what the person should know about it.
 fn write_disk_image(
     path: &Path,
     name: &str,
     recipe: &Recipe,
     tree: &FileTree,
     build_time: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let architecture = recipe.architecture.systemd_name();
     let architecture =
         PartitionArchitecture::named(architecture).map_err(|source| Error::Architecture {
@@ -202,7 +218,11 @@ fn write_disk_image(
     };
     let mut file = create(path).map_err(writing(name))?;
     ddi::assemble(&mut file, &layout, |payload| plan.write(payload)).map_err(writing(name))?;
-    sync(&file).map_err(writing(name))
+    sync(&file).map_err(writing(name))?;
+    let varies = signer.is_some_and(|signer| !signer.is_reproducible());
+    Ok(varies.then(|| {
+        "the key is not RSA, so the image's signature differs from build to build".to_owned()
+    }))
 }
 
 /// Returns the file system's UUID: of the seed if there is one, else of the image's name.
