@@ -26,7 +26,7 @@ fn output_directory_that_cannot_be_written_is_told_before_anything_is_built() {
             1,
             "error: publishing the outputs\n  \
              caused by: preparing the output directory `/proc/self`\n  \
-             caused by: failed to create directory `/proc/self/.overcoat`: No such file or directory (os error 2)\n\n\
+             caused by: No such file or directory (os error 2)\n\n\
              hint: name a directory that you can write to with `OutputDirectory=`\n",
         );
 }

@@ -53,37 +53,45 @@ pub struct Published {
     pub elapsed: Duration,
 }
 
+/// How often the hidden directory is made again when somebody removes it.
+const ATTEMPTS: u32 = 1000;
+
 impl OutputDirectory {
     /// Opens the directory at `path`, making it when it does not exist, and removes what killed builds left in it.
     ///
     /// # Errors
     /// [`Error::Prepare`] or [`Error::Stage`] when nothing can be written there.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let mut attempts = 0;
         loop {
-            let hidden = match HiddenDirectory::make(path) {
-                Err(Error::Stage { source, .. }) if is_gone(&source) => continue,
-                made => made?,
-            };
-            let left_behind = Staging::remove_abandoned(&hidden.path());
-            let staging = match Staging::create(&hidden.path()) {
-                Ok(staging) => staging,
-                // Another build that ended has removed the directory that we did not use yet.
-                Err(error) if is_gone(&error) => continue,
-                Err(source) => {
-                    return Err(Error::Stage {
-                        path: path.into(),
-                        source,
-                    });
-                }
-            };
-            return Ok(Self {
-                path: path.into(),
-                staging,
-                staged: Vec::new(),
-                left_behind,
-                _hidden: hidden,
-            });
+            attempts += 1;
+            match Self::try_open(path) {
+                // Another build that ended has removed the directory that we did not use yet. That cannot happen
+                // for ever: a file system that says so every time has another reason.
+                Err(Error::Stage { source, .. }) if is_gone(&source) && attempts < ATTEMPTS => {}
+                Err(Error::Stage {
+                    path,
+                    source: store::Error::Prepare { source, .. },
+                }) => return Err(Error::Prepare { path, source }),
+                done => return done,
+            }
         }
+    }
+
+    fn try_open(path: &Path) -> Result<Self, Error> {
+        let hidden = HiddenDirectory::make(path)?;
+        let left_behind = Staging::remove_abandoned(&hidden.path());
+        let staging = Staging::create(&hidden.path()).map_err(|source| Error::Stage {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.into(),
+            staging,
+            staged: Vec::new(),
+            left_behind,
+            _hidden: hidden,
+        })
     }
 
     /// Returns why something that killed builds left behind could not be removed.
