@@ -51,6 +51,7 @@ fn unknown_package_is_named_with_its_line() {
         2,
         "main: repository metadata ...\n\
          main: repository metadata: <time>\n\
+         main: resolve packages ...\n\
          error: building the image `main`\n  \
          caused by: mkosi.conf:16: no package matches `sampel` in debian sid\n\n\
          hint: check the name, or add the component that has it with `Repositories=`\n",
@@ -214,6 +215,8 @@ fn main_image_of_no_format_is_not_made() {
         steps,
         "app: repository metadata ...\n\
          app: repository metadata: <time>\n\
+         app: resolve packages ...\n\
+         app: resolve packages: <time>\n\
          app: download packages ...\n\
          app: download packages: <time>\n\
          app: install packages ...\n\

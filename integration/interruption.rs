@@ -254,12 +254,16 @@ fn a_file_that_cannot_grow_is_named_and_changes_no_output() {
     let fixture = require!(Fixture::new());
     fixture.build();
     let before = fixture.output();
+    // An output that would not change is not written.
+    fixture.world.write("more/usr/changed", "");
     for (format, named) in [
         ("directory", "usr/lib/payload"),
         ("cpio", "`extension.cpio.zst`"),
         ("disk", "`extension.raw`"),
     ] {
-        let build = fixture.world.command(&["-f", "--format", format]);
+        let build = fixture
+            .world
+            .command(&["-f", "--format", format, "--extra-tree=more"]);
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", "ulimit -f 20000; exec \"$@\"", "limited"])
@@ -283,7 +287,7 @@ fn a_full_disk_is_named_and_changes_no_output() {
         "mkdir mkosi.output && mount -t tmpfs -o size=45m none mkosi.output || exit 90
         \"$@\" || exit 91
         ls -lAR --full-time mkosi.output >before
-        \"$@\" && exit 92
+        \"$@\" --extra-tree=more && exit 92
         status=$?
         ls -lAR --full-time mkosi.output >after
         cmp before after && exit $status";
@@ -292,6 +296,7 @@ fn a_full_disk_is_named_and_changes_no_output() {
     if !require::is_root() {
         return require::say_skipped("a mount of its own needs root");
     }
+    fixture.world.write("more/usr/changed", "");
     let build = fixture.command();
     let mut command = Command::new(unshare.path());
     command
