@@ -3,9 +3,12 @@
 //! A recipe from a stranger may come with a cache or an output directory of its own, in which a symbolic link stands
 //! where we would make a directory. Following it would write, or clear, somewhere else.
 
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use fs_err::os::unix::fs::OpenOptionsExt;
+use nix::fcntl::OFlag;
 use rustix::fs::{CWD, Mode, OFlags};
 
 use super::Error;
@@ -14,7 +17,7 @@ use super::Error;
 ///
 /// # Errors
 /// [`Error::NotDirectory`] when a symbolic link or anything else that is no directory is in the way,
-/// [`Error::Prepare`] when a directory cannot be made.
+/// [`Error::ForeignDirectory`] when a directory belongs to somebody else, [`Error::Prepare`] when a directory cannot be made.
 pub fn directory_below(base: &Path, relative: &Path) -> Result<PathBuf, Error> {
     let mut path = base.to_owned();
     let mut directory = open(CWD, base, OFlags::empty()).map_err(|errno| failed(base, errno))?;
@@ -26,8 +29,40 @@ pub fn directory_below(base: &Path, relative: &Path) -> Result<PathBuf, Error> {
         }
         directory = open(&directory, Path::new(name), OFlags::NOFOLLOW)
             .map_err(|errno| failed(&path, errno))?;
+        let status = rustix::fs::fstat(&directory).map_err(|errno| failed(&path, errno))?;
+        if status.st_uid != own_id() {
+            return Err(Error::ForeignDirectory { path });
+        }
     }
     Ok(path)
+}
+
+/// Returns the owner that files made by this process have, as it sees them.
+fn own_id() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Reads a file that this program wrote, `None` when there is none.
+///
+/// # Errors
+/// The kernel's error; `ELOOP` for a symbolic link, and [`std::io::ErrorKind::InvalidData`] when it is no regular file
+/// or longer than `limit_bytes`.
+pub(super) fn read_own(path: &Path, limit_bytes: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let opened = fs_err::OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path);
+    let file = match opened {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > limit_bytes {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = Vec::new();
+    file.take(limit_bytes).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Tells whether `relative` below `base` is a directory that is reached without any symbolic link.
@@ -71,7 +106,7 @@ mod tests {
 
     use fs_err as fs;
 
-    use super::{directory_below, is_directory_below};
+    use super::{directory_below, is_directory_below, read_own};
     use crate::store::Error;
 
     #[test]
@@ -105,5 +140,18 @@ mod tests {
                 "{planted}"
             );
         }
+    }
+
+    #[test]
+    fn only_regular_files_of_a_fair_size_are_read() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        fs::write(&file, "12345").unwrap();
+        fs::os::unix::fs::symlink(&file, place.path().join("link")).unwrap();
+        assert_eq!(read_own(&file, 5).unwrap().unwrap(), b"12345");
+        assert!(read_own(&file, 4).is_err());
+        assert!(read_own(&place.path().join("link"), 5).is_err());
+        assert!(read_own(place.path(), 5).is_err());
+        assert!(read_own(&place.path().join("none"), 5).unwrap().is_none());
     }
 }

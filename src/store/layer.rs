@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::directory::is_directory_below;
+use super::directory::{is_directory_below, read_own};
 use super::{Error, Staging};
 use crate::plan::Key;
 
@@ -48,15 +48,17 @@ pub struct InstalledPackage {
 }
 
 const DESCRIPTION: &str = "layer.json";
+/// A description names each package and each link with an owner; this is many times what a distribution has.
+const DESCRIPTION_LIMIT_BYTES: u64 = 256 << 20;
 const TREE: &str = "tree";
 
 pub(super) fn read(root: &Path, key: &Key) -> Result<Option<Layer>, Error> {
     let relative = Path::new("layers").join(key.as_str());
     let directory = root.join(&relative);
     let description = directory.join(DESCRIPTION);
-    let text = match fs::read(&description) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+    let text = match read_own(&description, DESCRIPTION_LIMIT_BYTES) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
         Err(source) => {
             return Err(Error::ReadLayer {
                 path: directory,

@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use self::directory::read_own;
 use crate::Hint;
 use crate::packages::apt::ResolvedPackage;
 use crate::plan::Key;
@@ -45,6 +46,9 @@ pub struct Store {
     in_use: Lock,
     left_behind: Vec<Error>,
 }
+
+/// The packages of a whole distribution need a tenth of it.
+const RESOLUTION_LIMIT_BYTES: u64 = 64 << 20;
 
 /// What [`Store::clear`] removes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,6 +67,8 @@ pub enum Error {
         root: PathBuf,
         source: std::io::Error,
     },
+    #[error("`{path}` belongs to another user")]
+    ForeignDirectory { path: PathBuf },
     #[error("`{path}` is not a directory of its own")]
     NotDirectory { path: PathBuf },
     #[error("locking `{path}`")]
@@ -119,6 +125,9 @@ impl Hint for Error {
                 "remove `{}`; the next build makes it again",
                 path.display()
             )),
+            Self::ForeignDirectory { .. } => Some(
+                "use a directory of your own, with `CacheDirectory=` or `OutputDirectory=`".into(),
+            ),
             Self::NotDirectory { .. } => Some(
                 "a symbolic link or file is where builds keep what they make; see who put it there, and remove it"
                     .into(),
@@ -263,7 +272,8 @@ impl Store {
 
     /// Returns the packages that were chosen for `key`, `None` when none are known or what is kept cannot be read.
     pub fn resolution(&self, key: &Key) -> Option<Vec<ResolvedPackage>> {
-        serde_json::from_slice(&fs::read(self.resolution_path(key)).ok()?).ok()
+        let text = read_own(&self.resolution_path(key), RESOLUTION_LIMIT_BYTES).ok()??;
+        serde_json::from_slice(&text).ok()
     }
 
     /// Keeps the packages that were chosen for `key`.
