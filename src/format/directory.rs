@@ -121,7 +121,7 @@ pub fn write(tree: &FileTree, destination: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Tells whether `path` is a directory that [`write`] made, and that a newer one may replace.
+/// Tells whether `path` is a directory that [`write()`] made, and that a newer one may replace.
 pub fn is_output(path: &Path) -> bool {
     let mut value = [0; 16];
     let name = records::MODE;
