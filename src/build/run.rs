@@ -128,9 +128,18 @@ pub(super) fn run(
 ) -> Result<Finished, Error> {
     purpose.interrupt.check()?;
     let step = || purpose.step.to_owned();
-    let mut running = spec.spawn().map_err(|source| Error::Sandbox {
-        step: step(),
-        source,
+    let mut running = spec.spawn().map_err(|source| match source {
+        // Killed before it could say that the program runs: that is no fault of the host.
+        overcoat_sandbox::Error::LauncherEnded { .. } | overcoat_sandbox::Error::Lost => {
+            Error::SandboxEnded {
+                step: step(),
+                source,
+            }
+        }
+        source => Error::Sandbox {
+            step: step(),
+            source,
+        },
     })?;
     purpose.interrupt.running(Some(running.killer()));
     let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
