@@ -30,3 +30,85 @@ fn output_directory_that_cannot_be_written_is_told_before_anything_is_built() {
              hint: name a directory that you can write to with `OutputDirectory=`\n",
         );
 }
+
+/// Returns a world whose recipe makes an extension of one tree; no package manager and no network are needed.
+fn extension() -> World {
+    let world = World::new();
+    world.write(
+        "mkosi.conf",
+        "[Output]\nFormat=sysext\nOutput=tools\n\n[Content]\nExtraTrees=tree\n",
+    );
+    world.write("tree/usr/bin/tool", "#!/bin/sh\n");
+    world.write("tree/etc/tool.conf", "");
+    world
+}
+
+/// Returns the names in the file system of a disk image's first partition.
+fn names(image: &[u8]) -> Vec<String> {
+    let last_sector: [u8; 8] = image[1024 + 40..1024 + 48].try_into().unwrap();
+    let end = (u64::from_le_bytes(last_sector) + 1) * 512;
+    let payload = &image[1 << 20..usize::try_from(end).unwrap()];
+    let tree = overcoat::format::erofs::reader::read_tree(payload).unwrap();
+    tree.iter().map(|(path, _)| path.to_string()).collect()
+}
+
+#[test]
+fn extension_of_a_tree_holds_its_hierarchies_and_its_release() {
+    let world = extension();
+    let build = world.run(&["-f"]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    let left_out = "`/etc/tool.conf` is outside of `/usr` and `/opt` and not in the extension";
+    let told = format!("warning: main: {left_out}");
+    assert!(
+        build.stderr.lines().any(|line| line == told),
+        "{}",
+        build.stderr
+    );
+    let image = fs_err::read(world.path("tools.raw")).unwrap();
+    assert_eq!(
+        names(&image),
+        [
+            "",
+            "usr",
+            "usr/bin",
+            "usr/bin/tool",
+            "usr/lib",
+            "usr/lib/extension-release.d",
+            "usr/lib/extension-release.d/extension-release.tools",
+        ]
+    );
+    let link = fs_err::read_link(world.path("tools")).unwrap();
+    assert_eq!(link.to_str(), Some("tools.raw"));
+    let again = world.run(&["-f"]);
+    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    assert!(fs_err::read(world.path("tools.raw")).unwrap() == image);
+}
+
+#[test]
+fn what_no_build_made_stays_where_it_is() {
+    let world = extension();
+    world.write("tools/mine", "kept");
+    let build = world.run(&["-f"]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    assert!(world.path("tools.raw").is_file());
+    let refused = world.run(&["-f", "--format=directory"]);
+    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    let clean = world.run(&["clean"]);
+    assert_eq!(clean.status, Some(0), "{}", clean.stderr);
+    assert!(!world.path("tools.raw").exists());
+    assert_eq!(fs_err::read(world.path("tools/mine")).unwrap(), b"kept");
+}
+
+#[test]
+fn signing_key_does_not_get_into_an_image() {
+    let world = extension();
+    assert_eq!(world.run(&["genkey"]).status, Some(0));
+    let refused = world.run(&["-f", "--extra-tree=."]);
+    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("holds the signing key"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!world.path("tools.raw").exists());
+}

@@ -235,9 +235,11 @@ const EXPECTED_OUTSIDE: [&str; 9] = [
 /// Tells what a package or tree brings that an extension cannot hold, `None` when there is nothing unusual.
 fn describe_left_out(left_out: &[TreePath]) -> Option<String> {
     let expected = EXPECTED_OUTSIDE.map(finish::path);
-    let mut unusual = left_out
-        .iter()
-        .filter(|path| !expected.iter().any(|known| path.starts_with(known)));
+    let mut unusual = left_out.iter().filter(|path| {
+        !expected
+            .iter()
+            .any(|known| path.starts_with(known) || known.starts_with(path))
+    });
     let first = unusual.next()?;
     let others = match unusual.count() {
         0 => String::new(),
@@ -265,4 +267,21 @@ pub(super) fn check_base_tree(recipe: &Recipe, path: &Path, found: &Path) -> Res
 
 fn empty() -> Result<FileTree, Error> {
     Ok(FileTree::new(Entry::directory(Timestamp::default()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::describe_left_out;
+    use super::finish::path;
+
+    #[test]
+    fn only_what_every_installation_changes_is_left_out_without_a_word() {
+        let usual = ["var", "var/lib", "var/lib/dpkg/status", "etc/ld.so.cache"].map(path);
+        assert_eq!(describe_left_out(&usual), None);
+        let unusual = ["etc/a.conf", "var/lib/b", "var/lib/dpkg/status"].map(path);
+        assert_eq!(
+            describe_left_out(&unusual).unwrap(),
+            "`/etc/a.conf` and 1 more is outside of `/usr` and `/opt` and not in the extension"
+        );
+    }
 }
