@@ -74,7 +74,7 @@ fn base_tree_that_nothing_makes_is_told_before_the_other_images_are_built() {
     );
     world.run(&["-f"]).assert_failed(
         2,
-        "error: mkosi.images/app/mkosi.conf:6: the base tree `<world>/work/absent` does not exist\n\n\
+        "error: mkosi.images/app/mkosi.conf:6: the base tree `<world>/recipe/absent` does not exist\n\n\
          hint: correct the path, or name the image that makes it in `Dependencies=`\n",
     );
 }
@@ -85,7 +85,7 @@ fn extra_tree_that_is_a_file_is_told_before_anything_is_built() {
     world.write("file", "");
     world.run(&["-f"]).assert_failed(
         2,
-        "error: mkosi.conf:5: the extra tree `<world>/work/file` is not a directory\n\n\
+        "error: mkosi.conf:5: the extra tree `<world>/recipe/file` is not a directory\n\n\
          hint: put the file into a directory, and name the directory in `ExtraTrees=`\n",
     );
 }
@@ -122,9 +122,9 @@ fn key_that_others_can_read_or_that_does_not_fit_is_refused() {
     world.run(&["-f"]).assert_failed(
         2,
         "error: mkosi.key: the key of the signature cannot be used\n  \
-         caused by: the signing key `<world>/work/mkosi.key` has mode 0644, which lets others at it; expected none of \
+         caused by: the signing key `<world>/recipe/mkosi.key` has mode 0644, which lets others at it; expected none of \
          0007\n\n\
-         hint: run `chmod 600 <world>/work/mkosi.key`\n",
+         hint: run `chmod 600 <world>/recipe/mkosi.key`\n",
     );
     fs_err::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
     let certificate = fs_err::read(world.path("mkosi.crt")).unwrap();
@@ -133,8 +133,8 @@ fn key_that_others_can_read_or_that_does_not_fit_is_refused() {
     world.run(&["-f"]).assert_failed(
         2,
         "error: mkosi.key: the key of the signature cannot be used\n  \
-         caused by: the certificate `<world>/work/mkosi.crt` was not made for the signing key \
-         `<world>/work/mkosi.key`\n\n\
+         caused by: the certificate `<world>/recipe/mkosi.crt` was not made for the signing key \
+         `<world>/recipe/mkosi.key`\n\n\
          hint: make a key and its certificate with `overcoat genkey`\n",
     );
 }
@@ -148,7 +148,7 @@ fn key_that_is_not_there_is_told_with_the_line_that_names_it() {
     .assert_failed(
         2,
         "error: mkosi.conf:10: the key of the signature cannot be used\n  \
-         caused by: reading the signing key `<world>/work/absent.key`\n  \
+         caused by: reading the signing key `<world>/recipe/absent.key`\n  \
          caused by: No such file or directory (os error 2)\n\n\
          hint: make a key and its certificate with `overcoat genkey`\n",
     );

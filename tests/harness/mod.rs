@@ -41,7 +41,7 @@ impl World {
     }
 
     pub(crate) fn within(root: TempDir) -> Self {
-        for below in ["home", "work"] {
+        for below in ["home", "recipe"] {
             fs_err::create_dir(root.path().join(below)).unwrap();
         }
         Self { root }
@@ -49,7 +49,7 @@ impl World {
 
     /// Returns a path below the directory in which recipes are put and the program runs.
     pub(crate) fn path(&self, below: impl AsRef<Path>) -> PathBuf {
-        self.root.path().join("work").join(below)
+        self.root.path().join("recipe").join(below)
     }
 
     pub(crate) fn home(&self) -> PathBuf {
