@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use fs_err as fs;
-use openssl::sha::Sha256;
 
 use super::fetch::{QUICK_RETRIES, show_download, with_tree};
 use super::run::run;
@@ -13,7 +12,7 @@ use super::stack::Stack;
 use super::tools::{Access, Tools, with_network};
 use super::{Builder, Error, Event, apt_error};
 use crate::packages::apt::{self, ResolvedPackage};
-use crate::plan::hexadecimal;
+use crate::plan::sha256_of_file;
 use crate::recipe::{CacheOnly, Recipe};
 use crate::store::{self, Lock};
 
@@ -129,17 +128,7 @@ fn verify(archives: &Path, package: &ResolvedPackage) -> Result<(), Error> {
         path: path.clone(),
         source,
     };
-    let mut file = fs::File::open(&path).map_err(failed)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let count = file.read(&mut buffer).map_err(failed)?;
-        if count == 0 {
-            break;
-        }
-        digest.update(&buffer[..count]);
-    }
-    if hexadecimal(&digest.finish()) != package.sha256 {
+    if sha256_of_file(&path).map_err(failed)? != package.sha256 {
         fs::remove_file(&path).map_err(failed)?;
         return Err(Error::PackageCorrupt {
             file_name: package.file_name.clone(),

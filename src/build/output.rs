@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use fs_err as fs;
-use openssl::sha::Sha256;
 use uuid::Uuid;
 
 use super::Error;
@@ -14,7 +13,7 @@ use crate::Hint;
 use crate::capture::{self, LayerDirectory};
 use crate::ddi::{self, Layout, PartitionArchitecture, VerityMode};
 use crate::format::{compression, cpio, directory, erofs};
-use crate::plan::{KeyBuilder, hexadecimal};
+use crate::plan::{KeyBuilder, sha256_of_file};
 use crate::publish::{self, OutputDirectory};
 use crate::recipe::{Compression, Format, Recipe, Verity};
 use crate::signing::Signer;
@@ -144,7 +143,7 @@ pub(super) fn write(
                 Format::None => {}
             }
             if recipe.checksum && path.is_file() {
-                digest = Some(digest_of(path).map_err(writing(&name))?);
+                digest = Some(sha256_of_file(path).map_err(writing(&name))?);
             }
             Ok(())
         },
@@ -303,17 +302,4 @@ fn create(path: &Path) -> std::io::Result<File> {
 /// Waits until the file is on disk: the rename that publishes it must not be there before its bytes.
 fn sync(file: &File) -> std::io::Result<()> {
     file.sync_all()
-}
-
-fn digest_of(path: &Path) -> std::io::Result<String> {
-    use std::io::Read;
-    let mut file = fs::File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hexadecimal(&digest.finish())),
-            count => digest.update(&buffer[..count]),
-        }
-    }
 }

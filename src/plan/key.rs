@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Read;
+use std::path::Path;
 
 use openssl::sha::Sha256;
 
@@ -133,7 +135,6 @@ impl KeyBuilder {
         content: &crate::tree::Content,
         buffer: &mut [u8],
     ) -> Result<(), ContentError> {
-        use std::io::Read;
         let mut reader = content.open()?;
         loop {
             let count = reader.read(buffer).map_err(|source| ContentError::Read {
@@ -158,8 +159,21 @@ impl KeyBuilder {
     }
 }
 
+/// Returns the SHA-256 digest of a file's content, in lower-case hexadecimal.
+pub(crate) fn sha256_of_file(path: &Path) -> std::io::Result<String> {
+    let mut file = fs_err::File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&digest.finish())),
+            count => digest.update(&buffer[..count]),
+        }
+    }
+}
+
 /// Returns `bytes` as lower-case hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes
         .iter()
