@@ -62,7 +62,7 @@ fn confine(
         landlock_scopes: restricted.scopes,
         network: spec.network,
         seccomp: filter_calls(spec, socket)?,
-        ownership_recorded: spec.ownership == OwnershipRecording::Record,
+        ownership_recorded: spec.ownership != OwnershipRecording::Off,
         sync_suppressed: spec.suppress_sync,
         capabilities,
     })
@@ -93,7 +93,7 @@ fn filter_calls(spec: &Spec, socket: BorrowedFd<'_>) -> Result<bool, Failure> {
         suppress_sync: spec.suppress_sync,
     };
     let program = seccomp::assemble(&policy);
-    let want_listener = spec.ownership == OwnershipRecording::Record;
+    let want_listener = spec.ownership != OwnershipRecording::Off;
     let listener = seccomp::install(&program, want_listener).during(Step::FilterCalls)?;
     if let Some(listener) = listener {
         init::say(socket, Said::Listener, Some(listener.as_fd())).during(Step::PassListener)?;

@@ -52,7 +52,11 @@ pub enum Network {
 #[serde(rename_all = "kebab-case")]
 pub enum OwnershipRecording {
     Off,
+    /// They are, but programs that ask for the owner of a file are told 0. For compilers, which ask for the status of
+    /// many files and do not care whose they are.
     Record,
+    /// They are, and stat, getxattr and listxattr tell what was recorded.
+    RecordAndAnswer,
 }
 
 /// Something made in the sandbox's tree before it is sealed.
@@ -301,10 +305,11 @@ impl Spec {
         self
     }
 
-    /// Records owners, device numbers and ACLs that one mapped id cannot express, and answers `stat` consistently.
+    /// Chooses whether owners, device numbers and ACLs that one mapped id cannot express are recorded;
+    /// [`OwnershipRecording::Off`] without it.
     #[must_use]
-    pub fn record_ownership(mut self) -> Self {
-        self.ownership = OwnershipRecording::Record;
+    pub fn ownership(mut self, recording: OwnershipRecording) -> Self {
+        self.ownership = recording;
         self
     }
 

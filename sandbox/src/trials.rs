@@ -79,7 +79,7 @@ fn run(trial: Trial, state_directory: &Path) -> Result<String, Failure> {
             filter(OwnershipRecording::Off)
         }),
         Trial::SeccompListener => in_process(CloneFlags::empty(), None, || {
-            filter(OwnershipRecording::Record)
+            filter(OwnershipRecording::RecordAndAnswer)
         }),
     }
 }
@@ -165,7 +165,7 @@ fn filter(ownership: OwnershipRecording) -> Result<String, Failure> {
         ownership,
         suppress_sync: true,
     });
-    let want_listener = ownership == OwnershipRecording::Record;
+    let want_listener = ownership != OwnershipRecording::Off;
     seccomp::install(&program, want_listener).during(Step::FilterCalls)?;
     Ok("works".to_owned())
 }

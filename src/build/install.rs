@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fs_err as fs;
-use overcoat_sandbox::{Overlay, OwnerRecord, Spec};
+use overcoat_sandbox::{Overlay, OwnerRecord, OwnershipRecording, Spec};
 
 use super::download;
 use super::fetch;
@@ -197,7 +197,7 @@ impl Step<'_> {
             .tmpfs(inside("run"), 0o755)
             .tmpfs(inside("tmp"), 0o1777)
             .environment("SOURCE_DATE_EPOCH", epoch.to_string())
-            .record_ownership()
+            .ownership(OwnershipRecording::RecordAndAnswer)
             .suppress_sync();
         let mut done = 0;
         let finished = run(purpose, &spec, &mut |line| {

@@ -125,6 +125,28 @@ impl Acl {
         }
     }
 
+    /// Returns the access ACL and the permission bits of an entry made with `mode` in a directory with this default ACL.
+    ///
+    /// The file mode creation mask plays no part. It follows `posix_acl_create_masq` of the kernel's `fs/posix_acl.c`.
+    #[must_use]
+    pub fn inherited(&self, mode: u32) -> (Self, u32) {
+        let has_mask = self.entries.iter().any(|entry| entry.tag == MASK);
+        let mut acl = self.clone();
+        let mut permitted = 0;
+        for entry in &mut acl.entries {
+            let shift = match entry.tag {
+                USER_OBJ => 6,
+                MASK => 3,
+                GROUP_OBJ if !has_mask => 3,
+                OTHER => 0,
+                _ => continue,
+            };
+            entry.permissions &= u16::try_from(mode >> shift & 0o7).expect("three bits fit");
+            permitted |= u32::from(entry.permissions) << shift;
+        }
+        (acl, mode & 0o7000 | permitted)
+    }
+
     /// Checks the entries as the kernel does, but with every id allowed, and returns the permission bits that a file
     /// with this access ACL has.
     ///

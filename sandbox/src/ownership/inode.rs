@@ -72,6 +72,11 @@ impl Inode {
         xattr::get(self.at(), name, value)
     }
 
+    /// Returns the length of the names of all attributes, and these in `names`.
+    pub(super) fn attributes(&self, names: &mut [u8]) -> Result<usize, Errno> {
+        xattr::list(self.at(), names)
+    }
+
     pub(super) fn set_attribute(
         &self,
         name: &CStr,
@@ -121,4 +126,9 @@ pub(super) fn key_of(status: &FileStat) -> Key {
 /// Returns whether inodes of this type can have our attributes.
 pub(super) fn carries_attributes(status: &FileStat) -> bool {
     matches!(status.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR)
+}
+
+/// Returns whether an inode may stand for a device.
+pub(super) fn has_no_contents(status: &FileStat) -> bool {
+    status.st_mode & libc::S_IFMT == libc::S_IFREG && status.st_size == 0
 }

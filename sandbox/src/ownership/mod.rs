@@ -44,12 +44,16 @@
 pub mod acl;
 pub mod attributes;
 mod call;
-mod chown;
-mod device;
+mod creation;
+mod credentials;
 mod error;
+mod identities;
 mod inode;
+mod owner;
 mod place;
+mod reading;
 mod records;
+mod status;
 mod supervisor;
 mod tracee;
 mod xattr;

@@ -31,6 +31,8 @@ pub(super) struct Walk {
     pub(super) path: CString,
     /// Whether a symbolic link at the end is followed.
     pub(super) follow: bool,
+    /// What the caller wants of the walk in addition.
+    pub(super) resolve: ResolveFlag,
 }
 
 /// The supervisor's own root, and the host's /proc, in which it stands whenever it does not walk.
@@ -88,7 +90,74 @@ impl Walk {
         }
         let how = OpenHow::new()
             .flags(flags)
-            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+            .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS | self.resolve);
         openat2(AT_FDCWD.as_fd(), self.path.as_c_str(), how)
+    }
+}
+
+/// The last component of a path, which a call makes.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Name {
+    Entry(CString),
+    /// With slashes behind it: only a directory can have that.
+    Directory(CString),
+    /// `.`, `..` or `/`: it exists.
+    Special,
+}
+
+/// Splits a path that is not empty into that of the directory and the last component.
+pub(super) fn split(path: &[u8]) -> (CString, Name) {
+    let owned = |bytes: &[u8]| CString::new(bytes).expect("parts of a C string hold no NUL");
+    let trimmed = without_slashes(path);
+    if trimmed.is_empty() {
+        return (c"/".to_owned(), Name::Special);
+    }
+    let (parent, name) = match trimmed.iter().rposition(|&byte| byte == b'/') {
+        None => (&b"."[..], trimmed),
+        Some(slash) => {
+            let parent = without_slashes(&trimmed[..slash]);
+            let parent = if parent.is_empty() { b"/" } else { parent };
+            (parent, &trimmed[slash + 1..])
+        }
+    };
+    let name = match name {
+        b"." | b".." => Name::Special,
+        _ if trimmed.len() < path.len() => Name::Directory(owned(name)),
+        _ => Name::Entry(owned(name)),
+    };
+    (owned(parent), name)
+}
+
+/// Returns a path without the slashes at its end.
+fn without_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|&byte| byte != b'/');
+    &path[..end.map_or(0, |last| last + 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_split_as_by_the_kernel() {
+        let entry = |name: &CStr| Name::Entry(name.to_owned());
+        for (path, parent, name) in [
+            ("null", c".", entry(c"null")),
+            ("/null", c"/", entry(c"null")),
+            ("//null", c"/", entry(c"null")),
+            ("dev/null", c"dev", entry(c"null")),
+            ("dev//null", c"dev", entry(c"null")),
+            ("/a/b/null", c"/a/b", entry(c"null")),
+            ("dev/null/", c"dev", Name::Directory(c"null".to_owned())),
+            ("/", c"/", Name::Special),
+            ("//", c"/", Name::Special),
+            ("dev/..", c"dev", Name::Special),
+            ("dev/./", c"dev", Name::Special),
+            (".", c".", Name::Special),
+        ] {
+            assert_eq!(split(path.as_bytes()), (parent.to_owned(), name), "{path}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The loop: receive a call, gather what it names, confirm that it still waits, act, answer.
 
 use std::collections::HashSet;
-use std::ffi::CString;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 
 use caps::{CapSet, Capability};
 use nix::errno::Errno;
@@ -11,15 +11,21 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
 
-use super::call::{Call, OwnerChange};
-use super::chown::change_owner;
-use super::device::NewDevice;
+use super::attributes;
+use super::call::{Buffer, BufferArgument, Call, Creation, StatusFormat, Target};
+use super::creation::{Made, NewEntry};
+use super::credentials::Credentials;
 use super::error::{Error, Refusal};
-use super::place::{Home, Place};
+use super::identities::{Answered, Identities};
+use super::inode::Inode;
+use super::owner::change_owner;
+use super::place::Home;
+use super::reading;
 use super::records::{OwnerRecord, Records};
+use super::status::recorded_status;
 use super::tracee::Tracee;
 use super::xattr::{self, NewAttribute};
-use crate::sys::notify::{self, Notification};
+use crate::sys::notify::{self, Notification, Reply};
 
 /// The capabilities that the recorded calls take, of those that the program may have, and what it takes to walk its
 /// paths and read its memory. Not among them is `CAP_SYS_ADMIN`, with which a program could have attributes set that
@@ -48,15 +54,23 @@ struct Running {
     listener: OwnedFd,
     home: Home,
     records: Records,
+    identities: Identities,
+    /// The last caller, which is often the next one.
+    last: Option<Tracee>,
 }
 
-/// A call of which everything was read from the caller.
+/// What a call is answered with when it does not fail.
 #[derive(Debug)]
-enum Work {
-    ChangeOwner { place: Place, change: OwnerChange },
-    MakeDevice(NewDevice),
-    SetAttribute(NewAttribute),
-    RemoveAttribute { place: Place, name: CString },
+enum Answer {
+    Value(i64),
+    /// The kernel makes the call.
+    Native,
+    /// What the caller gets in its memory, by address, and the value.
+    Memory {
+        writes: Vec<(u64, Vec<u8>)>,
+        value: i64,
+    },
+    Made(Made),
 }
 
 impl Supervisor {
@@ -112,6 +126,8 @@ impl Supervisor {
             listener: self.listener,
             home,
             records: Records::default(),
+            identities: Identities::default(),
+            last: None,
         })
     }
 }
@@ -125,18 +141,35 @@ impl Running {
                 Err(Errno::ENOENT | Errno::EINTR) => continue,
                 Err(source) => return Err(Error::Wait { source }),
             };
-            let outcome = match self.process(&notification) {
-                Ok(()) => Ok(()),
-                Err(Refusal::Caller(errno)) => Err(errno),
+            let reply = match self.process(&notification) {
+                Ok(Answer::Made(Made::File {
+                    descriptor,
+                    close_on_exec,
+                })) => self.give(notification.id, &descriptor, close_on_exec),
+                Ok(Answer::Native) => Some(Reply::Continue),
+                Ok(Answer::Value(value) | Answer::Memory { value, .. }) => {
+                    Some(Reply::Value(value))
+                }
+                Ok(Answer::Made(Made::Entry)) => Some(Reply::Value(0)),
+                Err(Refusal::Caller(errno)) => Some(Reply::Error(errno)),
                 Err(Refusal::Fatal(error)) => return Err(error),
             };
-            match notify::answer(self.listener.as_fd(), notification.id, outcome) {
+            let Some(reply) = reply else { continue };
+            match notify::answer(self.listener.as_fd(), notification.id, reply) {
                 // The caller died.
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(source) => return Err(Error::Answer { source }),
             }
         }
         Ok(())
+    }
+
+    /// Answers with a descriptor; returns what is still to be answered.
+    fn give(&self, id: u64, descriptor: &OwnedFd, close_on_exec: bool) -> Option<Reply> {
+        let flags = if close_on_exec { libc::O_CLOEXEC } else { 0 };
+        notify::answer_with_descriptor(self.listener.as_fd(), id, descriptor.as_fd(), flags)
+            .err()
+            .map(Reply::Error)
     }
 
     /// Waits until a call can be received; false when no task is left. Before 6.11 receiving alone would not notice.
@@ -158,55 +191,220 @@ impl Running {
         }
     }
 
-    fn process(&mut self, notification: &Notification) -> Result<(), Refusal> {
+    fn process(&mut self, notification: &Notification) -> Result<Answer, Refusal> {
         let call = Call::decode(notification)?;
-        let tracee = Tracee::new(self.home.host_proc.as_fd(), notification.thread);
-        let work = gather(&tracee, call)?;
-        // The thread may have died, and its number and all that was gathered under it may be another's.
-        if !notify::is_waiting(self.listener.as_fd(), notification.id) {
-            return Err(Errno::ESRCH.into());
+        let new = || Tracee::new(self.home.host_proc.as_fd(), notification.thread);
+        let known = self
+            .last
+            .take()
+            .filter(|tracee| tracee.thread() == notification.thread);
+        let was_known = known.is_some();
+        let tracee = known.map_or_else(new, Ok)?;
+        match self.act(&tracee, notification.id, call) {
+            // The handles are those of a thread that had this number before. Nothing was done yet.
+            Err(Refusal::Caller(Errno::ESRCH)) if was_known => {
+                let tracee = Tracee::new(self.home.host_proc.as_fd(), notification.thread)?;
+                let outcome = self.act(&tracee, notification.id, call);
+                self.last = Some(tracee);
+                outcome
+            }
+            outcome => {
+                self.last = Some(tracee);
+                outcome
+            }
         }
-        self.perform(work)
     }
 
-    fn perform(&mut self, work: Work) -> Result<(), Refusal> {
-        match work {
-            Work::ChangeOwner { place, change } => {
-                let inode = self.home.open(place)?;
-                change_owner(&inode, change, &mut self.records)
+    fn act(&mut self, tracee: &Tracee, id: u64, call: Call) -> Result<Answer, Refusal> {
+        let answer = match call {
+            Call::ReadStatus {
+                target,
+                format,
+                address,
+            } => self.read_status(tracee, target, format, address)?,
+            Call::Identify(question) => {
+                let caller = self.identities.of(tracee.thread())?;
+                let Answered { writes, value } = question.answer(caller)?;
+                Answer::Memory { writes, value }
             }
-            Work::MakeDevice(device) => device.make(&self.home),
-            Work::SetAttribute(attribute) => attribute.set(&self.home),
-            Work::RemoveAttribute { place, name } => {
+            Call::Create(creation) => self.create(tracee, id, creation)?,
+            Call::ReadAttribute { target, name, into } => {
+                self.read_attribute(tracee, target, name, into)?
+            }
+            Call::ListAttributes { target, into } => self.list_attributes(tracee, target, into)?,
+            Call::ChangeOwner { target, change } => {
+                let place = tracee.locate(target)?;
+                self.confirm(id)?;
                 let inode = self.home.open(place)?;
-                Ok(xattr::remove(&name, &inode)?)
+                let caller = self.identities.of(tracee.thread())?;
+                change_owner(&inode, change, caller, &mut self.records)?;
+                Answer::Value(0)
+            }
+            Call::SetAttribute {
+                target,
+                name,
+                value,
+            } => {
+                let attribute = NewAttribute::gather(tracee, target, name, value)?;
+                self.confirm(id)?;
+                let caller = self.identities.of(tracee.thread())?;
+                attribute.set(&self.home, caller, &self.records)?;
+                Answer::Value(0)
+            }
+            Call::RemoveAttribute { target, name } => {
+                let name = xattr::read_removable_name(tracee, name)?;
+                let place = tracee.locate(target)?;
+                self.confirm(id)?;
+                let inode = self.home.open(place)?;
+                let caller = self.identities.of(tracee.thread())?;
+                xattr::remove(&name, &inode, caller, &self.records)?;
+                Answer::Value(0)
+            }
+            Call::ChangeIdentity { kind, change } => {
+                let caller = self.identities.of(tracee.thread())?;
+                let privileged = caller.is_privileged(|| tracee.executable());
+                let (changed, returned) = caller.change(kind, change, privileged)?;
+                self.confirm(id)?;
+                self.identities.set(tracee.thread(), changed)?;
+                Answer::Value(returned.into())
+            }
+            Call::SetGroups { count, address } => {
+                let groups = read_groups(tracee, count, address)?;
+                let caller = self.identities.of(tracee.thread())?;
+                let privileged = caller.is_privileged(|| tracee.executable());
+                let changed = caller.with_groups(&groups, privileged)?;
+                self.confirm(id)?;
+                self.identities.set(tracee.thread(), changed)?;
+                Answer::Value(0)
+            }
+            Call::KeepCapabilities(keep) => {
+                let caller = self.identities.of(tracee.thread())?.clone();
+                let changed = Credentials {
+                    keeps_capabilities: tracee.executable().filter(|_| keep),
+                    ..caller
+                };
+                self.confirm(id)?;
+                self.identities.set(tracee.thread(), changed)?;
+                Answer::Native
+            }
+        };
+        if let Answer::Memory { writes, .. } = &answer
+            && !writes.is_empty()
+        {
+            let memory = tracee.memory()?;
+            self.confirm(id)?;
+            for (address, bytes) in writes {
+                let outcome = memory.write_all_at(bytes, *address);
+                outcome.map_err(|_| Errno::EFAULT)?;
             }
         }
+        Ok(answer)
+    }
+
+    /// Fails when the call waits no more. Then the thread's number, and all that was gathered under it, may be another
+    /// thread's, so this comes before everything that has an effect.
+    fn confirm(&self, id: u64) -> Result<(), Errno> {
+        if notify::is_waiting(self.listener.as_fd(), id) {
+            Ok(())
+        } else {
+            Err(Errno::ESRCH)
+        }
+    }
+
+    fn read_status(
+        &self,
+        tracee: &Tracee,
+        target: Target,
+        format: StatusFormat,
+        address: u64,
+    ) -> Result<Answer, Refusal> {
+        let Some(inode) = self.find(tracee, target)? else {
+            return Ok(Answer::Native);
+        };
+        Ok(match recorded_status(&inode, format, &self.records)? {
+            Some(bytes) => Answer::Memory {
+                writes: vec![(address, bytes)],
+                value: 0,
+            },
+            None => Answer::Native,
+        })
+    }
+
+    fn read_attribute(
+        &self,
+        tracee: &Tracee,
+        target: Target,
+        name: u64,
+        into: BufferArgument,
+    ) -> Result<Answer, Refusal> {
+        let name = xattr::read_name(tracee, name)?;
+        if attributes::is_reserved(name.to_bytes()) {
+            return Err(Errno::ENODATA.into());
+        }
+        if xattr::acl_record(&name).is_none() {
+            return Ok(Answer::Native);
+        }
+        let Some(inode) = self.find(tracee, target)? else {
+            return Ok(Answer::Native);
+        };
+        let value = reading::shown_value(&inode, &name)?;
+        shown(value, || into.read(tracee))
+    }
+
+    fn list_attributes(
+        &self,
+        tracee: &Tracee,
+        target: Target,
+        into: Buffer,
+    ) -> Result<Answer, Refusal> {
+        let Some(inode) = self.find(tracee, target)? else {
+            return Ok(Answer::Native);
+        };
+        shown(reading::shown_names(&inode)?, || Ok(into))
+    }
+
+    /// Finds the inode that a call asks about; `None` when the kernel knows better what is wrong.
+    fn find(&self, tracee: &Tracee, target: Target) -> Result<Option<Inode>, Refusal> {
+        let found = tracee
+            .locate(target)
+            .map_err(Refusal::from)
+            .and_then(|place| self.home.open(place));
+        match found {
+            Ok(inode) => Ok(Some(inode)),
+            Err(Refusal::Caller(errno)) if errno != Errno::ESRCH => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn create(&mut self, tracee: &Tracee, id: u64, creation: Creation) -> Result<Answer, Refusal> {
+        let caller = self.identities.of(tracee.thread())?;
+        let entry = NewEntry::gather(tracee, creation, caller, &self.home, &self.records)?;
+        let Some(entry) = entry else {
+            return Ok(Answer::Native);
+        };
+        self.confirm(id)?;
+        let made = entry.make(&mut self.records)?;
+        Ok(made.map_or(Answer::Native, Answer::Made))
     }
 }
 
-fn gather(tracee: &Tracee<'_>, call: Call) -> Result<Work, Errno> {
-    Ok(match call {
-        Call::ChangeOwner { target, change } => Work::ChangeOwner {
-            place: tracee.locate(target)?,
-            change,
-        },
-        Call::MakeDevice {
-            directory,
-            path,
-            mode,
-            device,
-        } => Work::MakeDevice(NewDevice::gather(tracee, directory, path, mode, device)?),
-        Call::SetAttribute {
-            target,
-            name,
-            value,
-        } => Work::SetAttribute(NewAttribute::gather(tracee, target, name, value)?),
-        Call::RemoveAttribute { target, name } => Work::RemoveAttribute {
-            name: xattr::read_removable_name(tracee, name)?,
-            place: tracee.locate(target)?,
-        },
-    })
+fn shown(
+    answer: Option<Vec<u8>>,
+    buffer: impl FnOnce() -> Result<Buffer, Errno>,
+) -> Result<Answer, Refusal> {
+    let Some(answer) = answer else {
+        return Ok(Answer::Native);
+    };
+    let value = i64::try_from(answer.len()).expect("attributes are short");
+    let writes = buffer()?.take(answer)?.into_iter().collect();
+    Ok(Answer::Memory { writes, value })
+}
+
+fn read_groups(tracee: &Tracee, count: u32, address: u64) -> Result<Vec<u32>, Errno> {
+    let length = 4 * usize::try_from(count).map_err(|_| Errno::EINVAL)?;
+    let bytes = tracee.read_bytes(address, length)?;
+    let (ids, _) = bytes.as_chunks();
+    Ok(ids.iter().map(|id| u32::from_ne_bytes(*id)).collect())
 }
 
 fn trim_capabilities() -> Result<(), caps::errors::CapsError> {

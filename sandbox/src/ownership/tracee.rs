@@ -3,18 +3,20 @@
 //! Nothing here acts on the file system. What was gathered may belong to another process when the caller died
 //! meanwhile, so that it is used only after the kernel has confirmed that the call still waits.
 
+use std::cell::OnceCell;
 use std::ffi::{CStr, CString};
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use libc::AT_FDCWD;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{FcntlArg, OFlag, ResolveFlag, fcntl, openat};
+use nix::sys::stat::{Mode, fstat};
 
 use super::call::{Target, WhenEmpty};
-use super::inode::Inode;
+use super::inode::{Inode, Key, key_of};
 use super::place::{Place, Walk};
 use crate::sys::tracee;
 
@@ -26,15 +28,32 @@ const STATUS_LIMIT: u64 = 16 * 1024;
 const PAGE: u64 = 4096;
 
 /// The calling thread.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tracee<'a> {
-    host_proc: BorrowedFd<'a>,
+///
+/// Its handles stay good for its later calls. When its number was given to another thread, they belong to a dead one:
+/// all that is asked of them fails with ESRCH.
+#[derive(Debug)]
+pub(super) struct Tracee {
     thread: i32,
+    /// Its directory in /proc.
+    directory: OwnedFd,
+    /// Opened when first needed.
+    handle: OnceCell<OwnedFd>,
 }
 
-impl<'a> Tracee<'a> {
-    pub(super) fn new(host_proc: BorrowedFd<'a>, thread: i32) -> Self {
-        Self { host_proc, thread }
+impl Tracee {
+    pub(super) fn new(host_proc: BorrowedFd<'_>, thread: i32) -> Result<Self, Errno> {
+        let mut name = String::with_capacity(12);
+        write!(name, "{thread}").expect("writing to a string does not fail");
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(Self {
+            thread,
+            directory: openat(host_proc, name.as_str(), flags, Mode::empty())?,
+            handle: OnceCell::new(),
+        })
+    }
+
+    pub(super) fn thread(&self) -> i32 {
+        self.thread
     }
 
     /// Reads a string of less than `limit` bytes; `too_long` is the error for a longer one.
@@ -85,17 +104,43 @@ impl<'a> Tracee<'a> {
         Ok(Mode::from_bits_truncate(mask))
     }
 
+    /// Tells the caller's program from others.
+    pub(super) fn executable(&self) -> Option<Key> {
+        let executable = self.open("exe").ok()?;
+        fstat(&executable).ok().map(|status| key_of(&status))
+    }
+
+    /// Opens the caller's memory for writing.
+    ///
+    /// It stays the caller's whatever happens to it, unlike its number, and writing to it is an effect: the caller is
+    /// asked for it first, then whether its call still waits.
+    pub(super) fn memory(&self) -> Result<File, Errno> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        self.open_entry("mem", flags).map(File::from)
+    }
+
     /// Finds where a call's target is, as far as this takes no path walk.
     pub(super) fn locate(&self, target: Target) -> Result<Place, Errno> {
         match target {
-            Target::Descriptor(number) => self.open_descriptor(number),
+            Target::Descriptor {
+                number,
+                path_only: false,
+            } => self.open_descriptor(number),
+            Target::Descriptor {
+                number,
+                path_only: true,
+            } => self.descriptor(number).and_then(either),
             Target::Path {
                 directory,
                 address,
                 follow,
                 when_empty,
             } => {
-                let path = if address == 0 && when_empty == WhenEmpty::Descriptor {
+                let may_be_null = matches!(
+                    when_empty,
+                    WhenEmpty::Descriptor | WhenEmpty::DirectoryOrNull
+                );
+                let path = if address == 0 && may_be_null {
                     CString::default()
                 } else {
                     self.read_path(address)?
@@ -108,10 +153,7 @@ impl<'a> Tracee<'a> {
                     WhenEmpty::Descriptor if directory != AT_FDCWD => {
                         self.open_descriptor(directory)
                     }
-                    WhenEmpty::Directory | WhenEmpty::Descriptor => {
-                        let descriptor = self.directory(directory)?;
-                        Ok(Place::Known(Inode::by_path(descriptor)))
-                    }
+                    _ => self.directory(directory).and_then(either),
                 }
             }
         }
@@ -128,14 +170,43 @@ impl<'a> Tracee<'a> {
         path: CString,
         follow: bool,
     ) -> Result<Place, Errno> {
-        if follow && let Some(number) = own_descriptor(path.to_bytes()) {
-            let descriptor = self.descriptor(number).map_err(|errno| match errno {
-                Errno::EBADF => Errno::ENOENT,
-                other => other,
-            })?;
-            return Ok(Place::Known(Inode::by_path(descriptor)));
+        let resolve = ResolveFlag::empty();
+        let Some((number, rest)) = own_descriptor(path.to_bytes()) else {
+            return self.locate_resolved(directory, path, follow, resolve);
+        };
+        if rest.is_empty() && !follow {
+            return self.locate_resolved(directory, path, follow, resolve);
         }
-        let base = if path.to_bytes().starts_with(b"/") {
+        let descriptor = self.descriptor(number).map_err(|errno| match errno {
+            Errno::EBADF => Errno::ENOENT,
+            other => other,
+        })?;
+        if rest.is_empty() {
+            return either(descriptor);
+        }
+        let below = rest.iter().position(|&byte| byte != b'/');
+        let below = below.map_or(&b"."[..], |first| &rest[first..]);
+        let below = CString::new(below).expect("a part of a C string holds no NUL");
+        Ok(Place::Walk(Walk {
+            root: self.open("root")?,
+            base: Some(descriptor),
+            path: below,
+            follow,
+            resolve,
+        }))
+    }
+
+    /// Finds where a path that is not empty leads, by its words alone and as `resolve` says.
+    pub(super) fn locate_resolved(
+        &self,
+        directory: RawFd,
+        path: CString,
+        follow: bool,
+        resolve: ResolveFlag,
+    ) -> Result<Place, Errno> {
+        // With these an absolute path starts at the directory too, or is refused.
+        let bounded = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_BENEATH;
+        let base = if path.to_bytes().starts_with(b"/") && !resolve.intersects(bounded) {
             None
         } else {
             Some(self.directory(directory)?)
@@ -145,13 +216,13 @@ impl<'a> Tracee<'a> {
             base,
             path,
             follow,
+            resolve,
         }))
     }
 
     fn open_descriptor(&self, number: RawFd) -> Result<Place, Errno> {
         let descriptor = self.descriptor(number)?;
-        let flags = OFlag::from_bits_retain(fcntl(&descriptor, FcntlArg::F_GETFL)?);
-        if flags.contains(OFlag::O_PATH) {
+        if is_path_only(&descriptor)? {
             return Err(Errno::EBADF);
         }
         Ok(Place::Known(Inode::by_open_file(descriptor)))
@@ -167,26 +238,35 @@ impl<'a> Tracee<'a> {
 
     /// Returns the caller's own open file description, so that what the caller could do with it is what we can.
     fn descriptor(&self, number: RawFd) -> Result<OwnedFd, Errno> {
+        if let Some(handle) = self.handle.get() {
+            return tracee::fetch_descriptor(handle, number);
+        }
         let handle = match tracee::open_thread(self.thread) {
             // Before 6.9. A thread that has unshared its descriptors from its process is not seen there.
             Err(Errno::EINVAL) => tracee::open_process(self.status("Tgid:", 10)?.cast_signed()),
             other => other,
         }?;
-        tracee::fetch_descriptor(&handle, number)
+        tracee::fetch_descriptor(self.handle.get_or_init(|| handle), number)
     }
 
     fn open(&self, entry: &str) -> Result<OwnedFd, Errno> {
-        let path = self.path_of(entry);
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        openat(self.host_proc, path.as_str(), flags, Mode::empty())
+        self.open_entry(entry, flags)
+    }
+
+    fn open_entry(&self, entry: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
+        openat(&self.directory, entry, flags, Mode::empty()).map_err(|errno| match errno {
+            // The directory of a dead thread is empty.
+            Errno::ENOENT => Errno::ESRCH,
+            other => other,
+        })
     }
 
     fn status(&self, field: &str, radix: u32) -> Result<u32, Errno> {
-        let path = self.path_of("status");
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        let file = openat(self.host_proc, path.as_str(), flags, Mode::empty())?;
+        let file = self.open_entry("status", flags)?;
         let mut text = Vec::new();
-        std::fs::File::from(file)
+        File::from(file)
             .take(STATUS_LIMIT)
             .read_to_end(&mut text)
             .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
@@ -196,27 +276,40 @@ impl<'a> Tracee<'a> {
             .find_map(|value| u32::from_str_radix(value.trim(), radix).ok())
             .ok_or(Errno::ESRCH)
     }
-
-    fn path_of(&self, entry: &str) -> String {
-        let mut path = String::with_capacity(24);
-        write!(path, "{}/{entry}", self.thread).expect("writing to a string does not fail");
-        path
-    }
 }
 
-/// Returns the number in one of the paths that name a process's own descriptor.
-fn own_descriptor(path: &[u8]) -> Option<RawFd> {
-    let number = [
+fn either(descriptor: OwnedFd) -> Result<Place, Errno> {
+    Ok(Place::Known(if is_path_only(&descriptor)? {
+        Inode::by_path(descriptor)
+    } else {
+        Inode::by_open_file(descriptor)
+    }))
+}
+
+fn is_path_only(descriptor: &OwnedFd) -> Result<bool, Errno> {
+    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL)?);
+    Ok(flags.contains(OFlag::O_PATH))
+}
+
+/// Takes apart the paths that go through a process's own descriptor: its number, and what follows.
+fn own_descriptor(path: &[u8]) -> Option<(RawFd, &[u8])> {
+    let rest = [
         &b"/proc/self/fd/"[..],
         b"/proc/thread-self/fd/",
         b"/dev/fd/",
     ]
     .iter()
     .find_map(|prefix| path.strip_prefix(*prefix))?;
+    let end = rest
+        .iter()
+        .position(|&byte| byte == b'/')
+        .unwrap_or(rest.len());
+    let (number, rest) = rest.split_at(end);
     if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(number).ok()?.parse().ok()
+    let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+    Some((number, rest))
 }
 
 #[cfg(test)]
@@ -224,15 +317,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_exact_paths_name_own_descriptors() {
+    fn paths_through_own_descriptors_are_known_by_their_text() {
         for (path, expected) in [
-            ("/proc/self/fd/3", Some(3)),
-            ("/proc/thread-self/fd/12", Some(12)),
-            ("/dev/fd/0", Some(0)),
+            ("/proc/self/fd/3", Some((3, ""))),
+            ("/proc/thread-self/fd/12", Some((12, ""))),
+            ("/dev/fd/0", Some((0, ""))),
             ("/proc/self/fd/", None),
-            ("/proc/self/fd/3/", None),
-            ("/proc/self/fd/3/.", None),
-            ("/proc/self/fd/3/x", None),
+            ("/proc/self/fd/3/", Some((3, "/"))),
+            ("/proc/self/fd/3/.", Some((3, "/."))),
+            ("/proc/self/fd/3/./x", Some((3, "/./x"))),
             ("/proc/self/fd/+3", None),
             ("/proc/self/fd/-3", None),
             ("/proc/self/fd/99999999999", None),
@@ -241,6 +334,7 @@ mod tests {
             ("proc/self/fd/3", None),
             ("/dev/fd", None),
         ] {
+            let expected = expected.map(|(number, rest)| (number, rest.as_bytes()));
             assert_eq!(own_descriptor(path.as_bytes()), expected, "{path}");
         }
     }

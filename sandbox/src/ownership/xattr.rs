@@ -9,19 +9,25 @@ use nix::sys::stat::FileStat;
 use super::acl::{self, Acl};
 use super::attributes::{self, Device, Malformed, Owner, Record};
 use super::call::{Target, ValueArgument};
+use super::credentials::Credentials;
 use super::error::Refusal;
-use super::inode::{Inode, carries_attributes};
+use super::inode::{Inode, carries_attributes, has_no_contents};
+use super::owner::owner_of;
 use super::place::{Home, Place};
+use super::records::Records;
 use super::tracee::Tracee;
+
+/// The attribute of file capabilities (capabilities(7)).
+const CAPABILITY: &CStr = c"security.capability";
 
 /// `XATTR_NAME_MAX` of `linux/limits.h`, and the NUL.
 const NAME_LIMIT: usize = 256;
 /// `XATTR_SIZE_MAX` of `linux/limits.h`.
 const VALUE_LIMIT: u64 = 65536;
 /// The first version of `struct xattr_args` of `linux/xattr.h`: a 64-bit address, 32-bit size and flags.
-const STRUCTURE_SIZE: u64 = 16;
+pub(super) const STRUCTURE_SIZE: u64 = 16;
 /// The kernel takes structures of up to a page.
-const STRUCTURE_LIMIT: u64 = 4096;
+pub(super) const STRUCTURE_LIMIT: u64 = 4096;
 
 /// An attribute to set.
 #[derive(Debug)]
@@ -35,7 +41,7 @@ pub(super) struct NewAttribute {
 impl NewAttribute {
     /// Reads the caller's arguments, with the errors of the kernel's `setxattr_copy`, in its order.
     pub(super) fn gather(
-        tracee: &Tracee<'_>,
+        tracee: &Tracee,
         target: Target,
         name: u64,
         value: ValueArgument,
@@ -58,8 +64,14 @@ impl NewAttribute {
     }
 
     /// Sets the attribute, and records an ACL that the kernel cannot keep.
-    pub(super) fn set(self, home: &Home) -> Result<(), Refusal> {
+    pub(super) fn set(
+        self,
+        home: &Home,
+        caller: &Credentials,
+        records: &Records,
+    ) -> Result<(), Refusal> {
         let inode = home.open(self.place)?;
+        check_permission(&self.name, &inode, caller, records)?;
         if let Some(record) = Record::named(self.name.to_bytes()) {
             check_record(record, &self.value, &inode)?;
         }
@@ -78,7 +90,7 @@ impl NewAttribute {
 }
 
 impl ValueArgument {
-    fn read(self, tracee: &Tracee<'_>) -> Result<(u64, u64, c_int), Errno> {
+    fn read(self, tracee: &Tracee) -> Result<(u64, u64, c_int), Errno> {
         match self {
             Self::Direct {
                 address,
@@ -100,7 +112,7 @@ impl ValueArgument {
 }
 
 /// Parses `struct xattr_args`; fields of a later version must be zero.
-fn parse_structure(bytes: &[u8]) -> Result<(u64, u64, c_int), Errno> {
+pub(super) fn parse_structure(bytes: &[u8]) -> Result<(u64, u64, c_int), Errno> {
     let (address, rest) = bytes.split_first_chunk().ok_or(Errno::EINVAL)?;
     let (size, rest) = rest.split_first_chunk().ok_or(Errno::EINVAL)?;
     let (flags, later) = rest.split_first_chunk().ok_or(Errno::EINVAL)?;
@@ -116,7 +128,7 @@ fn parse_structure(bytes: &[u8]) -> Result<(u64, u64, c_int), Errno> {
 }
 
 /// Reads the name of an attribute to remove, and refuses ours.
-pub(super) fn read_removable_name(tracee: &Tracee<'_>, address: u64) -> Result<CString, Errno> {
+pub(super) fn read_removable_name(tracee: &Tracee, address: u64) -> Result<CString, Errno> {
     let name = read_name(tracee, address)?;
     if attributes::is_reserved(name.to_bytes()) {
         return Err(Errno::EPERM);
@@ -154,7 +166,7 @@ fn check_record(record: Record, value: &[u8], inode: &Inode) -> Result<(), Errno
             if !device.fits_the_kernel() {
                 return Err(Errno::EINVAL);
             }
-            status.st_mode & libc::S_IFMT == libc::S_IFREG && status.st_size == 0
+            has_no_contents(&status)
         }
         _ => false,
     };
@@ -172,7 +184,7 @@ fn is_callers_own(status: &FileStat) -> bool {
     status.st_uid == 0
 }
 
-fn read_name(tracee: &Tracee<'_>, address: u64) -> Result<CString, Errno> {
+pub(super) fn read_name(tracee: &Tracee, address: u64) -> Result<CString, Errno> {
     let name = tracee.read_string(address, NAME_LIMIT, Errno::ERANGE)?;
     if name.is_empty() {
         return Err(Errno::ERANGE);
@@ -180,8 +192,33 @@ fn read_name(tracee: &Tracee<'_>, address: u64) -> Result<CString, Errno> {
     Ok(name)
 }
 
+/// Refuses to a caller that has given up being root what only root or the owner may set or remove.
+fn check_permission(
+    name: &CStr,
+    inode: &Inode,
+    caller: &Credentials,
+    records: &Records,
+) -> Result<(), Errno> {
+    if caller.is_privileged_for_files() {
+        return Ok(());
+    }
+    let permitted = if acl_record(name).is_some() {
+        let owner = owner_of(inode, &inode.status()?, records)?;
+        owner.uid == caller.users.filesystem
+    } else {
+        name != CAPABILITY && !attributes::is_reserved(name.to_bytes())
+    };
+    if permitted { Ok(()) } else { Err(Errno::EPERM) }
+}
+
 /// Removes an attribute, and the record of an ACL.
-pub(super) fn remove(name: &CStr, inode: &Inode) -> Result<(), Errno> {
+pub(super) fn remove(
+    name: &CStr,
+    inode: &Inode,
+    caller: &Credentials,
+    records: &Records,
+) -> Result<(), Errno> {
+    check_permission(name, inode, caller, records)?;
     let outcome = inode.remove_attribute(name);
     let Some(record) = acl_record(name) else {
         return outcome;
@@ -194,7 +231,7 @@ pub(super) fn remove(name: &CStr, inode: &Inode) -> Result<(), Errno> {
 }
 
 /// Returns the attribute in which an ACL of the kernel's is recorded.
-fn acl_record(name: &CStr) -> Option<&'static CStr> {
+pub(super) fn acl_record(name: &CStr) -> Option<&'static CStr> {
     match name.to_str() {
         Ok(acl::ACCESS) => Some(attributes::ACCESS_ACL),
         Ok(acl::DEFAULT) => Some(attributes::DEFAULT_ACL),

@@ -58,7 +58,8 @@ impl Policy {
     fn enforces(&self, scope: Scope) -> bool {
         match scope {
             Scope::Always => true,
-            Scope::Recording => self.ownership == OwnershipRecording::Record,
+            Scope::Recording => self.ownership != OwnershipRecording::Off,
+            Scope::Answering => self.ownership == OwnershipRecording::RecordAndAnswer,
             Scope::SuppressSync => self.suppress_sync,
         }
     }

@@ -12,6 +12,8 @@ mod table;
 mod tests;
 
 pub use self::assemble::{Policy, assemble};
-pub(crate) use self::numbers::{SYS_removexattrat, SYS_setxattrat};
+pub(crate) use self::numbers::{
+    SYS_getxattrat, SYS_listxattrat, SYS_removexattrat, SYS_setxattrat,
+};
 pub use self::table::{Action, Row, Scope, SystemCall, Test, rows};
 pub use crate::sys::seccomp::install;

@@ -16,6 +16,10 @@ pub(super) const SYS_listmount: c_long = 458;
 /// Linux 6.13.
 pub(crate) const SYS_setxattrat: c_long = 463;
 /// Linux 6.13.
+pub(crate) const SYS_getxattrat: c_long = 464;
+/// Linux 6.13.
+pub(crate) const SYS_listxattrat: c_long = 465;
+/// Linux 6.13.
 pub(crate) const SYS_removexattrat: c_long = 466;
 /// Linux 6.15.
 pub(super) const SYS_open_tree_attr: c_long = 467;

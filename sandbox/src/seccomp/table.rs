@@ -56,8 +56,10 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
     Always,
-    /// With [`OwnershipRecording::Record`](crate::OwnershipRecording::Record).
+    /// Whenever ownership is recorded.
     Recording,
+    /// With [`OwnershipRecording::RecordAndAnswer`](crate::OwnershipRecording::RecordAndAnswer).
+    Answering,
     /// With [`Policy::suppress_sync`](super::Policy::suppress_sync).
     SuppressSync,
 }
@@ -144,6 +146,17 @@ const fn recording(
     }
 }
 
+/// Returns a group in force while programs are shown what was recorded.
+const fn answering(calls: &'static [SystemCall], reason: &'static str) -> Group {
+    Group {
+        calls,
+        tests: &[],
+        action: Action::Notify,
+        scope: Scope::Answering,
+        reason,
+    }
+}
+
 /// Returns the test that an argument is exactly `value`.
 const fn equal(argument: u8, value: u32) -> Test {
     Test::Masked {
@@ -162,11 +175,12 @@ const fn of_type(argument: u8, kind: u32) -> Test {
     }
 }
 
-/// Returns the test that an id argument is neither 0, the only mapped id, nor -1, which means unchanged.
-const fn unmapped_id(argument: u8) -> Test {
-    Test::OtherThan {
+/// Returns the test that the flags of open(2) may make a file.
+const fn creates(argument: u8) -> Test {
+    Test::AnyBit {
         argument,
-        values: &[0, u32::MAX],
+        // Of O_TMPFILE, the bit that O_DIRECTORY has not.
+        mask: (libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY).cast_unsigned(),
     }
 }
 
@@ -187,7 +201,10 @@ const RECORD_DEVICE: &str =
     "making devices takes a privilege of the host; the device number is recorded";
 const RECORD_ATTRIBUTE: &str =
     "ACLs that name unmapped ids are recorded, and our records can be neither forged nor removed";
-const KEEP_ID: &str = "only one id is mapped; daemons and maintainer scripts insist on success";
+const RECORD_IDENTITY: &str = "only one id is mapped; daemons and maintainer scripts insist on becoming another user, and check that they did";
+const RECORD_CREATOR: &str =
+    "what a process makes belongs to the user that it has become, or to the group of the directory";
+const SHOW_OWNER: &str = "the kernel knows one owner only; programs are shown the recorded one";
 
 static TABLE: &[Group] = &[
     // Kernel attack surface that no package manager, compiler or script needs.
@@ -387,38 +404,15 @@ static TABLE: &[Group] = &[
         Action::Allow,
         WHITEOUT,
     ),
-    #[cfg(target_arch = "x86_64")]
-    recording(
-        calls![SYS_mknod],
-        &[of_type(1, libc::S_IFCHR)],
-        Action::Notify,
-        RECORD_DEVICE,
-    ),
-    #[cfg(target_arch = "x86_64")]
-    recording(
-        calls![SYS_mknod],
-        &[of_type(1, libc::S_IFBLK)],
-        Action::Notify,
-        RECORD_DEVICE,
-    ),
     recording(
         calls![SYS_mknodat],
         &[of_type(2, libc::S_IFCHR), equal(3, 0)],
         Action::Allow,
         WHITEOUT,
     ),
-    recording(
-        calls![SYS_mknodat],
-        &[of_type(2, libc::S_IFCHR)],
-        Action::Notify,
-        RECORD_DEVICE,
-    ),
-    recording(
-        calls![SYS_mknodat],
-        &[of_type(2, libc::S_IFBLK)],
-        Action::Notify,
-        RECORD_DEVICE,
-    ),
+    #[cfg(target_arch = "x86_64")]
+    recording(calls![SYS_mknod], &[], Action::Notify, RECORD_DEVICE),
+    recording(calls![SYS_mknodat], &[], Action::Notify, RECORD_DEVICE),
     recording(
         calls![SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_setxattrat
             SYS_removexattr SYS_lremovexattr SYS_fremovexattr SYS_removexattrat],
@@ -426,25 +420,59 @@ static TABLE: &[Group] = &[
         Action::Notify,
         RECORD_ATTRIBUTE,
     ),
-    recording(calls![SYS_setgroups], &[], SUCCEED, KEEP_ID),
     recording(
-        calls![SYS_setuid SYS_setgid SYS_setreuid SYS_setregid SYS_setresuid SYS_setresgid SYS_setfsuid
-            SYS_setfsgid],
-        &[unmapped_id(0)],
-        SUCCEED,
-        KEEP_ID,
+        calls![SYS_setuid SYS_setgid SYS_setreuid SYS_setregid SYS_setresuid SYS_setresgid SYS_setfsuid SYS_setfsgid
+            SYS_setgroups SYS_getuid SYS_getgid SYS_geteuid SYS_getegid SYS_getresuid SYS_getresgid SYS_getgroups],
+        &[],
+        Action::Notify,
+        RECORD_IDENTITY,
     ),
     recording(
-        calls![SYS_setreuid SYS_setregid SYS_setresuid SYS_setresgid],
-        &[unmapped_id(1)],
-        SUCCEED,
-        KEEP_ID,
+        calls![SYS_prctl],
+        &[equal(0, libc::PR_SET_KEEPCAPS.cast_unsigned())],
+        Action::Notify,
+        RECORD_IDENTITY,
     ),
     recording(
-        calls![SYS_setresuid SYS_setresgid],
-        &[unmapped_id(2)],
-        SUCCEED,
-        KEEP_ID,
+        calls![SYS_prctl],
+        &[equal(0, libc::PR_SET_SECUREBITS.cast_unsigned())],
+        Action::Notify,
+        RECORD_IDENTITY,
+    ),
+    #[cfg(target_arch = "x86_64")]
+    recording(
+        calls![SYS_creat SYS_mkdir SYS_symlink],
+        &[],
+        Action::Notify,
+        RECORD_CREATOR,
+    ),
+    #[cfg(target_arch = "x86_64")]
+    recording(
+        calls![SYS_open],
+        &[creates(1)],
+        Action::Notify,
+        RECORD_CREATOR,
+    ),
+    recording(
+        calls![SYS_openat],
+        &[creates(2)],
+        Action::Notify,
+        RECORD_CREATOR,
+    ),
+    recording(
+        calls![SYS_openat2 SYS_mkdirat SYS_symlinkat],
+        &[],
+        Action::Notify,
+        RECORD_CREATOR,
+    ),
+    // What programs see of the records.
+    #[cfg(target_arch = "x86_64")]
+    answering(calls![SYS_stat SYS_lstat], SHOW_OWNER),
+    answering(calls![SYS_fstat SYS_newfstatat SYS_statx], SHOW_OWNER),
+    answering(
+        calls![SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_getxattrat
+            SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_listxattrat],
+        "recorded ACLs are shown as the ACLs that they are, and our records are hidden",
     ),
     // Durability of a tree that is thrown away when the step fails.
     Group {

@@ -5,10 +5,14 @@ use libc::{
     sock_filter,
 };
 
-use super::numbers::{NATIVE_ARCHITECTURE, SYS_removexattrat, SYS_setxattrat};
+use super::numbers::{NATIVE_ARCHITECTURE, SYS_getxattrat, SYS_removexattrat, SYS_setxattrat};
 use super::{Policy, assemble, rows};
 use crate::spec::OwnershipRecording;
 
+const ANSWERING: Policy = Policy {
+    ownership: OwnershipRecording::RecordAndAnswer,
+    suppress_sync: true,
+};
 const RECORDING: Policy = Policy {
     ownership: OwnershipRecording::Record,
     suppress_sync: true,
@@ -90,7 +94,7 @@ fn every_row_without_tests_decides_its_call() {
             super::Action::Notify => SECCOMP_RET_USER_NOTIF,
         };
         let found = decide(
-            &RECORDING,
+            &ANSWERING,
             NATIVE_ARCHITECTURE,
             row.call.number,
             [GARBAGE; 6],
@@ -188,34 +192,39 @@ fn devices_are_recorded_and_whiteouts_are_not() {
     assert_eq!(ask(0o020_666, 0x103), SECCOMP_RET_USER_NOTIF);
     assert_eq!(ask(0o060_660, 0x800), SECCOMP_RET_USER_NOTIF);
     assert_eq!(ask(0o060_660, 0), SECCOMP_RET_USER_NOTIF);
-    assert_eq!(ask(0o010_644, 0), SECCOMP_RET_ALLOW);
-    assert_eq!(ask(0o100_644, 0x103), SECCOMP_RET_ALLOW);
-    assert_eq!(ask(0o140_644, 0x103), SECCOMP_RET_ALLOW);
+    // Their owner is the process's.
+    assert_eq!(ask(0o010_644, 0), SECCOMP_RET_USER_NOTIF);
+    assert_eq!(ask(0o100_644, 0x103), SECCOMP_RET_USER_NOTIF);
 }
 
 #[test]
-fn changing_to_an_unmapped_id_succeeds_without_effect() {
-    let keep = u64::from(u32::MAX);
-    for (call, arguments, expected) in [
-        (libc::SYS_setuid, [0, 7, 7, 7, 7, 7], SECCOMP_RET_ALLOW),
-        (libc::SYS_setuid, [33, 0, 0, 0, 0, 0], errno(0)),
+fn opening_is_recorded_when_it_may_make_a_file() {
+    let (create, unnamed) = (libc::O_CREAT, libc::O_TMPFILE);
+    for (flags, expected) in [
+        (libc::O_RDONLY, SECCOMP_RET_ALLOW),
+        (libc::O_RDWR | libc::O_TRUNC, SECCOMP_RET_ALLOW),
+        (libc::O_DIRECTORY | libc::O_CLOEXEC, SECCOMP_RET_ALLOW),
+        (create, SECCOMP_RET_USER_NOTIF),
         (
-            libc::SYS_setresuid,
-            [0, keep, 0, 7, 7, 7],
-            SECCOMP_RET_ALLOW,
+            create | libc::O_EXCL | libc::O_WRONLY,
+            SECCOMP_RET_USER_NOTIF,
         ),
-        (libc::SYS_setresuid, [0, keep, 33, 0, 0, 0], errno(0)),
-        (libc::SYS_setresgid, [keep, 33, 0, 0, 0, 0], errno(0)),
-        (libc::SYS_setregid, [keep, 0, 9, 9, 9, 9], SECCOMP_RET_ALLOW),
-        (libc::SYS_setgroups, [0; 6], errno(0)),
+        (unnamed | libc::O_RDWR, SECCOMP_RET_USER_NOTIF),
     ] {
-        assert_eq!(native(&RECORDING, call, arguments), expected);
-        assert_eq!(native(&PLAIN, call, arguments), SECCOMP_RET_ALLOW);
+        let flags = u64::from(flags.cast_unsigned());
+        for high in [0, GARBAGE] {
+            let arguments = [7, 7, flags | high, 7, 7, 7];
+            assert_eq!(native(&RECORDING, libc::SYS_openat, arguments), expected);
+            assert_eq!(
+                native(&PLAIN, libc::SYS_openat, arguments),
+                SECCOMP_RET_ALLOW
+            );
+        }
     }
 }
 
 #[test]
-fn recording_notifies_calls_that_change_owners_and_attributes() {
+fn recording_notifies_calls_about_owners_attributes_and_ids() {
     for call in [
         libc::SYS_fchown,
         libc::SYS_fchownat,
@@ -223,9 +232,30 @@ fn recording_notifies_calls_that_change_owners_and_attributes() {
         libc::SYS_fremovexattr,
         SYS_setxattrat,
         SYS_removexattrat,
+        libc::SYS_setresuid,
+        libc::SYS_setgroups,
+        libc::SYS_getuid,
+        libc::SYS_openat2,
+        libc::SYS_mkdirat,
     ] {
         assert_eq!(native(&RECORDING, call, [0; 6]), SECCOMP_RET_USER_NOTIF);
+        assert_eq!(native(&ANSWERING, call, [0; 6]), SECCOMP_RET_USER_NOTIF);
         assert_eq!(native(&PLAIN, call, [0; 6]), SECCOMP_RET_ALLOW);
+    }
+}
+
+#[test]
+fn answering_notifies_calls_that_read_what_is_recorded() {
+    for call in [
+        libc::SYS_fstat,
+        libc::SYS_newfstatat,
+        libc::SYS_statx,
+        libc::SYS_lgetxattr,
+        libc::SYS_flistxattr,
+        SYS_getxattrat,
+    ] {
+        assert_eq!(native(&ANSWERING, call, [0; 6]), SECCOMP_RET_USER_NOTIF);
+        assert_eq!(native(&RECORDING, call, [0; 6]), SECCOMP_RET_ALLOW);
     }
 }
 
@@ -246,7 +276,7 @@ fn sync_is_suppressed_only_when_asked_for() {
 #[test]
 fn programs_fit_the_kernels_limit() {
     // BPF_MAXINSNS of `linux/bpf_common.h`.
-    assert!(assemble(&RECORDING).len() <= 4096);
+    assert!(assemble(&ANSWERING).len() <= 4096);
 }
 
 #[test]

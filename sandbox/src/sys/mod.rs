@@ -11,6 +11,7 @@ pub(crate) mod notify;
 pub(crate) mod process;
 pub(crate) mod seccomp;
 pub(crate) mod socket;
+pub(crate) mod status;
 pub(crate) mod tracee;
 pub(crate) mod xattr;
 

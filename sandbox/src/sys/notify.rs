@@ -4,9 +4,10 @@ use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{
-    Ioctl, SECCOMP_IOCTL_NOTIF_ID_VALID, SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND,
-    SECCOMP_IOCTL_NOTIF_SET_FLAGS, c_int, seccomp_data, seccomp_notif, seccomp_notif_resp,
-    seccomp_notif_sizes,
+    Ioctl, SECCOMP_ADDFD_FLAG_SEND, SECCOMP_IOCTL_NOTIF_ADDFD, SECCOMP_IOCTL_NOTIF_ID_VALID,
+    SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+    SECCOMP_USER_NOTIF_FLAG_CONTINUE, c_int, seccomp_data, seccomp_notif, seccomp_notif_addfd,
+    seccomp_notif_resp, seccomp_notif_sizes,
 };
 use nix::errno::Errno;
 
@@ -105,25 +106,58 @@ pub(crate) fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
     control(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &mut buffer).is_ok()
 }
 
-/// Makes a call return 0 or an error, without the kernel making it. ENOENT when its caller died.
-pub(crate) fn answer(
-    listener: BorrowedFd<'_>,
-    id: u64,
-    outcome: Result<(), Errno>,
-) -> Result<(), Errno> {
+/// What a call returns to its caller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reply {
+    /// The kernel does not make the call.
+    Value(i64),
+    /// The kernel does not make the call.
+    Error(Errno),
+    /// The kernel makes the call, and reads its caller's memory anew to do so.
+    Continue,
+}
+
+/// Lets a call return. ENOENT when its caller died.
+pub(crate) fn answer(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> Result<(), Errno> {
+    let (val, error, flags) = match reply {
+        Reply::Value(value) => (value, 0, 0),
+        Reply::Error(errno) => (0, -(errno as c_int), 0),
+        Reply::Continue => (0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE),
+    };
+    let flags = u32::try_from(flags).expect("the flag is the lowest bit");
     let mut buffer = Roomy {
         known: seccomp_notif_resp {
             id,
-            val: 0,
-            error: match outcome {
-                Ok(()) => 0,
-                Err(errno) => -(errno as c_int),
-            },
-            flags: 0,
+            val,
+            error,
+            flags,
         },
         room: [0; ROOM],
     };
     control(listener, SECCOMP_IOCTL_NOTIF_SEND, &mut buffer)
+}
+
+/// Gives the caller a copy of `descriptor` and lets its call return the number (Linux 5.14).
+///
+/// `flags` may be `O_CLOEXEC`. ENOENT when the caller died; after any other error, as EMFILE, the call still waits.
+pub(crate) fn answer_with_descriptor(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    descriptor: BorrowedFd<'_>,
+    flags: c_int,
+) -> Result<(), Errno> {
+    let bits = |value: c_int| u32::try_from(value).expect("descriptors and flags are not negative");
+    let mut buffer = Roomy {
+        known: seccomp_notif_addfd {
+            id,
+            flags: u32::try_from(SECCOMP_ADDFD_FLAG_SEND).expect("the flag is the second bit"),
+            srcfd: bits(descriptor.as_raw_fd()),
+            newfd: 0,
+            newfd_flags: bits(flags),
+        },
+        room: [0; ROOM],
+    };
+    control(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &mut buffer)
 }
 
 fn control<T>(

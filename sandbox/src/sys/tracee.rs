@@ -1,10 +1,11 @@
-//! Reaching into another process: process_vm_readv(2), pidfd_getfd(2).
+//! Reaching into another process: process_vm_readv(2), pidfd_getfd(2), prlimit(2).
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use libc::c_long;
 use nix::errno::Errno;
+use nix::sys::resource::Resource;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
@@ -45,6 +46,47 @@ pub(crate) fn fetch_descriptor(thread: &OwnedFd, number: RawFd) -> Result<OwnedF
     // SAFETY: pidfd_getfd(2) takes three integers and touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_pidfd_getfd, thread.as_raw_fd(), number, 0) };
     Errno::result(result).map(own)
+}
+
+/// Reads the soft and hard limit of a resource of a thread's process.
+pub(crate) fn read_limit(thread: i32, resource: Resource) -> Result<(u64, u64), Errno> {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: prlimit(2) reads no new limit through a null pointer, and writes one `rlimit64` through the other.
+    let result = unsafe {
+        libc::prlimit64(
+            thread,
+            resource as libc::__rlimit_resource_t,
+            std::ptr::null(),
+            &raw mut limit,
+        )
+    };
+    Errno::result(result).map(|_| (limit.rlim_cur, limit.rlim_max))
+}
+
+/// Changes the limits of a resource of a thread's process.
+pub(crate) fn set_limit(
+    thread: i32,
+    resource: Resource,
+    soft: u64,
+    hard: u64,
+) -> Result<(), Errno> {
+    let limit = libc::rlimit64 {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    // SAFETY: prlimit(2) reads one `rlimit64` through the pointer to a local, and returns no old limit through null.
+    let result = unsafe {
+        libc::prlimit64(
+            thread,
+            resource as libc::__rlimit_resource_t,
+            &raw const limit,
+            std::ptr::null_mut(),
+        )
+    };
+    Errno::result(result).map(drop)
 }
 
 fn own(descriptor: c_long) -> OwnedFd {

@@ -1,4 +1,4 @@
-//! Extended attributes: setxattr(2), getxattr(2), removexattr(2) and their variants for descriptors.
+//! Extended attributes: setxattr(2), getxattr(2), listxattr(2), removexattr(2) and their variants for descriptors.
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -40,6 +40,21 @@ pub(crate) fn get(at: At<'_>, name: &CStr, value: &mut [u8]) -> Result<usize, Er
         match at {
             At::Path(path) => libc::getxattr(path.as_ptr(), name, bytes, length),
             At::Descriptor(fd) => libc::fgetxattr(fd.as_raw_fd(), name, bytes, length),
+        }
+    };
+    let length = Errno::result(result)?;
+    Ok(size_t::try_from(length).expect("a successful call returns a length"))
+}
+
+/// Reads the names of all attributes, each with a NUL, into `names`, and returns their length. ERANGE when it is longer.
+pub(crate) fn list(at: At<'_>, names: &mut [u8]) -> Result<usize, Errno> {
+    let (bytes, length) = (names.as_mut_ptr().cast::<c_char>(), names.len());
+    // SAFETY: the calls read a NUL-terminated string, if any, and write at most `length` bytes at `bytes`, which is
+    // borrowed mutably.
+    let result: ssize_t = unsafe {
+        match at {
+            At::Path(path) => libc::listxattr(path.as_ptr(), bytes, length),
+            At::Descriptor(fd) => libc::flistxattr(fd.as_raw_fd(), bytes, length),
         }
     };
     let length = Errno::result(result)?;

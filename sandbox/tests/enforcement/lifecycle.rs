@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use overcoat_sandbox::{Error, ProgramStatus, Running, Spec};
+use overcoat_sandbox::{Error, OwnershipRecording, ProgramStatus, Running, Spec};
 
 use crate::harness::tests;
 use crate::support::{finish, probe, run, shell};
@@ -179,7 +179,10 @@ fn nothing_is_left_when_the_launcher_is_killed() {
 
 fn nothing_is_left_when_the_supervisor_is_killed() {
     let spec = probe(["sleep-in-children"]);
-    for spec in [spec.clone(), spec.record_ownership()] {
+    for spec in [
+        spec.clone(),
+        spec.ownership(OwnershipRecording::RecordAndAnswer),
+    ] {
         let chain = start_chain(&spec);
         kill(chain.supervisor, Signal::SIGKILL).unwrap();
         assert!(matches!(chain.running.wait(), Err(Error::Lost)));

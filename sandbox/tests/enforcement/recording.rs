@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
-use overcoat_sandbox::{Error, OwnerRecord, ProgramStatus, Spec, Step};
+use overcoat_sandbox::{Error, OwnerRecord, OwnershipRecording, ProgramStatus, Spec, Step};
 
 use crate::harness::{require, tests};
 use crate::support::{assert_errno, host_directory, plant, probe, run, shell};
@@ -27,7 +27,7 @@ fn owners_are_recorded_only_when_asked_for() {
     let file = plant(host.path(), "file", "x");
     let spec = probe(["change-owner", "/tree/file", "7"]).bind(host.path(), "/tree");
     assert_errno(&spec, libc::EINVAL);
-    let ran = run(&spec.record_ownership());
+    let ran = run(&spec.ownership(OwnershipRecording::RecordAndAnswer));
     assert_eq!(
         ran.outcome.status,
         ProgramStatus::Exited(0),
@@ -105,7 +105,8 @@ fn a_daemon_that_records_does_not_hold_the_sandbox() {
 fn a_read_only_mount_holds_for_the_recorder() {
     let host = host_directory();
     plant(host.path(), "file", "x");
-    let spec = probe(["change-owner", "/tree/file", "7"]).record_ownership();
+    let spec =
+        probe(["change-owner", "/tree/file", "7"]).ownership(OwnershipRecording::RecordAndAnswer);
     assert_errno(
         &spec.clone().bind_read_only(host.path(), "/tree"),
         libc::EROFS,
@@ -142,5 +143,5 @@ fn syncs_are_suppressed_only_when_asked_for() {
 }
 
 fn recording_shell(script: &str) -> Spec {
-    shell(script).record_ownership()
+    shell(script).ownership(OwnershipRecording::RecordAndAnswer)
 }

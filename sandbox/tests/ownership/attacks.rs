@@ -181,16 +181,22 @@ pub(crate) static ALL: &[Scenario] = &[
             fs::create_dir(directory.join("proc")).unwrap();
         },
         program: |directory| {
-            // Links that the caller itself may follow are refused to it too: their text does not tell who follows.
+            // Links that the caller itself may follow are refused to it too, but for the paths of its own descriptors:
+            // their text does not tell who follows.
             let opened = File::open(directory).unwrap();
             let own_pid = fs::read_link("/proc/self").unwrap();
             for process in [
                 own_pid.display().to_string(),
                 nix::unistd::getppid().to_string(),
                 "self".into(),
+                "self/.".into(),
             ] {
+                let descriptor = match process.as_str() {
+                    "self" => "99".into(),
+                    _ => opened.as_raw_fd().to_string(),
+                };
                 for tail in [
-                    format!("fd/{}/file", opened.as_raw_fd()),
+                    format!("fd/{descriptor}/file"),
                     "cwd/file".into(),
                     "root/etc".into(),
                 ] {

@@ -414,16 +414,4 @@ pub(crate) static ALL: &[Scenario] = &[
             assert_eq!(owner_on_disk(&directory.join("other")), Some((3, 4)));
         }),
     },
-    Scenario {
-        name: "changing_ids_succeeds_without_effect",
-        prepare: |_| {},
-        program: |_| {
-            nix::unistd::setgroups(&[Gid::from_raw(33)]).unwrap();
-            nix::unistd::setresgid(Gid::from_raw(33), Gid::from_raw(33), Gid::from_raw(33))
-                .unwrap();
-            nix::unistd::setuid(Uid::from_raw(33)).unwrap();
-            assert_eq!(nix::unistd::getuid(), Uid::from_raw(0));
-        },
-        check: Check::Records(|_, _| {}),
-    },
 ];

@@ -10,9 +10,12 @@
     reason = "a test program without a harness, which reports by panics and its own output"
 )]
 
+mod answers;
 mod attacks;
 mod calls;
 mod copies;
+mod creations;
+mod identities;
 mod owners;
 mod raw;
 
@@ -120,7 +123,13 @@ fn missing_feature() -> Option<String> {
 }
 
 fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    calls::ALL.iter().chain(copies::ALL).chain(attacks::ALL)
+    calls::ALL
+        .iter()
+        .chain(answers::ALL)
+        .chain(copies::ALL)
+        .chain(creations::ALL)
+        .chain(identities::ALL)
+        .chain(attacks::ALL)
 }
 
 fn find(name: &str) -> &'static Scenario {
@@ -172,7 +181,7 @@ fn enter_namespaces() {
 
 fn send_listener() {
     let program = seccomp::assemble(&Policy {
-        ownership: OwnershipRecording::Record,
+        ownership: OwnershipRecording::RecordAndAnswer,
         suppress_sync: true,
     });
     nix::sys::prctl::set_no_new_privs().unwrap();

@@ -117,3 +117,21 @@ pub(crate) fn write_volatile(address: usize, bytes: &[u8]) {
         unsafe { target.add(index).write_volatile(byte) };
     }
 }
+
+/// Lists attributes, with room for as many bytes.
+pub(crate) fn list(path: &Path, room: usize) -> Result<Vec<u8>, Errno> {
+    let path = c_path(path);
+    let mut names = vec![0u8; room];
+    // SAFETY: a C string, and writable room for as many bytes as stated.
+    let result = unsafe { libc::llistxattr(path.as_ptr(), names.as_mut_ptr().cast(), room) };
+    let length = Errno::result(result)?;
+    names.truncate(usize::try_from(length).unwrap());
+    Ok(names)
+}
+
+/// Asks how long the list of attributes is.
+pub(crate) fn length_of_list(path: &Path) -> Result<isize, Errno> {
+    let path = c_path(path);
+    // SAFETY: a C string; nothing is written to a buffer without length.
+    Errno::result(unsafe { libc::llistxattr(path.as_ptr(), std::ptr::null_mut(), 0) })
+}

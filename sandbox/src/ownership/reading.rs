@@ -1,0 +1,114 @@
+//! Answers to getxattr(2) and listxattr(2): recorded ACLs are shown as the ACLs that they are, and records are hidden,
+//! so that a program that copies attributes copies what a root build would have.
+
+use std::ffi::CStr;
+
+use nix::errno::Errno;
+
+use super::acl::{self, Acl};
+use super::attributes;
+use super::call::{Buffer, BufferArgument};
+use super::inode::Inode;
+use super::tracee::Tracee;
+use super::xattr::{STRUCTURE_LIMIT, STRUCTURE_SIZE, acl_record, parse_structure};
+
+/// `XATTR_SIZE_MAX` of `linux/limits.h`.
+const VALUE_LIMIT: usize = 65536;
+/// `XATTR_LIST_MAX` of `linux/limits.h`.
+const LIST_LIMIT: usize = 65536;
+
+/// Returns the value to show for the attribute `name`; `None` when the kernel's own answer is right.
+pub(super) fn shown_value(inode: &Inode, name: &CStr) -> Result<Option<Vec<u8>>, Errno> {
+    let Some(recorded_by) = acl_record(name) else {
+        return Ok(None);
+    };
+    let Some(value) = record(inode, recorded_by)? else {
+        return Ok(None);
+    };
+    let Ok(mut acl) = Acl::from_bytes(&value) else {
+        return Ok(None);
+    };
+    if recorded_by == attributes::ACCESS_ACL {
+        let mode = inode.status()?.st_mode & 0o7777;
+        acl.follow_mode(u16::try_from(mode).expect("twelve bits fit"));
+    }
+    Ok(Some(acl.to_bytes()))
+}
+
+/// Returns the names to show, each with a NUL; `None` when the kernel's own answer is right.
+pub(super) fn shown_names(inode: &Inode) -> Result<Option<Vec<u8>>, Errno> {
+    let length = inode.attributes(&mut [])?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let mut names = vec![0; LIST_LIMIT];
+    let length = inode.attributes(&mut names)?;
+    names.truncate(length);
+    if !names
+        .split_inclusive(|&byte| byte == 0)
+        .any(attributes::is_reserved)
+    {
+        return Ok(None);
+    }
+    let mut shown = Vec::with_capacity(length);
+    for name in names.split_inclusive(|&byte| byte == 0) {
+        let kernels = match CStr::from_bytes_with_nul(name) {
+            Ok(name) if name == attributes::ACCESS_ACL => acl::ACCESS,
+            Ok(name) if name == attributes::DEFAULT_ACL => acl::DEFAULT,
+            _ if attributes::is_reserved(name) => continue,
+            _ => {
+                shown.extend_from_slice(name);
+                continue;
+            }
+        };
+        shown.extend_from_slice(kernels.as_bytes());
+        shown.push(0);
+    }
+    Ok(Some(shown))
+}
+
+/// Reads a record; `None` without one.
+pub(super) fn record(inode: &Inode, name: &CStr) -> Result<Option<Vec<u8>>, Errno> {
+    let length = match inode.attribute(name, &mut []) {
+        Ok(length) => length.min(VALUE_LIMIT),
+        Err(Errno::ENODATA | Errno::EOPNOTSUPP) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    let mut value = vec![0; length];
+    match inode.attribute(name, &mut value) {
+        Ok(length) => value.truncate(length),
+        // Changed meanwhile by nobody but a step that the records do not concern.
+        Err(Errno::ENODATA | Errno::ERANGE) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
+    Ok(Some(value))
+}
+
+impl BufferArgument {
+    pub(super) fn read(self, tracee: &Tracee) -> Result<Buffer, Errno> {
+        match self {
+            Self::Direct(buffer) => Ok(buffer),
+            Self::Structure { address, size } => {
+                if !(STRUCTURE_SIZE..=STRUCTURE_LIMIT).contains(&size) {
+                    return Err(Errno::EINVAL);
+                }
+                let size = usize::try_from(size).map_err(|_| Errno::E2BIG)?;
+                let (address, size, _) = parse_structure(&tracee.read_bytes(address, size)?)?;
+                Ok(Buffer { address, size })
+            }
+        }
+    }
+}
+
+impl Buffer {
+    /// Checks that the answer has room, and returns what to write where: nothing when only the size was asked for.
+    pub(super) fn take(self, answer: Vec<u8>) -> Result<Option<(u64, Vec<u8>)>, Errno> {
+        if self.size == 0 {
+            Ok(None)
+        } else if (answer.len() as u64) > self.size {
+            Err(Errno::ERANGE)
+        } else {
+            Ok(Some((self.address, answer)))
+        }
+    }
+}
