@@ -2,6 +2,7 @@
 
 use oci_spec::runtime as oci;
 
+use crate::idrange::Extent;
 use crate::spec::Network;
 
 /// What package managers and their scripts need as root of one mapped id. Nothing here reaches outside the user
@@ -139,14 +140,20 @@ pub(crate) fn namespaces(network: Network) -> Vec<oci::LinuxNamespace> {
         .collect()
 }
 
-/// Returns the mapping of id 0 to `host`.
-pub(crate) fn single_id(host: u32) -> oci::LinuxIdMapping {
+/// Returns the mapping of `count` ids from `inside` to those from `host`.
+pub(crate) fn id_mapping(inside: u32, host: u32, count: u32) -> oci::LinuxIdMapping {
     oci::LinuxIdMappingBuilder::default()
         .host_id(host)
-        .container_id(0u32)
-        .size(1u32)
+        .container_id(inside)
+        .size(count)
         .build()
         .expect("every field has a default")
+}
+
+/// Returns the mappings of `extents` to the same numbers outside.
+pub(crate) fn identity(extents: &[Extent]) -> Vec<oci::LinuxIdMapping> {
+    let line = |&(first, count): &Extent| id_mapping(first, first, count);
+    extents.iter().map(line).collect()
 }
 
 /// Returns a limit of which soft and hard value are the same.

@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 
 use thiserror::Error;
 
+use crate::idrange::RangeRefusal;
 use crate::refusal::Refusal;
 use crate::report::{Failure, Step};
 
@@ -36,6 +37,8 @@ pub enum Error {
     Lost,
     #[error("entering a user namespace in a process that has threads")]
     Threaded,
+    #[error("{refusal}")]
+    RangeRefused { refusal: RangeRefusal },
     #[error("{refusal}")]
     NamespacesRefused {
         refusal: Refusal,
@@ -77,7 +80,8 @@ impl Error {
     pub fn is_missing_feature(&self) -> bool {
         matches!(
             self,
-            Self::NamespacesRefused { .. }
+            Self::RangeRefused { .. }
+                | Self::NamespacesRefused { .. }
                 | Self::ProcMasked { .. }
                 | Self::LandlockMissing { .. }
                 | Self::SeccompRefused { .. }
@@ -87,6 +91,7 @@ impl Error {
     /// Returns what the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::RangeRefused { refusal } => Some(refusal.remedy()),
             Self::NamespacesRefused { refusal, .. } => Some(refusal.remedy()),
             Self::ProcMasked { .. } => Some(
                 "in a container, start it with `--security-opt systempaths=unconfined` (Docker) or \

@@ -1,4 +1,4 @@
-//! Id mappings of a user namespace (user_namespaces(7)): one id, for everyone.
+//! Writing the id mappings of a user namespace (user_namespaces(7)): one id, or a range that the caller has.
 
 use std::path::Path;
 
@@ -10,16 +10,21 @@ use oci_spec::runtime::{Linux, LinuxIdMapping};
 
 use crate::error::Error;
 use crate::report::{At, Failure, Step};
+use crate::spec::IdMapping;
 
 /// Writes the mappings of the new user namespace of `process`.
 ///
-/// Changing supplementary groups is forbidden for root as well: without that a process could drop a group that a file's
-/// mode excludes, and the kernel refuses an ordinary user's mapping.
-pub(crate) fn write_mappings(process: Pid, linux: &Linux) -> Result<(), Failure> {
+/// With one id, changing supplementary groups is forbidden for root as well: without that a process could drop a group
+/// that a file's mode excludes, and the kernel refuses an ordinary user's mapping. With a range it stays possible, as
+/// the owner of the host has it with the subordinate groups.
+pub(crate) fn write_mappings(process: Pid, linux: &Linux, ids: IdMapping) -> Result<(), Failure> {
     let directory = format!("/proc/{process}");
     let users = lines(linux.uid_mappings().as_deref().unwrap_or_default());
     let groups = lines(linux.gid_mappings().as_deref().unwrap_or_default());
-    write_all(&directory, &users, &groups)
+    if ids == IdMapping::Single {
+        deny_groups(&directory)?;
+    }
+    write_maps(&directory, &users, &groups)
 }
 
 /// Moves the calling process into a user namespace in which it is id 0, with all capabilities over its own files.
@@ -35,30 +40,29 @@ pub fn enter_user_namespace() -> Result<(), Error> {
         Err(nix::errno::Errno::EINVAL) => return Err(Error::Threaded),
         Err(errno) => return Err(Failure::of(Step::CloneNamespaces, errno).into()),
     }
-    write_all(
+    deny_groups("/proc/self")?;
+    write_maps(
         "/proc/self",
         &format!("0 {user} 1\n"),
         &format!("0 {group} 1\n"),
-    )
-    .map_err(Error::from)
+    )?;
+    Ok(())
 }
 
-fn write_all(directory: &str, users: &str, groups: &str) -> Result<(), Failure> {
-    for (name, text) in [
-        ("setgroups", "deny"),
-        ("uid_map", users),
-        ("gid_map", groups),
-    ] {
-        let path = format!("{directory}/{name}");
-        let file = open(
-            Path::new(&path),
-            OFlag::O_WRONLY | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )
-        .at(Step::MapIds, &path)?;
-        // The kernel takes a mapping in one write.
-        write(file, text.as_bytes()).at(Step::MapIds, &path)?;
-    }
+fn deny_groups(directory: &str) -> Result<(), Failure> {
+    write_file(&format!("{directory}/setgroups"), "deny")
+}
+
+fn write_maps(directory: &str, users: &str, groups: &str) -> Result<(), Failure> {
+    write_file(&format!("{directory}/uid_map"), users)?;
+    write_file(&format!("{directory}/gid_map"), groups)
+}
+
+fn write_file(path: &str, text: &str) -> Result<(), Failure> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    let file = open(Path::new(path), flags, Mode::empty()).at(Step::MapIds, path)?;
+    // The kernel takes a mapping in one write.
+    write(file, text.as_bytes()).at(Step::MapIds, path)?;
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stdin, getpid, pipe2, setgroups, write};
 
 use crate::idmap;
+use crate::idrange;
 use crate::namespaces;
 use crate::report::{
     Answer, At, Failure, LONGEST_MESSAGE, ProgramStatus, Request, Step, read_framed, write_framed,
@@ -64,6 +65,7 @@ fn serve() -> io::Result<()> {
             };
             write_framed(&control, &answer)
         }
+        Some(Request::TryRange) => write_framed(&control, &idrange::enter()),
         Some(Request::Probe { state_directory }) => {
             write_framed(&control, &trials::run_all(&state_directory))
         }
@@ -72,7 +74,7 @@ fn serve() -> io::Result<()> {
 }
 
 /// Cloning would copy the locks of other threads in whatever state they are.
-fn check_single_threaded() -> Result<(), Failure> {
+pub(crate) fn check_single_threaded() -> Result<(), Failure> {
     let step = Step::CloneNamespaces;
     let tasks = nix::dir::Dir::open(
         "/proc/self/task",
@@ -132,7 +134,7 @@ fn start(spec: &Spec) -> Result<Started, Failure> {
         }
     };
     let linux = spec.oci.linux().clone().unwrap_or_default();
-    idmap::write_mappings(supervisor, &linux)
+    idmap::write_mappings(supervisor, &linux, spec.ids)
         .and_then(|()| write(&mapped, b"\n").during(Step::MapIds))
         .inspect_err(|_| end(supervisor))?;
     Ok(Started {

@@ -9,6 +9,7 @@ mod caps;
 mod defaults;
 mod error;
 mod idmap;
+mod idrange;
 mod init;
 mod landlock;
 mod launcher;
@@ -33,12 +34,13 @@ pub use oci_spec::runtime::PosixRlimitType;
 
 pub use self::error::Error;
 pub use self::idmap::enter_user_namespace;
+pub use self::idrange::{IdRange, RangeRefusal, enter_range_namespace};
 pub use self::launcher::become_launcher_if_asked;
 pub use self::ownership::OwnerRecord;
 pub use self::refusal::Refusal;
 pub use self::report::{Enforcement, ProgramStatus, Step};
 pub use self::spawn::{Killer, Outcome, Running};
 pub use self::spec::{
-    EntryKind, FileAccess, FileContents, LandlockRule, Network, Overlay, OwnershipRecording,
-    RootEntry, Spec,
+    EntryKind, FileAccess, FileContents, IdMapping, LandlockRule, Network, Overlay,
+    OwnershipRecording, RootEntry, Spec,
 };

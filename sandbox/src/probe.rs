@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::idrange::{IdRange, Stopped};
 use crate::refusal;
 use crate::report::{Failure, Request};
 use crate::spawn::{reap, receive, start_launcher};
@@ -65,6 +66,31 @@ pub fn features(state_directory: &Path) -> Vec<Feature> {
             status: missing(&error, String::new(), "check that `/proc` is mounted"),
         }],
     }
+}
+
+/// Tries whether the caller can have a range of ids ([`Spec::map_range`](crate::Spec::map_range)), which no build needs
+/// by itself.
+pub fn id_range() -> Feature {
+    let name = "range of ids";
+    let tried =
+        start_launcher(&Request::TryRange, Stdio::null).and_then(|(mut launcher, control)| {
+            let tried: Result<Result<IdRange, Stopped>, Error> = receive(&control, &mut launcher);
+            reap(&control, &mut launcher);
+            tried?.map_err(Error::from)
+        });
+    let status = match tried {
+        Ok(range) => FeatureStatus::Available(range.to_string()),
+        Err(error) => {
+            let source = std::error::Error::source(&error);
+            let evidence = source.map_or_else(String::new, ToString::to_string);
+            missing(
+                &error,
+                evidence,
+                "check whether `unshare --map-root-user --map-auto true` works",
+            )
+        }
+    };
+    Feature { name, status }
 }
 
 fn try_all(state_directory: &Path) -> Result<Vec<Tried>, Error> {

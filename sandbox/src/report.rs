@@ -28,7 +28,11 @@ pub(crate) const LONGEST_MESSAGE: usize = 256 << 20;
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) enum Request {
     Run(Box<Spec>),
-    Probe { state_directory: PathBuf },
+    Probe {
+        state_directory: PathBuf,
+    },
+    /// To enter a namespace of a range of ids, of which the launcher is the last process.
+    TryRange,
 }
 
 /// What the launcher answers to [`Request::Run`]: `Started` and then one of the others, or `Failed` alone.

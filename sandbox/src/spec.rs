@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::defaults;
 use crate::error::Error;
+use crate::idrange;
 
 /// One program and its confinement.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -23,6 +24,7 @@ pub struct Spec {
     /// The part that the OCI runtime specification has words for.
     pub oci: oci::Spec,
     pub network: Network,
+    pub ids: IdMapping,
     pub ownership: OwnershipRecording,
     /// Directories, files and symbolic links made between the mounts.
     pub entries: Vec<RootEntry>,
@@ -47,6 +49,17 @@ pub enum Network {
     Host,
 }
 
+/// Which ids the program's user namespace has.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdMapping {
+    /// Only 0, which is the caller.
+    #[default]
+    Single,
+    /// 0 to 65535, which are the caller's ids of the same numbers.
+    Range,
+}
+
 /// Whether calls that one mapped id makes impossible (chown, mknod, ACLs, changing ids) are recorded.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,6 +70,8 @@ pub enum OwnershipRecording {
     Record,
     /// They are, and stat, getxattr and listxattr tell what was recorded.
     RecordAndAnswer,
+    /// Only devices are, which no mapping makes possible.
+    Devices,
 }
 
 /// Something made in the sandbox's tree before it is sealed.
@@ -134,6 +149,7 @@ impl Spec {
         Self {
             oci: defaults::build_step(arguments),
             network: Network::None,
+            ids: IdMapping::Single,
             ownership: OwnershipRecording::Off,
             entries: Vec::new(),
             landlock: vec![LandlockRule {
@@ -313,6 +329,15 @@ impl Spec {
         self
     }
 
+    /// Maps the ids 0 to 65535 to the caller's own, instead of 0 alone. So owners, ACLs and changes of ids are real.
+    ///
+    /// The caller must have them: see [`enter_range_namespace`](crate::enter_range_namespace).
+    #[must_use]
+    pub fn map_range(mut self) -> Self {
+        self.ids = IdMapping::Range;
+        self
+    }
+
     /// Makes fsync and its kin succeed without effect.
     #[must_use]
     pub fn suppress_sync(mut self) -> Self {
@@ -374,10 +399,19 @@ impl Spec {
         self.check()?;
         let mut spec = self.clone();
         let linux = spec.oci.linux_mut().get_or_insert_default();
-        let user = nix::unistd::geteuid().as_raw();
-        let group = nix::unistd::getegid().as_raw();
-        linux.set_uid_mappings(Some(vec![defaults::single_id(user)]));
-        linux.set_gid_mappings(Some(vec![defaults::single_id(group)]));
+        let (users, groups) = match self.ids {
+            IdMapping::Single => (
+                vec![defaults::id_mapping(0, nix::unistd::geteuid().as_raw(), 1)],
+                vec![defaults::id_mapping(0, nix::unistd::getegid().as_raw(), 1)],
+            ),
+            IdMapping::Range => {
+                let (users, groups) =
+                    idrange::own_range().map_err(|refusal| Error::RangeRefused { refusal })?;
+                (defaults::identity(&users), defaults::identity(&groups))
+            }
+        };
+        linux.set_uid_mappings(Some(users));
+        linux.set_gid_mappings(Some(groups));
         Ok(spec)
     }
 

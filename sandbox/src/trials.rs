@@ -22,7 +22,7 @@ use crate::mounts::{self, Root};
 use crate::overlay::OpenedOverlay;
 use crate::probe::{Trial, Tried};
 use crate::report::{At, Failure, Step, write_line};
-use crate::spec::{FileAccess, LandlockRule, OwnershipRecording};
+use crate::spec::{FileAccess, IdMapping, LandlockRule, OwnershipRecording};
 use crate::sys::process::{Fork, clone_process, exit_now};
 use crate::{defaults, idmap, landlock, seccomp, sys};
 
@@ -173,8 +173,8 @@ fn filter(ownership: OwnershipRecording) -> Result<String, Failure> {
 fn own_ids() -> Linux {
     let mut linux = Linux::default();
     linux
-        .set_uid_mappings(Some(vec![defaults::single_id(geteuid().as_raw())]))
-        .set_gid_mappings(Some(vec![defaults::single_id(getegid().as_raw())]));
+        .set_uid_mappings(Some(vec![defaults::id_mapping(0, geteuid().as_raw(), 1)]))
+        .set_gid_mappings(Some(vec![defaults::id_mapping(0, getegid().as_raw(), 1)]));
     linux
 }
 
@@ -197,7 +197,7 @@ fn in_process(
     };
     drop(result_writer);
     let mapped = match &mapping {
-        Some(linux) => idmap::write_mappings(child, linux),
+        Some(linux) => idmap::write_mappings(child, linux, IdMapping::Single),
         None => Ok(()),
     };
     let told = mapped.and_then(|()| {

@@ -262,7 +262,19 @@ impl Tracee {
         })
     }
 
+    /// Returns the user whom the kernel takes the caller for where files are concerned.
+    pub(super) fn file_system_user(&self) -> Result<u32, Errno> {
+        // The real, effective, saved and file system id (proc_pid_status(5)).
+        self.status_field("Uid:", |ids| {
+            ids.split_ascii_whitespace().nth(3)?.parse().ok()
+        })
+    }
+
     fn status(&self, field: &str, radix: u32) -> Result<u32, Errno> {
+        self.status_field(field, |value| u32::from_str_radix(value.trim(), radix).ok())
+    }
+
+    fn status_field(&self, field: &str, parse: impl Fn(&str) -> Option<u32>) -> Result<u32, Errno> {
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
         let file = self.open_entry("status", flags)?;
         let mut text = Vec::new();
@@ -273,7 +285,7 @@ impl Tracee {
         // The first line is the name of the program, which need not be UTF-8 and cannot hold a newline.
         text.split(|&byte| byte == b'\n')
             .filter_map(|line| std::str::from_utf8(line).ok()?.strip_prefix(field))
-            .find_map(|value| u32::from_str_radix(value.trim(), radix).ok())
+            .find_map(parse)
             .ok_or(Errno::ESRCH)
     }
 }

@@ -58,7 +58,11 @@ impl Policy {
     fn enforces(&self, scope: Scope) -> bool {
         match scope {
             Scope::Always => true,
-            Scope::Recording => self.ownership != OwnershipRecording::Off,
+            Scope::Recording => matches!(
+                self.ownership,
+                OwnershipRecording::Record | OwnershipRecording::RecordAndAnswer
+            ),
+            Scope::RecordingDevices => self.ownership != OwnershipRecording::Off,
             Scope::Answering => self.ownership == OwnershipRecording::RecordAndAnswer,
             Scope::SuppressSync => self.suppress_sync,
         }

@@ -60,6 +60,8 @@ pub enum Scope {
     Recording,
     /// With [`OwnershipRecording::RecordAndAnswer`](crate::OwnershipRecording::RecordAndAnswer).
     Answering,
+    /// With [`OwnershipRecording::Devices`](crate::OwnershipRecording::Devices) as well.
+    RecordingDevices,
     /// With [`Policy::suppress_sync`](super::Policy::suppress_sync).
     SuppressSync,
 }
@@ -154,6 +156,19 @@ const fn answering(calls: &'static [SystemCall], reason: &'static str) -> Group 
         action: Action::Notify,
         scope: Scope::Answering,
         reason,
+    }
+}
+
+/// Returns a group in force while devices are recorded, with or without owners.
+const fn recording_devices(
+    calls: &'static [SystemCall],
+    tests: &'static [Test],
+    action: Action,
+    reason: &'static str,
+) -> Group {
+    Group {
+        scope: Scope::RecordingDevices,
+        ..recording(calls, tests, action, reason)
     }
 }
 
@@ -398,21 +413,47 @@ static TABLE: &[Group] = &[
         RECORD_OWNER,
     ),
     #[cfg(target_arch = "x86_64")]
-    recording(
+    recording_devices(
         calls![SYS_mknod],
         &[of_type(1, libc::S_IFCHR), equal(2, 0)],
         Action::Allow,
         WHITEOUT,
     ),
-    recording(
+    #[cfg(target_arch = "x86_64")]
+    recording_devices(
+        calls![SYS_mknod],
+        &[of_type(1, libc::S_IFCHR)],
+        Action::Notify,
+        RECORD_DEVICE,
+    ),
+    #[cfg(target_arch = "x86_64")]
+    recording_devices(
+        calls![SYS_mknod],
+        &[of_type(1, libc::S_IFBLK)],
+        Action::Notify,
+        RECORD_DEVICE,
+    ),
+    recording_devices(
         calls![SYS_mknodat],
         &[of_type(2, libc::S_IFCHR), equal(3, 0)],
         Action::Allow,
         WHITEOUT,
     ),
+    recording_devices(
+        calls![SYS_mknodat],
+        &[of_type(2, libc::S_IFCHR)],
+        Action::Notify,
+        RECORD_DEVICE,
+    ),
+    recording_devices(
+        calls![SYS_mknodat],
+        &[of_type(2, libc::S_IFBLK)],
+        Action::Notify,
+        RECORD_DEVICE,
+    ),
     #[cfg(target_arch = "x86_64")]
-    recording(calls![SYS_mknod], &[], Action::Notify, RECORD_DEVICE),
-    recording(calls![SYS_mknodat], &[], Action::Notify, RECORD_DEVICE),
+    recording(calls![SYS_mknod], &[], Action::Notify, RECORD_CREATOR),
+    recording(calls![SYS_mknodat], &[], Action::Notify, RECORD_CREATOR),
     recording(
         calls![SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_setxattrat
             SYS_removexattr SYS_lremovexattr SYS_fremovexattr SYS_removexattrat],

@@ -18,6 +18,7 @@ mod network;
 mod privileges;
 mod probe;
 mod processes;
+mod range;
 mod recording;
 mod support;
 mod trees;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Some("caller") => lifecycle::run_caller(&arguments[1..]),
         Some("nested") => host::run_nested(),
         Some("masked") => host::run_masked(),
+        Some("in-range") => range::run_case(&arguments[1]),
         Some("limited") => host::run_limited(),
         Some("chrooted") => host::run_chrooted(&arguments[1]),
         _ => harness::run(
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
                 recording::TESTS,
                 network::TESTS,
                 privileges::TESTS,
+                range::TESTS,
                 processes::TESTS,
                 lifecycle::TESTS,
                 host::TESTS,

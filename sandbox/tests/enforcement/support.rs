@@ -69,6 +69,13 @@ fn write(path: &Path, contents: &str) {
     std::fs::write(path, contents).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
+/// Sets the mode of a file or directory, and returns its path.
+pub(crate) fn with_mode(path: &Path, mode: u32) -> PathBuf {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path.to_owned()
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests panic with the path")]
 pub(crate) fn contents(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
