@@ -252,13 +252,15 @@ fn unpack(
     merged_directories: &[&str],
     resolved: &[ResolvedPackage],
 ) -> Result<(), Error> {
-    // dpkg gives owners and modes when it installs the same files again; here they only have to be there. tar must
-    // not replace the merged directories' links by the directories that packages ship (GNU tar 1.28).
+    // dpkg gives owners and modes when it installs the same files again, but leaves directories that exist as they are.
+    // There are no names for owners yet, so that tar and dpkg take the numbers. tar must not replace the merged
+    // directories' links by the directories that packages ship (GNU tar 1.28).
     const SCRIPT: &str = "set -e; cd \"$1\"; shift
         mkdir -p var/lib/dpkg var/lib/apt; : > var/lib/dpkg/status; : > var/lib/dpkg/available
         while [ \"$1\" != -- ]; do mkdir -p \"usr/$1\"; ln -s \"usr/$1\" \"$1\"; shift; done; shift
         for package; do
-            dpkg-deb --fsys-tarfile \"$package\" | tar --extract --keep-directory-symlink --no-same-owner
+            dpkg-deb --fsys-tarfile \"$package\" |
+                tar --extract --keep-directory-symlink --numeric-owner --same-owner --same-permissions
         done";
     let mut command: Vec<String> = ["/bin/sh", "-c", SCRIPT, "unpack", apt::ROOT]
         .map(str::to_owned)
@@ -273,6 +275,7 @@ fn unpack(
     let spec: Spec = tools
         .spec(command, Access::Read, Access::Read)
         .bind(tree, apt::ROOT)
+        .ownership(OwnershipRecording::Record)
         .suppress_sync();
     run(purpose, &spec, &mut |line| purpose.output(line))?;
     Ok(())

@@ -12,7 +12,7 @@ use crate::tree::{ContentError, EntryKind, FileTree};
 /// The version of everything that decides a layer's bytes but is not among its inputs: our own code.
 ///
 /// Raising it makes every layer anew. It must be raised when a step runs other programs or arguments than before.
-const FORMAT_VERSION: &str = "1";
+const FORMAT_VERSION: &str = "2";
 
 /// A digest of all inputs of a layer, in hexadecimal.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
