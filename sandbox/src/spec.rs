@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::defaults;
 use crate::error::Error;
 use crate::idrange;
+use crate::ownership::OwnerRecord;
 
 /// One program and its confinement.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -26,6 +27,8 @@ pub struct Spec {
     pub network: Network,
     pub ids: IdMapping,
     pub ownership: OwnershipRecording,
+    /// Owners that were recorded of what cannot carry a record, when the tree below was made.
+    pub entry_owners: Vec<OwnerRecord>,
     /// Directories, files and symbolic links made between the mounts.
     pub entries: Vec<RootEntry>,
     /// What may be done below which directory of the sandbox, enforced by Landlock; nothing else may be touched.
@@ -151,6 +154,7 @@ impl Spec {
             network: Network::None,
             ids: IdMapping::Single,
             ownership: OwnershipRecording::Off,
+            entry_owners: Vec::new(),
             entries: Vec::new(),
             landlock: vec![LandlockRule {
                 path: "/".into(),
@@ -326,6 +330,16 @@ impl Spec {
     #[must_use]
     pub fn ownership(mut self, recording: OwnershipRecording) -> Self {
         self.ownership = recording;
+        self
+    }
+
+    /// Tells the recorder the owners of symbolic links, FIFOs and sockets that are in the sandbox already, by their paths
+    /// there. What is not there, or hidden by a mount, is passed over.
+    ///
+    /// They are among the records that are returned, where the program did not change them.
+    #[must_use]
+    pub fn entry_owners(mut self, owners: Vec<OwnerRecord>) -> Self {
+        self.entry_owners = owners;
         self
     }
 

@@ -99,7 +99,7 @@ fn supervise(
     let mut heard = init::hear(socket).during(Step::Supervise)?;
     if let Some((Said::Listener, listener)) = heard {
         let listener = listener.ok_or_else(|| Failure::of(Step::PassListener, Errno::EBADF))?;
-        records = record(listener, host_proc)?;
+        records = record(spec, listener, host_proc)?;
         heard = init::hear(socket).during(Step::Supervise)?;
     }
     waitpid(init, None).during(Step::Supervise)?;
@@ -113,8 +113,8 @@ fn supervise(
 
 /// Answers the program's recorded calls until no process is left that makes any. The recorder gives up the capabilities
 /// that it does not need.
-fn record(listener: OwnedFd, host_proc: OwnedFd) -> Result<Vec<OwnerRecord>, Failure> {
+fn record(spec: &Spec, listener: OwnedFd, host_proc: OwnedFd) -> Result<Vec<OwnerRecord>, Failure> {
     ownership::Supervisor::new(listener, host_proc)
-        .run()
+        .run(&spec.entry_owners)
         .map_err(|error| Failure::from_chain(Step::Supervise, &error))
 }

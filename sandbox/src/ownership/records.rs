@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attributes::Owner;
 use super::error::{Error, Refusal};
-use super::inode::{Inode, Key, key_of};
+use super::inode::{Inode, Key, carries_attributes, key_of};
 use super::place::Home;
 
 /// The owner of an entry that cannot carry it itself.
@@ -101,6 +101,34 @@ impl Records {
         Ok(())
     }
 
+    /// Takes over records from before, of inodes that are where they were. The root must be the supervisor's own.
+    pub(super) fn hold_known(&mut self, known: &[OwnerRecord], home: &Home) -> Result<(), Error> {
+        for record in known {
+            let held = match find(home, &record.path) {
+                Ok(descriptor) => descriptor,
+                // Hidden by a mount, such as what is below /run.
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => continue,
+                Err(source) => return Err(Error::HoldInode { source }),
+            };
+            let status = fstat(&held).map_err(|source| Error::HoldInode { source })?;
+            if carries_attributes(&status) {
+                continue;
+            }
+            if self.held.len() >= LIMIT {
+                return Err(Error::TooManyRecords { limit: LIMIT });
+            }
+            let held = Held {
+                owner: Owner {
+                    uid: record.uid,
+                    gid: record.gid,
+                },
+                descriptor: held,
+            };
+            self.held.insert(key_of(&status), held);
+        }
+        Ok(())
+    }
+
     /// Returns the records with their paths, in the order of the paths. The root must be the supervisor's own.
     pub(super) fn locate(mut self, home: &Home) -> Result<Vec<OwnerRecord>, Error> {
         self.forget_deleted();
@@ -140,16 +168,21 @@ impl Held {
 }
 
 fn leads_to(home: &Home, path: &Path, inode: &Inode) -> Result<(), Errno> {
-    let relative = path.strip_prefix("/").map_err(|_| Errno::ENOENT)?;
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let found = fstat(openat2(&home.root, relative, how)?)?;
+    let found = fstat(find(home, path)?)?;
     if key_of(&found) == key_of(&inode.status()?) {
         Ok(())
     } else {
         Err(Errno::ENOENT)
     }
+}
+
+/// Opens what an absolute path leads to without following any link.
+fn find(home: &Home, path: &Path) -> Result<OwnedFd, Errno> {
+    let relative = path.strip_prefix("/").map_err(|_| Errno::ENOENT)?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    openat2(&home.root, relative, how)
 }
 
 #[cfg(test)]

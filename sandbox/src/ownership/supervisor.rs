@@ -83,7 +83,8 @@ impl Supervisor {
         }
     }
 
-    /// Answers calls until every task under the filter is gone, then returns the records that are not attributes.
+    /// Answers calls until every task under the filter is gone, then returns the records that are not attributes: those
+    /// that were made, and of the `known` ones from before all that were neither changed nor deleted.
     ///
     /// The process must be single-threaded, root of the sandbox's user namespace, in its mount namespace with all
     /// mounts made, with the sandbox's root as its own, and outside its pid namespace. It loses the capabilities that
@@ -92,8 +93,9 @@ impl Supervisor {
     /// # Errors
     ///
     /// Calls fail with ENOSYS from then on, so that the programs cannot go on unrecorded.
-    pub fn run(self) -> Result<Vec<OwnerRecord>, Error> {
+    pub fn run(self, known: &[OwnerRecord]) -> Result<Vec<OwnerRecord>, Error> {
         let mut running = self.prepare()?;
+        running.records.hold_known(known, &running.home)?;
         let outcome = running.serve();
         let returned = running.home.leave();
         outcome?;

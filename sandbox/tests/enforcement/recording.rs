@@ -15,6 +15,7 @@ tests![
     owners_are_recorded_only_when_asked_for,
     owners_of_links_are_returned,
     owners_of_links_with_any_name_are_returned,
+    owners_of_links_from_before_are_known,
     device_nodes_are_recorded_below_a_writable_mount,
     a_daemon_that_records_does_not_hold_the_sandbox,
     a_read_only_mount_holds_for_the_recorder,
@@ -75,6 +76,45 @@ fn owners_of_links_with_any_name_are_returned() {
         gid: 8,
     };
     assert_eq!(ran.outcome.records, [expected]);
+}
+
+fn owners_of_links_from_before_are_known() {
+    let host = host_directory();
+    for name in ["kept", "moved", "deleted", "made-anew", "changed"] {
+        std::os::unix::fs::symlink("x", host.path().join(name)).unwrap();
+    }
+    plant(host.path(), "file", "x");
+    let record = |name: &str, uid| OwnerRecord {
+        path: PathBuf::from("/tree").join(name),
+        uid,
+        gid: uid,
+    };
+    let script = "set -e; cd /tree
+        test \"$(stat -c '%u %g' kept)\" = '1 1'
+        mv moved elsewhere; rm deleted made-anew; ln -s x made-anew; chown -h 6 changed";
+    let known = vec![
+        record("kept", 1),
+        record("moved", 2),
+        record("deleted", 3),
+        record("made-anew", 4),
+        record("changed", 5),
+        record("file", 7),
+        record("absent", 8),
+    ];
+    let spec = recording_shell(script).bind(host.path(), "/tree");
+    let ran = run(&spec.entry_owners(known));
+    assert_eq!(
+        ran.outcome.status,
+        ProgramStatus::Exited(0),
+        "{}",
+        ran.stderr
+    );
+    let changed = OwnerRecord {
+        gid: 5,
+        ..record("changed", 6)
+    };
+    let expected = [changed, record("elsewhere", 2), record("kept", 1)];
+    assert_eq!(ran.outcome.records, expected);
 }
 
 fn device_nodes_are_recorded_below_a_writable_mount() {

@@ -156,7 +156,7 @@ fn supervise(scenario: &Scenario, directory: &Path) -> ExitCode {
         .spawn()
         .unwrap();
     let listener = receive_listener(&ours);
-    let outcome = Supervisor::new(listener, host_proc).run();
+    let outcome = Supervisor::new(listener, host_proc).run(&[]);
     if !child.wait().unwrap().success() {
         return ExitCode::FAILURE;
     }
