@@ -22,6 +22,7 @@ pub mod signing;
 pub mod store;
 pub mod tree;
 
+mod digest;
 mod hint;
 
 pub use self::hint::Hint;

@@ -11,8 +11,8 @@ use super::run::run;
 use super::stack::Stack;
 use super::tools::{Access, Tools, with_network};
 use super::{Builder, Error, Event, apt_error};
+use crate::digest::sha256_of_file;
 use crate::packages::apt::{self, ResolvedPackage};
-use crate::plan::sha256_of_file;
 use crate::recipe::{CacheOnly, Recipe};
 use crate::store::{self, Lock};
 

@@ -7,10 +7,11 @@ use openssl::sha::Sha256;
 use uuid::Uuid;
 
 use super::gpt::{BACKUP_BYTES, FIRST_PARTITION_BYTES, Table};
-use super::identity::{Identity, PartitionUuid, RootHash, hex};
+use super::identity::{Identity, PartitionUuid, RootHash};
 use super::partition_types::{Designator, PartitionArchitecture};
 use super::verity::{HashTree, HashTreeBuilder};
 use crate::Hint;
+use crate::digest::hexadecimal;
 use crate::signing::{self, Signer};
 
 /// Every partition's offset and size is a multiple of this, so that an image works with sectors of 512 and of 4096.
@@ -351,7 +352,7 @@ fn signature_json<E: Error>(
     let signature = signer
         .sign(root_hash.to_string().as_bytes())
         .map_err(|source| AssembleError::Sign { root_hash, source })?;
-    let fingerprint = hex(&signer.certificate_fingerprint());
+    let fingerprint = hexadecimal(&signer.certificate_fingerprint());
     let signature = openssl::base64::encode_block(&signature);
     // Hex and base64 need no escaping in JSON.
     let json = format!(

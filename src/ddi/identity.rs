@@ -5,6 +5,8 @@ use std::fmt;
 use openssl::sha::Sha256;
 use uuid::Uuid;
 
+use crate::digest::hexadecimal;
+
 /// The hash at the top of a verity tree, which names every byte of the payload.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct RootHash([u8; 32]);
@@ -59,7 +61,7 @@ impl RootHash {
 /// Shows 64 lower-case hex digits, the form that is signed and written to `.roothash` files.
 impl fmt::Display for RootHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(&hexadecimal(&self.0))
     }
 }
 
@@ -119,11 +121,6 @@ impl Identity<'_> {
         }
         hash.finish()
     }
-}
-
-/// Returns `bytes` in lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,5 @@
 mod key;
 mod step;
 
-pub(crate) use self::key::sha256_of_file;
 pub use self::key::{Key, KeyBuilder};
 pub use self::step::{Error, ImagePlan, Step, plan};

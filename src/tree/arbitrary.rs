@@ -9,6 +9,7 @@ use proptest::sample::Index;
 use super::{
     Content, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
 };
+use crate::digest::hexadecimal;
 
 /// Gives trees of all types of files, with hard links, attributes, odd names and lengths around a block's.
 pub(crate) fn file_tree() -> impl Strategy<Value = FileTree> {
@@ -57,9 +58,9 @@ pub(crate) fn describe(tree: &FileTree) -> Vec<String> {
             EntryKind::Regular(content) => {
                 let bytes = content.read_all().expect("contents of tests can be read");
                 let digest = openssl::sha::sha256(&bytes);
-                format!("Regular({} bytes, {})", bytes.len(), hex(&digest))
+                format!("Regular({} bytes, {})", bytes.len(), hexadecimal(&digest))
             }
-            EntryKind::Symlink(target) => format!("Symlink({})", hex(target)),
+            EntryKind::Symlink(target) => format!("Symlink({})", hexadecimal(target)),
             kind => format!("{kind:?}"),
         };
         let links = entry.hard_link.and_then(|group| groups.get(&group));
@@ -67,11 +68,11 @@ pub(crate) fn describe(tree: &FileTree) -> Vec<String> {
         let xattrs: BTreeMap<_, _> = entry
             .xattrs
             .iter()
-            .map(|(name, value)| (String::from_utf8_lossy(name), hex(value)))
+            .map(|(name, value)| (String::from_utf8_lossy(name), hexadecimal(value)))
             .collect();
         format!(
             "{} {kind} {:o} {}:{} {}.{:09} {xattrs:?} {first:?}",
-            hex(path.as_bytes()),
+            hexadecimal(path.as_bytes()),
             entry.mode,
             entry.uid,
             entry.gid,
@@ -82,10 +83,6 @@ pub(crate) fn describe(tree: &FileTree) -> Vec<String> {
     tree.iter()
         .map(|(path, entry)| describe_entry(path, entry))
         .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn name() -> impl Strategy<Value = Vec<u8>> {

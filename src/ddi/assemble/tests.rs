@@ -104,7 +104,7 @@ fn the_signature_partition_holds_json_and_then_nothing() {
     assert_eq!(json["rootHash"], root_hash);
     let signature = openssl::base64::decode_block(json["signature"].as_str().unwrap()).unwrap();
     assert_eq!(signature, signer.sign(root_hash.as_bytes()).unwrap());
-    let fingerprint = crate::ddi::identity::hex(&signer.certificate_fingerprint());
+    let fingerprint = crate::digest::hexadecimal(&signer.certificate_fingerprint());
     assert_eq!(json["certificateFingerprint"], fingerprint);
 }
 
@@ -213,7 +213,7 @@ fn the_bytes_of_an_image_are_pinned() {
         };
         let digest = openssl::sha::sha256(&image(&pinned, &payload(10_000)).unwrap().0);
         assert_eq!(
-            crate::ddi::identity::hex(&digest),
+            crate::digest::hexadecimal(&digest),
             expected,
             "{seed:?} {verity:?}"
         );

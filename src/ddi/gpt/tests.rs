@@ -2,6 +2,7 @@ use uuid::uuid;
 
 use super::{BACKUP_BYTES, FIRST_PARTITION_BYTES, Table};
 use crate::ddi::{Partition, PartitionUuid};
+use crate::digest::hexadecimal;
 
 const SIZE_BYTES: u64 = FIRST_PARTITION_BYTES + 8192 + 20480;
 
@@ -13,10 +14,6 @@ fn partition() -> Partition {
         offset_bytes: FIRST_PARTITION_BYTES,
         size_bytes: 8192,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    crate::ddi::identity::hex(bytes)
 }
 
 #[test]
@@ -37,7 +34,7 @@ fn an_entry_has_mixed_endian_guids_and_the_read_only_bit() {
         "72006f006f0074002d007800380036002d0036003400",
     ]
     .concat();
-    assert_eq!(hex(&primary[1024..1024 + 78]), expected);
+    assert_eq!(hexadecimal(&primary[1024..1024 + 78]), expected);
     assert!(primary[1024 + 78..].iter().all(|byte| *byte == 0));
 }
 
@@ -64,9 +61,12 @@ fn both_headers_say_where_they_and_their_entries_are() {
         assert_eq!(field(header, 32), alternate_lba);
         assert_eq!(field(header, 40), 34);
         assert_eq!(field(header, 48), last_lba - 33);
-        assert_eq!(hex(&header[56..72]), "a3a2a1a0a5a4a7a6a8a9aaabacadaeaf");
+        assert_eq!(
+            hexadecimal(&header[56..72]),
+            "a3a2a1a0a5a4a7a6a8a9aaabacadaeaf"
+        );
         assert_eq!(field(header, 72), entries_lba);
-        assert_eq!(hex(&header[80..88]), "8000000080000000");
+        assert_eq!(hexadecimal(&header[80..88]), "8000000080000000");
     }
     assert_eq!(primary[1024..17408], backup[..16384]);
 }
@@ -75,8 +75,11 @@ fn both_headers_say_where_they_and_their_entries_are() {
 fn the_protective_mbr_covers_the_disk() {
     let mbr = &Table::new(uuid::Uuid::nil(), SIZE_BYTES, &[]).primary()[..512];
     let size = u32::try_from(SIZE_BYTES / 512 - 1).unwrap();
-    let expected = format!("00000200eeffffff01000000{}", hex(&size.to_le_bytes()));
-    assert_eq!(hex(&mbr[446..462]), expected);
+    let expected = format!(
+        "00000200eeffffff01000000{}",
+        hexadecimal(&size.to_le_bytes())
+    );
+    assert_eq!(hexadecimal(&mbr[446..462]), expected);
     assert_eq!(mbr[510..], [0x55, 0xaa]);
 }
 
