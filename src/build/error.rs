@@ -133,6 +133,10 @@ pub enum Error {
     Capture(#[from] crate::capture::Error),
     #[error("reading the tree")]
     Content(#[from] crate::tree::ContentError),
+    #[error("finding where a directory of the tree is")]
+    FollowLinks {
+        source: crate::tree::UnresolvablePath,
+    },
     #[error("changing the tree")]
     Tree(#[from] crate::tree::InsertError),
     #[error("preparing the extension")]

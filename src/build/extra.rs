@@ -4,12 +4,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::capture::{self, LayerDirectory};
 use crate::recipe::{Recipe, Value};
-use crate::tree::{Entry, EntryKind, FileTree, Timestamp, TreePath};
+use crate::tree::{self, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
 use super::{Error, private};
-
-/// As many symbolic links as the kernel follows in one path (path_resolution(7)).
-const MAX_LINKS: usize = 40;
 
 /// Fails when an extra tree of `recipe` is not a directory, or holds what is not for images.
 pub(super) fn check(recipe: &Recipe) -> Result<(), Error> {
@@ -100,42 +97,19 @@ pub(super) fn make_directory(
     path: &TreePath,
     time: Timestamp,
 ) -> Result<TreePath, Error> {
+    let find = |path: &TreePath| tree.get(path).or_else(|| base?.get(path));
+    let target = tree::resolve(path, find)
+        .map_err(|source| Error::FollowLinks { source })?
+        .path;
     let mut reached = TreePath::root();
-    let mut pending: Vec<Vec<u8>> = path.components().map(<[u8]>::to_vec).collect();
-    pending.reverse();
-    let mut links = 0;
-    while let Some(name) = pending.pop() {
-        if name == b".." {
-            reached = reached.parent().unwrap_or(reached);
-            continue;
-        }
-        let next = reached
-            .join(&name)
-            .expect("components of paths and links are names");
-        match tree.get(&next).or_else(|| base?.get(&next)).cloned() {
-            Some(Entry {
-                kind: EntryKind::Symlink(target),
-                ..
-            }) if links < MAX_LINKS => {
-                links += 1;
-                if target.starts_with(b"/") {
-                    reached = TreePath::root();
-                }
-                let names = target
-                    .split(|byte| *byte == b'/')
-                    .filter(|name| !matches!(*name, b"" | b"."));
-                pending.extend(names.rev().map(<[u8]>::to_vec));
-            }
-            Some(found) => {
-                if tree.get(&next).is_none() {
-                    tree.insert(next.clone(), found)?;
-                }
-                reached = next;
-            }
-            None => {
-                tree.insert(next.clone(), Entry::directory(time))?;
-                reached = next;
-            }
+    for name in target.components() {
+        reached = reached
+            .join(name)
+            .expect("components of a tree path are names");
+        if tree.get(&reached).is_none() {
+            let found = base.and_then(|base| base.get(&reached)).cloned();
+            let directory = found.unwrap_or_else(|| Entry::directory(time));
+            tree.insert(reached.clone(), directory)?;
         }
     }
     Ok(reached)
@@ -174,6 +148,15 @@ mod tests {
         let mut tree = tree(&["out -> ../../../etc"]);
         add(&mut tree, None, &recipe, TIME).unwrap();
         assert_eq!(names(&tree), ["etc/", "etc/file", "out -> ../../../etc"]);
+    }
+
+    #[test]
+    fn a_link_that_leads_to_itself_is_told() {
+        let (directory, recipe) = recipe(SETTINGS);
+        fs_err::create_dir_all(directory.path().join("extra/loop")).unwrap();
+        fs_err::write(directory.path().join("extra/loop/file"), "x").unwrap();
+        let failed = add(&mut tree(&["loop -> loop"]), None, &recipe, TIME);
+        assert!(matches!(failed, Err(Error::FollowLinks { .. })));
     }
 
     #[test]

@@ -18,9 +18,6 @@ const ANY: &str = "_any";
 /// An os-release is a few hundred bytes. The file comes from an untrusted tree and is read into memory.
 const MAX_RELEASE_BYTES: u64 = 1 << 20;
 
-/// As many symbolic links as the kernel follows in one path (path_resolution(7)).
-const MAX_LINKS: u32 = 40;
-
 /// What goes into an extension-release file.
 #[derive(Clone, Copy, Debug)]
 pub struct Release<'a> {
@@ -98,7 +95,7 @@ pub fn read_os_release(base: &FileTree) -> Result<OsRelease, Error> {
     // systemd's order: what is compared at run time is the host's /etc/os-release where there is one.
     for candidate in ["etc/os-release", "usr/lib/os-release"] {
         let path = TreePath::new(candidate).expect("a constant path is valid");
-        if let Some(found) = resolve(base, &path) {
+        if let Some(found) = base.resolve(&path) {
             return read_release(base, &found);
         }
     }
@@ -216,40 +213,6 @@ fn read_release(tree: &FileTree, path: &TreePath) -> Result<OsRelease, Error> {
     })?;
     let text = std::str::from_utf8(&bytes).map_err(|_| unfit("it is not UTF-8"))?;
     Ok(parse_os_release(text))
-}
-
-/// Follows the symbolic links of `path` inside `tree`, whose root is `/` for absolute ones; `None` when nothing is
-/// there.
-fn resolve(tree: &FileTree, path: &TreePath) -> Option<TreePath> {
-    let mut links_left = MAX_LINKS;
-    let mut reached = TreePath::root();
-    let reversed = |path: &[u8]| -> Vec<Vec<u8>> {
-        let components = path.split(|byte| *byte == b'/');
-        components.rev().map(<[u8]>::to_vec).collect()
-    };
-    // The components still to walk, the next one last.
-    let mut rest = reversed(path.as_bytes());
-    while let Some(component) = rest.pop() {
-        match component.as_slice() {
-            b"" | b"." => continue,
-            b".." => {
-                reached = reached.parent().unwrap_or(reached);
-                continue;
-            }
-            _ => {}
-        }
-        let next = reached.join(&component).ok()?;
-        if let EntryKind::Symlink(target) = &tree.get(&next)?.kind {
-            links_left = links_left.checked_sub(1)?;
-            if target.starts_with(b"/") {
-                reached = TreePath::root();
-            }
-            rest.extend(reversed(target));
-        } else {
-            reached = next;
-        }
-    }
-    Some(reached)
 }
 
 #[cfg(test)]

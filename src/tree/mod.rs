@@ -9,9 +9,11 @@ pub(crate) mod arbitrary;
 mod content;
 mod filter;
 mod path;
+mod resolve;
 
 pub use self::content::{Content, ContentError, ContentReader, TreeRoot};
 pub use self::path::{InvalidTreePath, TreePath};
+pub use self::resolve::{Resolved, UnresolvablePath, resolve};
 
 use std::collections::BTreeMap;
 
