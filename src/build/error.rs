@@ -127,6 +127,10 @@ pub enum Error {
     Distribution(#[from] crate::distribution::Error),
     #[error("reading what apt would install")]
     AptOutput(#[from] crate::packages::apt::InvalidOutput),
+    #[error("keeping the owners that the sandbox recorded")]
+    RecordedPath {
+        source: crate::tree::InvalidTreePath,
+    },
     #[error("using the store")]
     Store(#[from] crate::store::Error),
     #[error("capturing the tree")]

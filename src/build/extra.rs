@@ -37,7 +37,7 @@ pub(super) fn add(
     for source in &recipe.extra_trees {
         let layer = LayerDirectory {
             path: source.source.clone(),
-            records: Vec::new(),
+            entry_owners: Vec::new(),
         };
         let added = capture::merge(&[layer])?;
         let target = TreePath::new(source.target.as_os_str().as_bytes())

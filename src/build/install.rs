@@ -1,5 +1,6 @@
 //! Steps that run package code, without network: making a minimal system, and installing packages on it.
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,11 +14,13 @@ use super::run::{Purpose, run};
 use super::stack::Stack;
 use super::tools::{Access, Tools};
 use super::{Builder, Error};
+use crate::capture::EntryOwner;
 use crate::distribution;
 use crate::packages::apt::{self, ResolvedPackage, Status};
 use crate::plan::{Key, KeyBuilder};
 use crate::recipe::{Architecture, Recipe};
-use crate::store::{InstalledPackage, Layer, LayerMetadata, Staging, SymlinkOwner};
+use crate::store::{InstalledPackage, Layer, LayerMetadata, Staging};
+use crate::tree::{InvalidTreePath, TreePath};
 
 const BOOTSTRAP: &str = "bootstrap";
 const INSTALL: &str = "install packages";
@@ -156,7 +159,8 @@ impl Step<'_> {
             resolved.len() as u64,
         )?;
         let metadata = LayerMetadata {
-            symlink_owners: records.iter().filter_map(symlink_owner).collect(),
+            entry_owners: entry_owners(&records)
+                .map_err(|source| Error::RecordedPath { source })?,
             packages: resolved.iter().map(installed_package).collect(),
             epoch_seconds,
         };
@@ -318,15 +322,18 @@ impl Guard {
     }
 }
 
-/// Returns a record as the layer keeps it, `None` for what lies outside the image.
-fn symlink_owner(record: &OwnerRecord) -> Option<SymlinkOwner> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = record.path.strip_prefix(apt::ROOT).ok()?;
-    Some(SymlinkOwner {
-        path: path.as_os_str().as_bytes().to_vec(),
-        uid: record.uid,
-        gid: record.gid,
-    })
+/// Returns the records as the layer keeps them, without those of what lies outside of the image.
+fn entry_owners(records: &[OwnerRecord]) -> Result<Vec<EntryOwner>, InvalidTreePath> {
+    let below = |record: &OwnerRecord| {
+        let path = record.path.strip_prefix(apt::ROOT).ok()?;
+        let path = TreePath::new(path.as_os_str().as_bytes());
+        Some(path.map(|path| EntryOwner {
+            path,
+            uid: record.uid,
+            gid: record.gid,
+        }))
+    };
+    records.iter().filter_map(below).collect()
 }
 
 fn installed_package(package: &ResolvedPackage) -> InstalledPackage {

@@ -175,7 +175,7 @@ fn is_unchanged(path: &Path, tree: &FileTree) -> bool {
     }
     let layer = LayerDirectory {
         path: path.into(),
-        records: Vec::new(),
+        entry_owners: Vec::new(),
     };
     let Ok(existing) = capture::merge(&[layer]) else {
         return false;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use overcoat_sandbox::{Overlay, Spec};
 
-use crate::capture::{self, LayerDirectory, OwnerRecord};
+use crate::capture::{self, LayerDirectory};
 use crate::plan::{Key, KeyBuilder};
-use crate::store::{Layer, LayerMetadata};
-use crate::tree::{FileTree, TreePath};
+use crate::store::Layer;
+use crate::tree::FileTree;
 
 use super::Error;
 
@@ -41,7 +41,7 @@ impl Stack {
             .into_iter()
             .map(|path| LayerDirectory {
                 path,
-                records: Vec::new(),
+                entry_owners: Vec::new(),
             })
             .collect();
         let tree = capture::merge(&layers)?;
@@ -110,17 +110,8 @@ impl Stack {
 }
 
 fn layer_directory(layer: Layer) -> LayerDirectory {
-    let LayerMetadata { symlink_owners, .. } = layer.metadata;
-    let record = |owner: crate::store::SymlinkOwner| {
-        let path = TreePath::new(&owner.path).ok()?;
-        Some(OwnerRecord {
-            path,
-            uid: owner.uid,
-            gid: owner.gid,
-        })
-    };
     LayerDirectory {
         path: layer.tree,
-        records: symlink_owners.into_iter().filter_map(record).collect(),
+        entry_owners: layer.metadata.entry_owners,
     }
 }

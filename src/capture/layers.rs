@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use overcoat_sandbox::ownership::attributes::Owner;
 use rustix::fs::{FileType, OFlags};
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::disk::{Inode, InodeNumber, OpenDirectory};
@@ -19,12 +20,12 @@ pub struct LayerDirectory {
     pub path: PathBuf,
     /// Owners that the sandbox recorded beside the layer. A record of a name that is gone, or of a file or directory,
     /// which carries its own, is ignored.
-    pub records: Vec<OwnerRecord>,
+    pub entry_owners: Vec<EntryOwner>,
 }
 
 /// The owner of an entry that cannot carry an attribute: a symbolic link, FIFO, socket or device.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct OwnerRecord {
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct EntryOwner {
     pub path: TreePath,
     pub uid: u32,
     pub gid: u32,
@@ -238,7 +239,7 @@ impl Layer {
         })?;
         let root = Arc::new(open);
         let mut recorded = HashMap::new();
-        for record in &directory.records {
+        for record in &directory.entry_owners {
             let Ok(fd) = open_inode(&root, &record.path) else {
                 continue;
             };

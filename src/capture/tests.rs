@@ -2,20 +2,20 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
-use super::{Error, LayerDirectory, OwnerRecord, Payload, merge, payload};
+use super::{EntryOwner, Error, LayerDirectory, Payload, merge, payload};
 use crate::tree::{DeviceNumber, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath};
 
 /// Layers in a temporary directory, lowest first, written as overlayfs and the sandbox leave them.
 struct Layers {
     directory: tempfile::TempDir,
-    records: Vec<OwnerRecord>,
+    entry_owners: Vec<EntryOwner>,
 }
 
 impl Layers {
     fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
-            records: Vec::new(),
+            entry_owners: Vec::new(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Layers {
         paths.sort();
         let layer = |path| LayerDirectory {
             path,
-            records: self.records.clone(),
+            entry_owners: self.entry_owners.clone(),
         };
         paths.into_iter().map(layer).collect()
     }

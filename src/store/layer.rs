@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::{is_directory_below, read_own};
 use super::{Error, Staging};
+use crate::capture::EntryOwner;
 use crate::plan::Key;
 
 /// A captured upper directory that the store keeps.
@@ -21,20 +22,13 @@ pub struct Layer {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct LayerMetadata {
     /// Owners of the entries that cannot carry extended attributes.
-    pub symlink_owners: Vec<SymlinkOwner>,
+    // The key is part of the store's format: another name needs a new format version.
+    #[serde(rename = "symlink_owners")]
+    pub entry_owners: Vec<EntryOwner>,
     /// The packages that the step installed, sorted by name.
     pub packages: Vec<InstalledPackage>,
     /// The newest build time among those packages, in seconds since 1970; files made while installing get it.
     pub epoch_seconds: u64,
-}
-
-/// The recorded owner of a symbolic link, FIFO or socket.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct SymlinkOwner {
-    /// The path below the tree's root; bytes that are not UTF-8 are kept as such by escaping in JSON.
-    pub path: Vec<u8>,
-    pub uid: u32,
-    pub gid: u32,
 }
 
 /// A package that a layer installed.

@@ -24,7 +24,7 @@ mod removal;
 mod staging;
 
 pub use self::directory::directory_below;
-pub use self::layer::{InstalledPackage, Layer, LayerMetadata, SymlinkOwner};
+pub use self::layer::{InstalledPackage, Layer, LayerMetadata};
 pub use self::lock::Lock;
 pub(crate) use self::removal::remove_tree;
 pub use self::staging::Staging;

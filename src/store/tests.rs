@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::{Contents, Error, LayerMetadata, Lock, Staging, Store};
+use crate::capture::EntryOwner;
 use crate::plan::{Key, KeyBuilder};
+use crate::tree::TreePath;
 
 fn key(text: &str) -> Key {
     KeyBuilder::new("test").field("text", text).finish()
@@ -33,6 +35,43 @@ fn an_added_layer_is_found_under_its_key_only() {
         fs::read_dir(store.root().join("staging")).unwrap().count(),
         0
     );
+}
+
+#[test]
+fn entry_owners_are_kept_whatever_their_names_are() {
+    let (_directory, store) = store();
+    let owner = |path: &[u8], uid| EntryOwner {
+        path: TreePath::new(path).unwrap(),
+        uid,
+        gid: u32::MAX - 1,
+    };
+    let metadata = LayerMetadata {
+        entry_owners: vec![owner(b"usr/link", 0), owner(b"\xff\n\"", 33)],
+        ..LayerMetadata::default()
+    };
+    let staging = store.stage().unwrap();
+    staging.subdirectory("tree").unwrap();
+    store.add_layer(&key("a"), staging, &metadata).unwrap();
+    let found = store.layer(&key("a")).unwrap().unwrap();
+    assert_eq!(found.metadata, metadata);
+}
+
+#[test]
+fn an_entry_owner_with_a_path_outside_of_the_tree_makes_the_layer_damaged() {
+    let (_directory, store) = store();
+    let staging = store.stage().unwrap();
+    staging.subdirectory("tree").unwrap();
+    let added = store.add_layer(&key("a"), staging, &LayerMetadata::default());
+    let layer = added.unwrap().tree.parent().unwrap().to_owned();
+    // `../x`
+    let text = r#"{"symlink_owners":[{"path":[46,46,47,120],"uid":1,"gid":1}],"packages":[],"epoch_seconds":0}"#;
+    fs::write(layer.join("layer.json"), text).unwrap();
+    let Err(Error::ParseLayer { path, source }) = store.layer(&key("a")) else {
+        panic!("the layer was read");
+    };
+    assert_eq!(path, layer);
+    let reason = "`../x` is not a path inside a tree: `.` and `..` are not allowed";
+    assert!(source.to_string().starts_with(reason), "{source}");
 }
 
 #[test]

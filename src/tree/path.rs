@@ -6,6 +6,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A path below a tree's root: components joined by `/`, without a leading slash; the root is the empty path.
 ///
 /// No component is empty, `.` or `..`, and none holds NUL. Ordering compares component by component as bytes, so a
@@ -137,6 +139,20 @@ impl Ord for TreePath {
 impl PartialOrd for TreePath {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// A path as its bytes, since names need not be UTF-8; what is not a path inside a tree is refused.
+impl Serialize for TreePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TreePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = Vec::<u8>::deserialize(deserializer)?;
+        Self::new(bytes).map_err(serde::de::Error::custom)
     }
 }
 

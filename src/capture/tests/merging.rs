@@ -228,7 +228,7 @@ fn no_layers_give_an_empty_root() {
 fn missing_layer_is_named() {
     let layer = LayerDirectory {
         path: "/nonexistent/layer".into(),
-        records: Vec::new(),
+        entry_owners: Vec::new(),
     };
     let error = merge(&[layer]).unwrap_err();
     assert_eq!(error.to_string(), "opening the layer `/nonexistent/layer`");

@@ -33,7 +33,7 @@ fn owners_beside_the_layer_reach_symlinks_fifos_and_their_hard_links() {
         .file("1/file", "x");
     fs_err::hard_link(layers.path("1/d/link"), layers.path("1/b")).unwrap();
     for (name, uid) in [("d/link", 1), ("fifo", 2), ("file", 3), ("gone/x", 4)] {
-        layers.records.push(OwnerRecord {
+        layers.entry_owners.push(EntryOwner {
             path: path(name),
             uid,
             gid: uid + 10,

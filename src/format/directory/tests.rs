@@ -52,7 +52,7 @@ fn with_attribute(mut entry: Entry, name: &str, value: &[u8]) -> Entry {
 fn read_back(directory: &Path) -> FileTree {
     let layer = LayerDirectory {
         path: directory.into(),
-        records: Vec::new(),
+        entry_owners: Vec::new(),
     };
     merge(&[layer]).unwrap()
 }
@@ -418,7 +418,7 @@ fn nobody_but_the_owner_gets_in_and_the_mode_comes_back() {
         assert_eq!(on_disk & 0o077, 0, "{mode:o}");
         let layer = LayerDirectory {
             path: destination.clone(),
-            records: Vec::new(),
+            entry_owners: Vec::new(),
         };
         assert_eq!(merge(&[layer]).unwrap().root().mode, mode);
         assert!(super::is_output(&destination));
