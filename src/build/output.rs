@@ -166,10 +166,6 @@ pub(super) fn write(
 /// Reading both is faster than writing thousands of files and removing as many old ones. A directory that cannot be
 /// read is simply made anew.
 fn is_unchanged(path: &Path, tree: &FileTree) -> bool {
-    let digest = |tree: &FileTree| {
-        let key = KeyBuilder::new("output").tree("tree", tree);
-        key.map(KeyBuilder::finish).ok()
-    };
     if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
         return false;
     }
@@ -180,7 +176,7 @@ fn is_unchanged(path: &Path, tree: &FileTree) -> bool {
     let Ok(existing) = capture::merge(&[layer]) else {
         return false;
     };
-    existing.entry_count() == tree.entry_count() && digest(&existing) == digest(tree)
+    existing.is_same_as(tree).unwrap_or(false)
 }
 
 /// Writes a disk image, and returns what the person should know about it.

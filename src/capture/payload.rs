@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
 use super::layers::{LayerDirectory, Stacked, number_hard_links, stack, tree_of};
-use crate::tree::{Entry, EntryKind, FileTree, TreePath};
+use crate::tree::{Entry, FileTree, TreePath};
 
 /// What upper layers make of a base tree.
 #[derive(Clone, Debug)]
@@ -87,26 +87,8 @@ fn deletions(base: &FileTree, stacked: &Stacked) -> Vec<TreePath> {
 
 /// Tells whether `entry` is no change over the base's `found`.
 fn is_same(path: &TreePath, entry: &Entry, found: &Entry) -> Result<bool, Error> {
-    let metadata_is_same = entry.mode == found.mode
-        && entry.uid == found.uid
-        && entry.gid == found.gid
-        && entry.xattrs == found.xattrs;
-    if !metadata_is_same {
-        return Ok(false);
-    }
-    Ok(match (&entry.kind, &found.kind) {
-        (EntryKind::Directory, EntryKind::Directory)
-        | (EntryKind::Fifo, EntryKind::Fifo)
-        | (EntryKind::Socket, EntryKind::Socket) => true,
-        (EntryKind::Symlink(new), EntryKind::Symlink(old)) => new == old,
-        (EntryKind::CharacterDevice(new), EntryKind::CharacterDevice(old))
-        | (EntryKind::BlockDevice(new), EntryKind::BlockDevice(old)) => new == old,
-        (EntryKind::Regular(new), EntryKind::Regular(old)) => {
-            new.is_same_as(old).map_err(|source| Error::Compare {
-                path: path.clone(),
-                source,
-            })?
-        }
-        _ => false,
+    entry.is_same_as(found).map_err(|source| Error::Compare {
+        path: path.clone(),
+        source,
     })
 }

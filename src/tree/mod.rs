@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod compare;
 mod content;
 mod filter;
 mod path;
