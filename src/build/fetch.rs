@@ -224,6 +224,14 @@ pub(super) fn resolve(
     Ok(resolved)
 }
 
+/// Returns the key of what packages are installed on, empty for nothing.
+pub(super) fn below_key(below: Option<&Stack>) -> Result<&str, Error> {
+    Ok(match below {
+        Some(stack) => stack.key()?.as_str(),
+        None => "",
+    })
+}
+
 /// Returns the key of what decides apt's choice: its configuration, the signed metadata and the packages below.
 fn resolution_key(tools: &Tools, below: Option<&Stack>, packages: &[String]) -> Result<Key, Error> {
     let failed = |source| Error::Prepare {
@@ -247,7 +255,7 @@ fn resolution_key(tools: &Tools, below: Option<&Stack>, packages: &[String]) -> 
     }
     files.sort();
     Ok(KeyBuilder::new("resolution")
-        .field("below", below.map_or("", |stack| stack.key.as_str()))
+        .field("below", below_key(below)?)
         .field("configuration", &tools.configuration)
         .field("sources", &tools.sources)
         .list("packages", packages)

@@ -18,9 +18,6 @@ pub(super) struct Work<'a> {
     pub(super) recipe: &'a Recipe,
     started: Instant,
     stack: Option<Stack>,
-    /// How many of the stack's layers are base trees.
-    base_layers: usize,
-    base: Option<FileTree>,
     tree: FileTree,
 }
 
@@ -37,8 +34,6 @@ pub(super) fn build<'a>(
         recipe: plan.recipe,
         started,
         stack: None,
-        base_layers: 0,
-        base: None,
         tree: nothing,
     };
     for step in &plan.steps {
@@ -64,7 +59,8 @@ impl Work<'_> {
             Step::CapturePayload => self.capture_payload(builder),
             Step::AddExtraTrees => {
                 let time = self.build_time();
-                extra::add(&mut self.tree, self.base.as_ref(), self.recipe, time)
+                let base = self.stack.as_ref().and_then(Stack::base);
+                extra::add(&mut self.tree, base, self.recipe, time)
             }
             Step::CleanSystem => {
                 let tree = std::mem::replace(&mut self.tree, empty()?);
@@ -101,10 +97,7 @@ impl Work<'_> {
         if self.recipe.overlay {
             directories.reverse();
         }
-        let (stack, base) = Stack::of_directories(directories)?;
-        self.base_layers = stack.len();
-        self.stack = Some(stack);
-        self.base = Some(base);
+        self.stack = Some(Stack::of_directories(directories)?);
         Ok(())
     }
 
@@ -136,11 +129,10 @@ impl Work<'_> {
             .stack
             .as_ref()
             .expect("the plan puts the base trees before the payload");
-        let base = self
-            .base
-            .as_ref()
+        let base = stack
+            .base()
             .expect("the plan puts the base trees before the payload");
-        let payload = capture::payload(base, stack.above(self.base_layers))?;
+        let payload = capture::payload(base, stack.above_base())?;
         for path in &payload.deleted {
             self.warn(
                 builder,
@@ -163,8 +155,9 @@ impl Work<'_> {
             self.warn(builder, &text);
         }
         let base = self
-            .base
+            .stack
             .as_ref()
+            .and_then(Stack::base)
             .map(extension::read_os_release)
             .transpose()?;
         let shipped = extension::read_shipped_release(&selection.tree, kind, &recipe.output)?;

@@ -30,7 +30,7 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
     let tools = fetch::tools(builder, recipe)?;
     let bootstrap = distribution::bootstrap(recipe.distribution, recipe.architecture);
     let resolved = fetch::resolve(builder, recipe, &tools, None, &bootstrap.packages)?;
-    let key = layer_key(BOOTSTRAP, None, recipe, &tools, &resolved)
+    let key = layer_key(BOOTSTRAP, None, recipe, &tools, &resolved)?
         .list("requested", &bootstrap.packages)
         .list("merged directories", &bootstrap.merged_directories)
         .finish();
@@ -65,7 +65,7 @@ pub(super) fn install(
         return Ok(below);
     }
     // apt records which packages were asked for by name, so the same files can come with another record of them.
-    let key = layer_key(INSTALL, Some(&below), recipe, &tools, &resolved)
+    let key = layer_key(INSTALL, Some(&below), recipe, &tools, &resolved)?
         .list("requested", &recipe.packages)
         .finish();
     let step = Step {
@@ -85,7 +85,7 @@ fn layer_key(
     recipe: &Recipe,
     tools: &Tools,
     resolved: &[ResolvedPackage],
-) -> KeyBuilder {
+) -> Result<KeyBuilder, Error> {
     let packages = resolved.iter().map(|package| {
         format!(
             "{} {} {} {}",
@@ -95,11 +95,12 @@ fn layer_key(
     let epoch = recipe
         .source_date_epoch
         .map_or_else(String::new, |epoch| epoch.to_string());
-    KeyBuilder::new(kind)
-        .field("below", below.map_or("", |stack| stack.key.as_str()))
+    let key = KeyBuilder::new(kind)
+        .field("below", fetch::below_key(below)?)
         .field("configuration", &tools.configuration)
         .field("source date epoch", epoch)
-        .list("packages", packages)
+        .list("packages", packages);
+    Ok(key)
 }
 
 /// Installing packages as one layer.

@@ -1,5 +1,6 @@
 //! The layers that make up an image's tree, from the bottom up.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use overcoat_sandbox::{Overlay, Spec};
@@ -12,14 +13,22 @@ use crate::tree::FileTree;
 use super::Error;
 
 /// Layers stacked on each other, with what identifies them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Stack {
     /// From the bottom up.
     layers: Vec<LayerDirectory>,
-    /// What the stack is made of.
-    pub(super) key: Key,
+    base: Option<Base>,
+    /// What the stack is made of, once that is known.
+    key: OnceCell<Key>,
     /// The newest build time among everything in it, in seconds since 1970.
     pub(super) epoch_seconds: u64,
+}
+
+/// The directories at the bottom of a stack that are used in place.
+#[derive(Debug)]
+struct Base {
+    layer_count: usize,
+    tree: FileTree,
 }
 
 impl Stack {
@@ -28,15 +37,14 @@ impl Stack {
         let epoch_seconds = layer.metadata.epoch_seconds;
         Self {
             layers: vec![layer_directory(layer)],
-            key,
+            base: None,
+            key: key.into(),
             epoch_seconds,
         }
     }
 
-    /// Returns the stack of directories that are used in place, from the bottom up, and the tree they show.
-    ///
-    /// Nothing is known of how they were made, so the key is a digest of everything in them.
-    pub(super) fn of_directories(directories: Vec<PathBuf>) -> Result<(Self, FileTree), Error> {
+    /// Returns the stack of directories that are used in place, from the bottom up.
+    pub(super) fn of_directories(directories: Vec<PathBuf>) -> Result<Self, Error> {
         let layers: Vec<_> = directories
             .into_iter()
             .map(|path| LayerDirectory {
@@ -50,33 +58,52 @@ impl Stack {
             .map(|(_, entry)| entry.modified.seconds)
             .max()
             .unwrap_or(0);
-        let key = KeyBuilder::new("directories").tree("tree", &tree)?.finish();
-        Ok((
-            Self {
-                layers,
-                key,
-                epoch_seconds: u64::try_from(newest).unwrap_or(0),
-            },
-            tree,
-        ))
+        Ok(Self {
+            base: Some(Base {
+                layer_count: layers.len(),
+                tree,
+            }),
+            layers,
+            key: OnceCell::new(),
+            epoch_seconds: u64::try_from(newest).unwrap_or(0),
+        })
     }
 
     /// Puts `layer` on top.
     pub(super) fn with_layer(mut self, layer: Layer, key: Key) -> Self {
         self.epoch_seconds = self.epoch_seconds.max(layer.metadata.epoch_seconds);
         self.layers.push(layer_directory(layer));
-        self.key = key;
+        self.key = key.into();
         self
     }
 
-    /// Returns the layers above the lowest `count`.
-    pub(super) fn above(&self, count: usize) -> &[LayerDirectory] {
-        &self.layers[count..]
+    /// Returns what the stack is made of.
+    ///
+    /// Nothing is known of how directories that are used in place were made, so their key is a digest of everything in
+    /// them; it is taken when it is first asked for, because it takes reading them all.
+    pub(super) fn key(&self) -> Result<&Key, Error> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let base = self
+            .base
+            .as_ref()
+            .expect("only directories that are used in place have no key yet");
+        let key = KeyBuilder::new("directories")
+            .tree("tree", &base.tree)?
+            .finish();
+        Ok(self.key.get_or_init(|| key))
     }
 
-    /// Returns the number of layers.
-    pub(super) fn len(&self) -> usize {
-        self.layers.len()
+    /// Returns the tree of the directories that are used in place, if there are any.
+    pub(super) fn base(&self) -> Option<&FileTree> {
+        self.base.as_ref().map(|base| &base.tree)
+    }
+
+    /// Returns the layers above those directories.
+    pub(super) fn above_base(&self) -> &[LayerDirectory] {
+        let count = self.base.as_ref().map_or(0, |base| base.layer_count);
+        &self.layers[count..]
     }
 
     /// Returns the lower directories for an overlay mount, the topmost first.
