@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use overcoat_sandbox::{Overlay, Spec};
 
-use crate::capture::{self, LayerDirectory};
+use crate::capture::{self, EntryOwner, LayerDirectory};
 use crate::plan::{Key, KeyBuilder};
 use crate::store::Layer;
 use crate::tree::FileTree;
@@ -130,6 +130,20 @@ impl Stack {
         }
     }
 
+    /// Returns who owns the links, FIFOs and sockets of the stack, which a step on top of it cannot read from them.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the sandbox cannot be told of owners yet")
+    )]
+    pub(super) fn entry_owners(&self) -> Result<Vec<EntryOwner>, Error> {
+        // Directories that are used in place may hold records of their own.
+        let is_recorded = |layer: &LayerDirectory| !layer.entry_owners.is_empty();
+        if self.base.is_none() && !self.layers.iter().any(is_recorded) {
+            return Ok(Vec::new());
+        }
+        Ok(capture::entry_owners(&self.layers)?)
+    }
+
     /// Returns the tree that all layers together show.
     pub(super) fn capture(&self) -> Result<FileTree, Error> {
         Ok(capture::merge(&self.layers)?)
@@ -140,5 +154,114 @@ fn layer_directory(layer: Layer) -> LayerDirectory {
     LayerDirectory {
         path: layer.tree,
         entry_owners: layer.metadata.entry_owners,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use fs_err as fs;
+
+    use super::super::fixture::path;
+    use super::{EntryOwner, Key, KeyBuilder, Layer, Stack};
+    use crate::store::LayerMetadata;
+
+    fn key(text: &str) -> Key {
+        KeyBuilder::new("test").field("text", text).finish()
+    }
+
+    fn owner(name: &str, uid: u32) -> EntryOwner {
+        EntryOwner {
+            path: path(name),
+            uid,
+            gid: uid,
+        }
+    }
+
+    /// Returns a layer in which each of `links` is a link, with these owners recorded beside it.
+    fn layer(directory: &Path, links: &[&str], entry_owners: Vec<EntryOwner>) -> Layer {
+        fs::create_dir(directory).unwrap();
+        for link in links {
+            fs::os::unix::fs::symlink("x", directory.join(link)).unwrap();
+        }
+        let metadata = LayerMetadata {
+            entry_owners,
+            ..LayerMetadata::default()
+        };
+        Layer {
+            tree: directory.into(),
+            metadata,
+        }
+    }
+
+    #[test]
+    fn owners_in_force_are_those_of_the_topmost_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let lower = layer(
+            &place("1"),
+            &["a", "b", "c"],
+            vec![owner("a", 1), owner("b", 2)],
+        );
+        let stack = Stack::of_layer(lower, key("1"));
+        assert_eq!(
+            stack.entry_owners().unwrap(),
+            [owner("a", 1), owner("b", 2)]
+        );
+        let upper = layer(&place("2"), &["b", "c"], vec![owner("c", 3)]);
+        let stack = stack.with_layer(upper, key("2"));
+        assert_eq!(
+            stack.entry_owners().unwrap(),
+            [owner("a", 1), owner("c", 3)]
+        );
+    }
+
+    #[test]
+    fn owners_that_a_base_directory_holds_are_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let base = layer(&place("base"), &["a", "b"], Vec::new()).tree;
+        let entries = b"\x07\0\0\0\x07\0\0\0\x01a\x08\0\0\0\x08\0\0\0\x01b";
+        let none = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(&base, "user.overcoat.entries", entries, none).unwrap();
+        let upper = layer(&place("upper"), &["a"], Vec::new());
+        let stack = Stack::of_directories(vec![base])
+            .unwrap()
+            .with_layer(upper, key("upper"));
+        assert_eq!(stack.entry_owners().unwrap(), [owner("b", 8)]);
+        assert_eq!(stack.base().unwrap().entry_count(), 3);
+        assert_eq!(stack.above_base().len(), 1);
+    }
+
+    #[test]
+    fn base_directories_have_the_key_of_what_is_in_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let key_of = |name: &str, links: &[&str]| {
+            let tree = layer(&place(name), links, Vec::new()).tree;
+            for below in links
+                .iter()
+                .map(|link| tree.join(link))
+                .chain([tree.clone()])
+            {
+                let second = rustix::fs::Timespec {
+                    tv_sec: 1,
+                    tv_nsec: 0,
+                };
+                let times = rustix::fs::Timestamps {
+                    last_access: second,
+                    last_modification: second,
+                };
+                let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+                rustix::fs::utimensat(rustix::fs::CWD, below, &times, flags).unwrap();
+            }
+            let stack = Stack::of_directories(vec![tree]).unwrap();
+            assert_eq!(stack.epoch_seconds, 1);
+            stack.key().unwrap().clone()
+        };
+        let key = key_of("one", &["a"]);
+        assert_eq!(key_of("same", &["a"]), key);
+        assert_ne!(key_of("other", &["b"]), key);
     }
 }

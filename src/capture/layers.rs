@@ -1,25 +1,31 @@
 //! Stacking layers: what overlayfs with `userxattr` shows of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use overcoat_sandbox::ownership::attributes::Owner;
 use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::disk::{Inode, InodeNumber, OpenDirectory};
 use super::inode::{carries_records, read_entry};
 use super::owners::Ids;
-use crate::tree::{Entry, FileTree, HardLinkGroup, Timestamp, TreePath, TreeRoot};
+use crate::tree::{
+    ContentError, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath, TreeRoot,
+};
 
 /// A directory that is one layer of a tree, lower or upper.
 #[derive(Clone, Debug)]
 pub struct LayerDirectory {
     pub path: PathBuf,
-    /// Owners that the sandbox recorded beside the layer. A record of a name that is gone, or of a file or directory,
-    /// which carries its own, is ignored.
+    /// Owners that the sandbox recorded beside the layer, all of them: an entry of the layer without one is root's,
+    /// whoever owns the same name below. Overlayfs leaves no mark on a link that it copied up (`user.*` is refused
+    /// there), so that on disk one that was moved, one that was given to root and one that was made anew are the same.
+    /// A record of a name that is not in the layer, or of a file or directory, which carries its own, is ignored.
     pub entry_owners: Vec<EntryOwner>,
 }
 
@@ -58,6 +64,28 @@ pub fn merge(layers: &[LayerDirectory]) -> Result<FileTree, Error> {
         .remove(&TreePath::root())
         .unwrap_or_else(|| Entry::directory(Timestamp::default()));
     Ok(tree_of(root, entries))
+}
+
+/// Returns who owns the symbolic links, FIFOs and sockets that overlayfs shows of `layers`, lowest first, sorted by path:
+/// what these cannot tell whoever sees them there. What is root's is left out.
+///
+/// # Errors
+/// An [`Error`] as of [`merge`].
+pub fn entry_owners(layers: &[LayerDirectory]) -> Result<Vec<EntryOwner>, Error> {
+    let entries = stack(layers)?.entries.into_iter();
+    let owned = entries.filter(|(_, entry)| {
+        let carries_none = matches!(
+            entry.kind,
+            EntryKind::Symlink(_) | EntryKind::Fifo | EntryKind::Socket
+        );
+        carries_none && (entry.uid, entry.gid) != (0, 0)
+    });
+    let owner = |(path, entry): (TreePath, Entry)| EntryOwner {
+        path,
+        uid: entry.uid,
+        gid: entry.gid,
+    };
+    Ok(owned.map(owner).collect())
 }
 
 /// Makes a tree of entries of which each one's parent is a directory.
@@ -240,8 +268,15 @@ impl Layer {
         let root = Arc::new(open);
         let mut recorded = HashMap::new();
         for record in &directory.entry_owners {
-            let Ok(fd) = open_inode(&root, &record.path) else {
-                continue;
+            let fd = match open_inode(&root, &record.path) {
+                Ok(fd) => fd,
+                Err(error) if is_absent(&error) => continue,
+                Err(source) => {
+                    return Err(Error::OpenLayer {
+                        path: root.host_path().join(record.path.as_path()),
+                        source,
+                    });
+                }
             };
             let inode = Inode::new(fd, &root, record.path.clone())?;
             if !carries_records(inode.file_type()) {
@@ -256,9 +291,17 @@ impl Layer {
     }
 }
 
-fn open_inode(
-    root: &TreeRoot,
-    path: &TreePath,
-) -> Result<std::os::fd::OwnedFd, crate::tree::ContentError> {
+/// Tells whether the name is not there, or only behind a symbolic link.
+fn is_absent(error: &ContentError) -> bool {
+    const ABSENT: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
+    match error {
+        ContentError::Open { source, .. } => {
+            Errno::from_io_error(source).is_some_and(|errno| ABSENT.contains(&errno))
+        }
+        _ => false,
+    }
+}
+
+fn open_inode(root: &TreeRoot, path: &TreePath) -> Result<OwnedFd, ContentError> {
     root.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW)
 }

@@ -19,7 +19,7 @@ mod payload;
 
 pub(crate) use self::disk::descriptor_path;
 pub use self::error::Error;
-pub use self::layers::{EntryOwner, LayerDirectory, merge};
+pub use self::layers::{EntryOwner, LayerDirectory, entry_owners, merge};
 pub use self::payload::{Payload, payload};
 
 #[cfg(test)]

@@ -1,21 +1,22 @@
+use std::cell::RefCell;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
-use super::{EntryOwner, Error, LayerDirectory, Payload, merge, payload};
+use super::{EntryOwner, Error, LayerDirectory, Payload, entry_owners, merge, payload};
 use crate::tree::{DeviceNumber, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath};
 
 /// Layers in a temporary directory, lowest first, written as overlayfs and the sandbox leave them.
 struct Layers {
     directory: tempfile::TempDir,
-    entry_owners: Vec<EntryOwner>,
+    entry_owners: RefCell<Vec<(String, EntryOwner)>>,
 }
 
 impl Layers {
     fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
-            entry_owners: Vec::new(),
+            entry_owners: RefCell::default(),
         }
     }
 
@@ -77,13 +78,30 @@ impl Layers {
         self
     }
 
+    /// Records beside a layer that `name`, which need not be there, belongs to `uid` and a group 10 above it.
+    fn owner(&self, name: &str, uid: u32) -> &Self {
+        let (layer, below) = name.split_once('/').unwrap();
+        let owner = EntryOwner {
+            path: path(below),
+            uid,
+            gid: uid + 10,
+        };
+        let mut owners = self.entry_owners.borrow_mut();
+        owners.push((layer.to_owned(), owner));
+        self
+    }
+
     fn layers(&self) -> Vec<LayerDirectory> {
         let names = fs_err::read_dir(self.directory.path()).unwrap();
         let mut paths: Vec<_> = names.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
-        let layer = |path| LayerDirectory {
-            path,
-            entry_owners: self.entry_owners.clone(),
+        let layer = |path: std::path::PathBuf| {
+            let of_layer = |(layer, owner): &(String, EntryOwner)| {
+                path.ends_with(layer).then(|| owner.clone())
+            };
+            let owners = self.entry_owners.borrow();
+            let entry_owners = owners.iter().filter_map(of_layer).collect();
+            LayerDirectory { path, entry_owners }
         };
         paths.into_iter().map(layer).collect()
     }
@@ -158,6 +176,7 @@ fn corrupt_attribute(error: Error) -> (String, String) {
     }
 }
 
+mod inherited;
 mod merging;
 mod payloads;
 mod recorded;

@@ -25,7 +25,7 @@ fn recorded_owner_is_decoded_and_stripped() {
 
 #[test]
 fn owners_beside_the_layer_reach_symlinks_fifos_and_their_hard_links() {
-    let mut layers = Layers::new();
+    let layers = Layers::new();
     layers
         .symlink("1/a", "x")
         .symlink("1/d/link", "x")
@@ -33,11 +33,7 @@ fn owners_beside_the_layer_reach_symlinks_fifos_and_their_hard_links() {
         .file("1/file", "x");
     fs_err::hard_link(layers.path("1/d/link"), layers.path("1/b")).unwrap();
     for (name, uid) in [("d/link", 1), ("fifo", 2), ("file", 3), ("gone/x", 4)] {
-        layers.entry_owners.push(EntryOwner {
-            path: path(name),
-            uid,
-            gid: uid + 10,
-        });
+        layers.owner(&format!("1/{name}"), uid);
     }
     let tree = layers.merge();
     assert_eq!(owner(&tree, "a"), (0, 0));
