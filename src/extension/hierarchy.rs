@@ -1,8 +1,6 @@
 //! Which part of a tree an extension may hold.
 
-use std::fmt;
-
-use super::ExtensionKind;
+use super::{ExtensionKind, Lint};
 use crate::tree::{EntryKind, FileTree, TreePath};
 
 /// What an extension must not bring although it lies inside a hierarchy.
@@ -19,30 +17,6 @@ pub struct Selection {
     /// What was left out, in the tree's order: everything but directories that hold something.
     pub left_out: Vec<TreePath>,
     pub lints: Vec<Lint>,
-}
-
-/// Something about an extension that its maker should know.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Lint {
-    /// Nothing is left to merge.
-    EmptyPayload,
-    OsReleaseLeftOut,
-    PackageDatabaseLeftOut,
-}
-
-impl fmt::Display for Lint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::EmptyPayload => "the extension adds no file to any of its hierarchies",
-            Self::OsReleaseLeftOut => {
-                "`usr/lib/os-release` is left out, because systemd refuses an extension that has one"
-            }
-            Self::PackageDatabaseLeftOut => {
-                "`usr/lib/sysimage` is left out, because it would hide the host's package database"
-            }
-        })
-    }
 }
 
 /// Keeps what systemd merges of an extension of `kind`: its hierarchies, without what would break the host.
@@ -72,7 +46,7 @@ pub fn select(tree: FileTree, kind: ExtensionKind) -> Selection {
     let mut lints: Vec<Lint> = never_merged
         .iter()
         .filter(|(never, _)| in_hierarchy(never) && tree.get(never).is_some())
-        .map(|(_, lint)| *lint)
+        .map(|(_, lint)| lint.clone())
         .collect();
     let tree = tree.retain(|path, _| kept(path));
     let empty = tree
@@ -90,8 +64,8 @@ pub fn select(tree: FileTree, kind: ExtensionKind) -> Selection {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lint, select};
-    use crate::extension::ExtensionKind;
+    use super::select;
+    use crate::extension::{ExtensionKind, Lint};
     use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
     const THEN: Timestamp = Timestamp::from_seconds(1000);
