@@ -136,7 +136,7 @@ fn maintainer_script_gets_nowhere() {
 }
 
 /// Copies a tree as its owner can: the base tree must lie in the recipe's directory.
-fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     let copied = Command::new("/bin/cp")
         .args(["--archive", "--no-preserve=ownership"])
         .args([from, to])

@@ -18,6 +18,7 @@ mod features;
 mod hostile;
 mod interruption;
 mod oracles;
+mod owners;
 mod repository;
 mod reproducibility;
 mod tutorial;

@@ -1,3 +1,8 @@
+use std::os::unix::fs::PermissionsExt;
+
+use overcoat_sandbox::ownership::attributes::{OWNER, Owner};
+use rustix::fs::XattrFlags;
+
 use crate::harness::World;
 
 #[test]
@@ -82,6 +87,48 @@ fn extension_of_a_tree_holds_its_hierarchies_and_its_release() {
     let again = world.run(&["-f"]);
     assert_eq!(again.status, Some(0), "{}", again.stderr);
     assert!(fs_err::read(world.path("tools.raw")).unwrap() == image);
+}
+
+#[test]
+fn owner_that_was_given_out_during_a_build_is_told() {
+    let world = World::new();
+    world.write(
+        "mkosi.conf",
+        "[Distribution]\nDistribution=debian\nRelease=bookworm\n\n\
+         [Output]\nFormat=sysext\n\n[Content]\nBaseTrees=tree\n",
+    );
+    world.write("tree/etc/passwd", "to\x1b[2Jol:x:998:998:::\n");
+    world.write("tree/usr/lib/os-release", "ID=debian\n");
+    for (name, uid) in [("games", 5), ("a", 998), ("b", 998), ("c", 998)] {
+        world.write(&format!("tree/usr/bin/{name}"), "");
+        let path = world.path(format!("tree/usr/bin/{name}"));
+        let owner = Owner { uid, gid: 0 }.to_bytes();
+        rustix::fs::setxattr(&path, OWNER, &owner, XattrFlags::empty()).unwrap();
+        let mode = if name == "b" { 0o4755 } else { 0o755 };
+        fs_err::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let build = world.run(&["-f"]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    let told: Vec<_> = build
+        .stderr
+        .lines()
+        .filter(|line| line.contains("/usr/bin"))
+        .collect();
+    let remedy = "fix the number in a `sysusers.d` file of the extension, use a static id, or leave it to root";
+    let elsewhere = "machines that are not made from this very base";
+    assert_eq!(
+        told,
+        [
+            format!(
+                "warning: main: `/usr/bin/b` is set-user-id to `to^[[2Jol` (998): it runs with the rights of whoever \
+                 has that number on {elsewhere}; {remedy} without the set-id bit"
+            ),
+            format!(
+                "warning: main: `/usr/bin/a` and 1 more belong to the user `to^[[2Jol` (998), whose number is another \
+                 user's or nobody's on {elsewhere}; {remedy} and make what needs the owner at boot with `tmpfiles.d`"
+            ),
+        ]
+    );
 }
 
 #[test]

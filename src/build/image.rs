@@ -8,7 +8,8 @@ use fs_err as fs;
 use super::stack::Stack;
 use super::{Builder, Error, Event, extra, finish, install, output, private, removal};
 use crate::capture;
-use crate::extension::{self, ExtensionKind, Release};
+use crate::distribution;
+use crate::extension::{self, Accounts, ExtensionKind, Release};
 use crate::plan::{ImagePlan, Step};
 use crate::recipe::Recipe;
 use crate::tree::{Entry, FileTree, Timestamp, TreePath};
@@ -147,19 +148,19 @@ impl Work<'_> {
         let recipe = self.recipe;
         let kind = ExtensionKind::Sysext;
         let modified = self.build_time();
+        let base = self.stack.as_ref().and_then(Stack::base);
+        let accounts = Accounts::read(&self.tree, base, kind)?;
         let selection = extension::select(std::mem::replace(&mut self.tree, empty()?), kind);
-        for lint in &selection.lints {
-            self.warn(builder, &lint.to_string());
+        let static_ids = distribution::static_ids(recipe.distribution);
+        let owners = extension::allocated_owners(&selection.tree, &accounts, static_ids);
+        for lint in selection.lints.iter().chain(&owners) {
+            let remedy = lint.remedy().map(|remedy| format!("; {remedy}"));
+            self.warn(builder, &format!("{lint}{}", remedy.unwrap_or_default()));
         }
         if let Some(text) = describe_left_out(&selection.left_out) {
             self.warn(builder, &text);
         }
-        let base = self
-            .stack
-            .as_ref()
-            .and_then(Stack::base)
-            .map(extension::read_os_release)
-            .transpose()?;
+        let base = base.map(extension::read_os_release).transpose()?;
         let shipped = extension::read_shipped_release(&selection.tree, kind, &recipe.output)?;
         let text = extension::extension_release(&Release {
             kind,

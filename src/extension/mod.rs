@@ -5,14 +5,18 @@
 //!
 //! Specification: systemd-sysext(8), os-release(5), and the matching rules of `extension_release_validate()`.
 
+mod accounts;
 mod hierarchy;
 mod lint;
 mod os_release;
+mod owners;
 mod release;
 
+pub use self::accounts::{AccountKind, Accounts};
 pub use self::hierarchy::{Selection, select};
 pub use self::lint::{Lint, Severity};
 pub use self::os_release::{OsRelease, parse_os_release};
+pub use self::owners::{AllocatedOwner, allocated_owners};
 pub use self::release::{
     Error, Release, extension_release, file_tree_with_release, read_os_release,
     read_shipped_release, release_path,

@@ -57,6 +57,8 @@ pub enum Error {
         output: String,
         source: InvalidTreePath,
     },
+    #[error("reading the users or groups in `{path}`")]
+    ReadAccounts { path: PathBuf, source: ContentError },
     #[error("adding `/{path}` to the extension")]
     InsertRelease { path: TreePath, source: InsertError },
 }
