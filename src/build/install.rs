@@ -193,6 +193,10 @@ impl Step<'_> {
         arguments.extend(self.packages.iter().map(String::as_str));
         let inside = |path: &str| format!("{}/{path}", apt::ROOT);
         let epoch = self.recipe.source_date_epoch.unwrap_or(epoch_seconds);
+        let known = match self.below {
+            Some(stack) => stack.entry_owners()?,
+            None => Vec::new(),
+        };
         let spec = tools
             .spec(apt::command(&arguments), Access::Read, Access::Read)
             .overlay(apt::ROOT, &overlay)
@@ -203,6 +207,7 @@ impl Step<'_> {
             .tmpfs(inside("tmp"), 0o1777)
             .environment("SOURCE_DATE_EPOCH", epoch.to_string())
             .ownership(OwnershipRecording::RecordAndAnswer)
+            .entry_owners(known.iter().map(in_sandbox).collect())
             .suppress_sync();
         let mut done = 0;
         let finished = run(purpose, &spec, &mut |line| {
@@ -320,6 +325,15 @@ impl Guard {
 
     fn machine_id(&self) -> PathBuf {
         self.directory.join("etc/machine-id")
+    }
+}
+
+/// Returns a record of a layer below with its path inside the sandbox.
+fn in_sandbox(owner: &EntryOwner) -> OwnerRecord {
+    OwnerRecord {
+        path: Path::new(apt::ROOT).join(owner.path.as_path()),
+        uid: owner.uid,
+        gid: owner.gid,
     }
 }
 

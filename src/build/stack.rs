@@ -131,10 +131,6 @@ impl Stack {
     }
 
     /// Returns who owns the links, FIFOs and sockets of the stack, which a step on top of it cannot read from them.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the sandbox cannot be told of owners yet")
-    )]
     pub(super) fn entry_owners(&self) -> Result<Vec<EntryOwner>, Error> {
         // Directories that are used in place may hold records of their own.
         let is_recorded = |layer: &LayerDirectory| !layer.entry_owners.is_empty();
