@@ -135,7 +135,7 @@ impl Records {
         let mut records = self
             .held
             .into_values()
-            .map(|held| held.locate(home))
+            .filter_map(|held| held.locate(home).transpose())
             .collect::<Result<Vec<_>, _>>()?;
         records.sort();
         Ok(records)
@@ -149,22 +149,28 @@ impl Records {
 
 impl Held {
     /// Asks the kernel for the path, and checks that it leads to the inode: one with several hard links may have lost
-    /// the one that it was opened by.
-    fn locate(self, home: &Home) -> Result<OwnerRecord, Error> {
+    /// the one that it was opened by. `None` for one without a name: what overlayfs shows of a lower directory keeps its
+    /// link count when it is deleted.
+    fn locate(self, home: &Home) -> Result<Option<OwnerRecord>, Error> {
         let inode = Inode::by_path(self.descriptor);
         let path = inode.path().map(PathBuf::from).unwrap_or_default();
         match leads_to(home, &path, &inode) {
-            Ok(()) => Ok(OwnerRecord {
+            Ok(()) => Ok(Some(OwnerRecord {
                 path,
                 uid: self.owner.uid,
                 gid: self.owner.gid,
-            }),
+            })),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) if has_one_name(&inode) => Ok(None),
             Err(source) => Err(Error::LocateRecord {
                 last_path: path,
                 source,
             }),
         }
     }
+}
+
+fn has_one_name(inode: &Inode) -> bool {
+    inode.status().is_ok_and(|status| status.st_nlink <= 1)
 }
 
 fn leads_to(home: &Home, path: &Path, inode: &Inode) -> Result<(), Errno> {

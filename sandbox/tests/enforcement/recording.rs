@@ -6,10 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
-use overcoat_sandbox::{Error, OwnerRecord, OwnershipRecording, ProgramStatus, Spec, Step};
+use overcoat_sandbox::{
+    Error, Overlay, OwnerRecord, OwnershipRecording, ProgramStatus, Spec, Step,
+};
 
 use crate::harness::{require, tests};
-use crate::support::{assert_errno, host_directory, plant, probe, run, shell};
+use crate::support::{assert_errno, host_directory, make_directories, plant, probe, run, shell};
 
 tests![
     owners_are_recorded_only_when_asked_for,
@@ -80,10 +82,15 @@ fn owners_of_links_with_any_name_are_returned() {
 
 fn owners_of_links_from_before_are_known() {
     let host = host_directory();
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|name| {
+        let path = host.path().join(name);
+        make_directories(&path);
+        path
+    });
     for name in ["kept", "moved", "deleted", "made-anew", "changed"] {
-        std::os::unix::fs::symlink("x", host.path().join(name)).unwrap();
+        std::os::unix::fs::symlink("x", lower.join(name)).unwrap();
     }
-    plant(host.path(), "file", "x");
+    plant(&lower, "file", "x");
     let record = |name: &str, uid| OwnerRecord {
         path: PathBuf::from("/tree").join(name),
         uid,
@@ -101,20 +108,31 @@ fn owners_of_links_from_before_are_known() {
         record("file", 7),
         record("absent", 8),
     ];
-    let spec = recording_shell(script).bind(host.path(), "/tree");
-    let ran = run(&spec.entry_owners(known));
-    assert_eq!(
-        ran.outcome.status,
-        ProgramStatus::Exited(0),
-        "{}",
-        ran.stderr
-    );
+    let overlay = Overlay {
+        lowers: vec![lower.clone()],
+        upper: Some(upper),
+        work: Some(work),
+    };
     let changed = OwnerRecord {
         gid: 5,
         ..record("changed", 6)
     };
     let expected = [changed, record("elsewhere", 2), record("kept", 1)];
-    assert_eq!(ran.outcome.records, expected);
+    let spec = recording_shell(script).entry_owners(known);
+    // A lower directory first, since the other way changes it.
+    for spec in [
+        spec.clone().overlay("/tree", &overlay),
+        spec.bind(lower, "/tree"),
+    ] {
+        let ran = run(&spec);
+        assert_eq!(
+            ran.outcome.status,
+            ProgramStatus::Exited(0),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.outcome.records, expected);
+    }
 }
 
 fn device_nodes_are_recorded_below_a_writable_mount() {
