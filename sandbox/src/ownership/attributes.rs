@@ -17,7 +17,7 @@
 //!   [`OwnerRecord`](super::OwnerRecord)s, and the store keeps them beside the layer.
 //! - The mode of a file was set to match its access ACL. A later chmod changes the mode alone, so that the permissions
 //!   of the owner, the mask (or without one the group) and others come from the mode when the ACL is written to an
-//!   image. The kernel does not know of a recorded default ACL, so that new entries do not inherit it.
+//!   image.
 //! - `entries` says nothing in a directory that overlayfs copied up: the entries stayed below.
 //!
 //! The names and bytes are a format, so a change needs a new format version of the store. A step that ran without

@@ -121,6 +121,52 @@ pub(crate) static ALL: &[Scenario] = &[
     },
 ];
 
+/// Under [`OwnershipRecording::Record`](overcoat_sandbox::OwnershipRecording::Record), where programs see our attributes
+/// and copy them.
+pub(crate) static WITHOUT_ANSWERS: &[Scenario] = &[Scenario {
+    name: "copies_keep_owners_without_answers",
+    prepare: |directory| {
+        for name in ["from", "copied", "elsewhere"] {
+            fs::create_dir(directory.join(name)).unwrap();
+        }
+        // A rename into a bind mount is one to another file system.
+        let elsewhere = directory.join("elsewhere");
+        let bind = MsFlags::MS_BIND;
+        mount(
+            Some(&elsewhere),
+            &elsewhere,
+            None::<&str>,
+            bind,
+            None::<&str>,
+        )
+        .unwrap();
+    },
+    program: |directory| {
+        let from = |name: &str| directory.join("from").join(name);
+        fs::write(from("file"), "x").unwrap();
+        own(&from("file"), 1, 2);
+        fs::create_dir(from("directory")).unwrap();
+        own(&from("directory"), 3, 4);
+        let null = makedev(1, 3);
+        mknod(&from("null"), SFlag::S_IFCHR, Mode::S_IRUSR, null).unwrap();
+        run(directory, "cp -a from/. copied");
+        run(directory, "mv from/* elsewhere");
+    },
+    check: Check::Records(|directory, records| {
+        for copy in ["copied", "elsewhere"] {
+            let copied = |name: &str| directory.join(copy).join(name);
+            assert_eq!(owner_on_disk(&copied("file")), Some((1, 2)), "{copy}");
+            assert_eq!(owner_on_disk(&copied("directory")), Some((3, 4)), "{copy}");
+            assert_eq!(
+                raw::get(&copied("null"), DEVICE).unwrap(),
+                b"c 1:3",
+                "{copy}"
+            );
+        }
+        assert_eq!(records, []);
+    }),
+}];
+
 /// Runs a program without a word on its standard error: what it cannot copy it only warns of.
 fn run(directory: &Path, script: &str) {
     let output = Command::new("sh")

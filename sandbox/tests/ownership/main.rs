@@ -16,6 +16,7 @@ mod calls;
 mod copies;
 mod creations;
 mod identities;
+mod lives;
 mod owners;
 mod raw;
 
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
     match arguments[..] {
         ["supervise", name, directory] => supervise(find(name), Path::new(directory)),
         ["program", name, directory] => {
-            send_listener();
+            send_listener(name);
             (find(name).program)(Path::new(directory));
             ExitCode::SUCCESS
         }
@@ -127,8 +128,10 @@ fn scenarios() -> impl Iterator<Item = &'static Scenario> {
         .iter()
         .chain(answers::ALL)
         .chain(copies::ALL)
+        .chain(copies::WITHOUT_ANSWERS)
         .chain(creations::ALL)
         .chain(identities::ALL)
+        .chain(lives::ALL)
         .chain(attacks::ALL)
 }
 
@@ -179,9 +182,14 @@ fn enter_namespaces() {
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).unwrap();
 }
 
-fn send_listener() {
+fn send_listener(name: &str) {
+    let named = |scenario: &Scenario| scenario.name == name;
     let program = seccomp::assemble(&Policy {
-        ownership: OwnershipRecording::RecordAndAnswer,
+        ownership: if copies::WITHOUT_ANSWERS.iter().any(named) {
+            OwnershipRecording::Record
+        } else {
+            OwnershipRecording::RecordAndAnswer
+        },
         suppress_sync: true,
     });
     nix::sys::prctl::set_no_new_privs().unwrap();
