@@ -19,6 +19,7 @@ mod hostile;
 mod interruption;
 mod oracles;
 mod owners;
+mod programs;
 mod repository;
 mod reproducibility;
 mod tutorial;

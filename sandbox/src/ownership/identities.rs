@@ -6,8 +6,9 @@
 //! since Linux 2.4.25 (getrlimit(2)), and is a limit of the process, as POSIX has ids to be one's of the process, so
 //! that a child of vfork(2) has its own.
 //!
-//! A program can change the limit itself and so become any user that was one before. That gives it nothing: it is
-//! allowed to become anybody by a call, or has given up its ids of its own will, and the ids mean nothing to the kernel.
+//! The filter has programs believe that they changed this limit, as some do with all limits. One who gets around that
+//! becomes a user that a process was before, which gives it nothing: the ids mean nothing to the kernel, and it was
+//! allowed to become anybody, or has given that up of its own will.
 
 use std::collections::HashMap;
 

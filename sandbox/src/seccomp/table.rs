@@ -217,6 +217,8 @@ const RECORD_DEVICE: &str =
 const RECORD_ATTRIBUTE: &str =
     "ACLs that name unmapped ids are recorded, and our records can be neither forged nor removed";
 const RECORD_IDENTITY: &str = "only one id is mapped; daemons and maintainer scripts insist on becoming another user, and check that they did";
+const KEEP_IDENTITY: &str =
+    "this limit has no meaning, and holds who the process has become; pam_limits resets all limits";
 const RECORD_CREATOR: &str =
     "what a process makes belongs to the user that it has become, or to the group of the directory";
 const SHOW_OWNER: &str = "the kernel knows one owner only; programs are shown the recorded one";
@@ -467,6 +469,25 @@ static TABLE: &[Group] = &[
         &[],
         Action::Notify,
         RECORD_IDENTITY,
+    ),
+    recording(
+        calls![SYS_setrlimit],
+        &[equal(0, libc::RLIMIT_LOCKS)],
+        SUCCEED,
+        KEEP_IDENTITY,
+    ),
+    recording(
+        calls![SYS_prlimit64],
+        &[
+            equal(1, libc::RLIMIT_LOCKS),
+            // The new limit's address: without one the limit is read.
+            Test::AnyBit {
+                argument: 2,
+                mask: u32::MAX,
+            },
+        ],
+        SUCCEED,
+        KEEP_IDENTITY,
     ),
     recording(
         calls![SYS_prctl],

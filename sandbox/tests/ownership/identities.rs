@@ -117,6 +117,26 @@ pub(crate) static ALL: &[Scenario] = &[
         }),
     },
     Scenario {
+        name: "resetting_all_limits_keeps_ids",
+        prepare: |_| {},
+        program: |_| {
+            become_user(33);
+            let infinity = [u64::MAX, u64::MAX];
+            let address = infinity.as_ptr().addr() as u64;
+            for resource in 0..16 {
+                let set = [resource, address, 0, 0, 0, 0];
+                let _ = raw::call(libc::SYS_setrlimit, set);
+                let set = [0, resource, address, 0, 0, 0];
+                let _ = raw::call(libc::SYS_prlimit64, set);
+            }
+            assert_eq!(getuid(), Uid::from_raw(33));
+            assert_eq!(getgroups().unwrap(), [Gid::from_raw(8), Gid::from_raw(40)]);
+            let locks = nix::sys::resource::Resource::RLIMIT_LOCKS;
+            assert!(nix::sys::resource::getrlimit(locks).is_ok());
+        },
+        check: Check::Records(|_, _| {}),
+    },
+    Scenario {
         name: "who_gave_up_root_may_do_no_more_than_an_owner",
         prepare: |directory| {
             for name in ["mine", "of-root"] {
