@@ -17,7 +17,8 @@ const OVERFLOW_ID: u32 = 65534;
 ///   refused.
 /// * `Numeric`: we are root over many ids, and an id on disk is what it says: a base tree made by root has
 ///   `root:shadow` files. Our own layers hold only `0:0` and records here too. An id that our namespace does not map
-///   shows as [`OVERFLOW_ID`] and is refused, unless that id itself is mapped.
+///   shows as [`OVERFLOW_ID`]. Where there are such ids, that user is refused, since it may be anybody; that group on
+///   what root owns is root's, as for `Single`; and that group on what another of our ids owns is itself.
 #[derive(Clone, Debug)]
 pub(super) enum Ids {
     Single { uid: u32, gid: u32 },
@@ -50,7 +51,12 @@ impl Ids {
                 root.then_some(Owner::ROOT)
             }
             Self::Numeric { uids, gids } => {
-                (uids.names(on_disk.uid) && gids.names(on_disk.gid)).then_some(on_disk)
+                let from_host = on_disk.uid == 0 && !gids.names(on_disk.gid);
+                let gid = if from_host { 0 } else { on_disk.gid };
+                uids.names(on_disk.uid).then_some(Owner {
+                    uid: on_disk.uid,
+                    gid,
+                })
             }
         }
     }
@@ -89,13 +95,15 @@ impl IdRanges {
         self.0.values().map(|count| u64::from(*count)).sum::<u64>() <= 1
     }
 
+    /// Tells whether the number alone says which id on disk it is.
     fn names(&self, id: u32) -> bool {
-        id != OVERFLOW_ID
-            || self
-                .0
-                .range(..=id)
-                .next_back()
-                .is_some_and(|(first, count)| id - first < *count)
+        id != OVERFLOW_ID || self.are_all()
+    }
+
+    /// Tells whether every id of the host is mapped; -1 is none.
+    fn are_all(&self) -> bool {
+        let count: u64 = self.0.values().map(|count| u64::from(*count)).sum();
+        count >= u64::from(u32::MAX)
     }
 }
 
@@ -131,18 +139,30 @@ mod tests {
     }
 
     #[test]
-    fn root_over_many_ids_takes_numbers_and_refuses_only_unmapped_ones() {
+    fn root_over_many_ids_takes_numbers_and_tells_nobody_from_unmapped_ones() {
         let all = IdRanges::parse("         0          0 4294967295\n");
         let some = IdRanges::parse("0 1000 1\n1 100000 65535\n");
         let few = IdRanges::parse("0 1000 1\n1 100000 999\n");
-        for (ranges, nobody) in [(all, true), (some, true), (few, false)] {
+        let cases = [
+            (owner(0, 42), Some(owner(0, 42)), Some(owner(0, 42))),
+            (owner(65534, 0), Some(owner(65534, 0)), None),
+            (owner(0, 65534), Some(owner(0, 65534)), Some(Owner::ROOT)),
+            (
+                owner(33, 65534),
+                Some(owner(33, 65534)),
+                Some(owner(33, 65534)),
+            ),
+        ];
+        for (ranges, is_all) in [(all, true), (some, false), (few, false)] {
             assert!(!ranges.is_single());
             let ids = Ids::Numeric {
                 uids: ranges.clone(),
                 gids: ranges,
             };
-            assert_eq!(ids.owner(owner(0, 42)), Some(owner(0, 42)));
-            assert_eq!(ids.owner(owner(65534, 0)).is_some(), nobody);
+            for (on_disk, of_all, of_some) in cases {
+                let expected = if is_all { of_all } else { of_some };
+                assert_eq!(ids.owner(on_disk), expected, "{on_disk:?}");
+            }
         }
         assert!(IdRanges::parse("0 1000 1\n").is_single());
     }
