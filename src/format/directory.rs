@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use overcoat_sandbox::ownership::acl;
 use overcoat_sandbox::ownership::attributes::{self as records, Device, DeviceKind, Owner};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 use crate::tree::{
@@ -58,6 +58,13 @@ pub enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("giving `{path}` to {uid}:{gid}")]
+    SetOwner {
+        path: PathBuf,
+        uid: u32,
+        gid: u32,
+        source: std::io::Error,
+    },
     #[error("setting the mode of `{path}` to {mode:04o}")]
     SetMode {
         path: PathBuf,
@@ -96,8 +103,22 @@ pub enum Error {
 /// An [`Error`] that names the path, when it cannot be written, its content cannot be read, or something of it cannot
 /// be recorded.
 pub fn write(tree: &FileTree, destination: &Path) -> Result<(), Error> {
+    write_in(Form::Recorded, tree, destination)
+}
+
+/// Writes `tree` into the new directory `destination`, with owners and ACLs for real, as only root of their ids may.
+/// Devices are recorded all the same.
+///
+/// # Errors
+/// As [`write()`], and [`Error::SetOwner`].
+pub fn write_with_real_ids(tree: &FileTree, destination: &Path) -> Result<(), Error> {
+    write_in(Form::Real, tree, destination)
+}
+
+fn write_in(form: Form, tree: &FileTree, destination: &Path) -> Result<(), Error> {
     let root = create_root(destination)?;
     let mut writer = Writer {
+        form,
         root,
         first_names: HashMap::new(),
         entry_owners: BTreeMap::new(),
@@ -129,7 +150,15 @@ pub fn is_output(path: &Path) -> bool {
         && rustix::fs::lgetxattr(path, name, &mut value).is_ok()
 }
 
+/// How owners and ACLs are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    Recorded,
+    Real,
+}
+
 struct Writer {
+    form: Form,
     root: TreeRoot,
     first_names: HashMap<HardLinkGroup, TreePath>,
     /// Owners that the entries of a directory cannot record themselves.
@@ -231,6 +260,12 @@ impl Writer {
                 rustix::fs::symlinkat(target, parent, path.file_name())
                     .map_err(|errno| self.create_error(path, errno))?;
                 attributes::refuse_all(path, entry)?;
+                if self.form == Form::Real {
+                    let flags = AtFlags::SYMLINK_NOFOLLOW;
+                    let (user, group) = ids(entry);
+                    rustix::fs::chownat(parent, path.file_name(), user, group, flags)
+                        .map_err(|errno| self.owner_error(path, entry, errno))?;
+                }
                 self.set_time(parent, path, entry.modified)
             }
             EntryKind::Fifo => self.add_special(parent, path, entry, FileType::Fifo),
@@ -245,6 +280,7 @@ impl Writer {
         };
         if let Some(parent) = path.parent()
             && owner != Owner::ROOT
+            && self.form == Form::Recorded
         {
             let owners = self.entry_owners.entry(parent).or_default();
             owners.insert(path.file_name().to_vec(), owner);
@@ -291,6 +327,11 @@ impl Writer {
             .map_err(|errno| self.create_error(path, errno))?;
         // fchmod(2) refuses O_PATH descriptors, and opening a FIFO in earnest waits for its other end.
         let reached = crate::capture::descriptor_path(&inode);
+        if self.form == Form::Real {
+            let (user, group) = ids(entry);
+            rustix::fs::chownat(&inode, c"", user, group, AtFlags::EMPTY_PATH)
+                .map_err(|errno| self.owner_error(path, entry, errno))?;
+        }
         Attributes::of_special(path, entry)?
             .set(|name, value| {
                 rustix::fs::setxattr(&reached, name, value, rustix::fs::XattrFlags::empty())
@@ -303,13 +344,13 @@ impl Writer {
 
     fn finish_directory(&mut self, path: &TreePath, entry: &Entry) -> Result<(), Error> {
         let directory = self.open_directory(path)?;
-        let mut attributes = Attributes::of_entry(path, entry, None)?;
+        let mut attributes = Attributes::of_entry(self.form, path, entry, None)?;
         if let Some(owners) = self.entry_owners.remove(path) {
             let value = records::entries_to_bytes(&owners)
                 .expect("the names exist, so each has at most 255 bytes");
             attributes.record(records::ENTRIES, value);
         }
-        if !path.is_root() {
+        if !path.is_root() || self.form == Form::Real {
             return self.finish(directory.as_fd(), path, entry, &attributes);
         }
         // Set-id programs of the image belong to the person who builds it, so nobody else may reach them.
@@ -328,11 +369,12 @@ impl Writer {
         entry: &Entry,
         device: Option<Device>,
     ) -> Result<(), Error> {
-        let attributes = Attributes::of_entry(path, entry, device)?;
+        let attributes = Attributes::of_entry(self.form, path, entry, device)?;
         self.finish(file.as_fd(), path, entry, &attributes)
     }
 
-    /// Sets what must come after the contents: attributes while the mode still allows it, the mode, the time.
+    /// Sets what must come after the contents: the owner, which clears file capabilities and set-id bits, attributes while
+    /// the mode still allows it, the mode, the time.
     fn finish(
         &self,
         fd: std::os::fd::BorrowedFd<'_>,
@@ -340,6 +382,11 @@ impl Writer {
         entry: &Entry,
         attributes: &Attributes,
     ) -> Result<(), Error> {
+        if self.form == Form::Real {
+            let (user, group) = ids(entry);
+            rustix::fs::fchown(fd, user, group)
+                .map_err(|errno| self.owner_error(path, entry, errno))?;
+        }
         attributes
             .set(|name, value| {
                 rustix::fs::fsetxattr(fd, name, value, rustix::fs::XattrFlags::empty())
@@ -375,6 +422,15 @@ impl Writer {
         }
     }
 
+    fn owner_error(&self, path: &TreePath, entry: &Entry, errno: Errno) -> Error {
+        Error::SetOwner {
+            path: self.host_path(path),
+            uid: entry.uid,
+            gid: entry.gid,
+            source: errno.into(),
+        }
+    }
+
     fn mode_error(&self, path: &TreePath, entry: &Entry, errno: Errno) -> Error {
         Error::SetMode {
             path: self.host_path(path),
@@ -382,6 +438,13 @@ impl Writer {
             source: errno.into(),
         }
     }
+}
+
+fn ids(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
+    (
+        Some(Uid::from_raw(entry.uid)),
+        Some(Gid::from_raw(entry.gid)),
+    )
 }
 
 fn device(kind: DeviceKind, number: DeviceNumber) -> Device {

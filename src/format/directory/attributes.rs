@@ -8,7 +8,7 @@ use overcoat_sandbox::ownership::acl::{self, Acl};
 use overcoat_sandbox::ownership::attributes::{self as records, Device, Owner};
 use rustix::io::Errno;
 
-use super::Error;
+use super::{Error, Form};
 use crate::capture::{capability, overlay};
 use crate::tree::{Entry, TreePath};
 
@@ -46,6 +46,7 @@ impl Failed {
 impl Attributes {
     /// Returns those of a regular file, of a directory, or of the placeholder of `device`.
     pub(super) fn of_entry(
+        form: Form,
         path: &TreePath,
         entry: &Entry,
         device: Option<Device>,
@@ -55,14 +56,14 @@ impl Attributes {
             uid: entry.uid,
             gid: entry.gid,
         };
-        if owner != Owner::ROOT {
+        if owner != Owner::ROOT && form == Form::Recorded {
             attributes.record(records::OWNER, owner.to_bytes().to_vec());
         }
         if let Some(device) = device {
             attributes.record(records::DEVICE, device.to_bytes());
         }
         for (name, value) in &entry.xattrs {
-            attributes.translate(path, name, value)?;
+            attributes.translate(form, path, name, value)?;
         }
         Ok(attributes)
     }
@@ -114,10 +115,19 @@ impl Attributes {
         Ok(())
     }
 
-    fn translate(&mut self, path: &TreePath, name: &[u8], value: &[u8]) -> Result<(), Error> {
+    fn translate(
+        &mut self,
+        form: Form,
+        path: &TreePath,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), Error> {
         let text = String::from_utf8_lossy(name);
         match text.as_ref() {
             capability::ATTRIBUTE => self.put(name, value.to_vec(), Some(records::CAPABILITY)),
+            acl::ACCESS | acl::DEFAULT if form == Form::Real => {
+                self.put(name, value.to_vec(), None);
+            }
             acl::ACCESS => self.put_acl(path, acl::ACCESS, records::ACCESS_ACL, value)?,
             acl::DEFAULT => self.put_acl(path, acl::DEFAULT, records::DEFAULT_ACL, value)?,
             // A record of ours in a tree would be decoded into something that the tree does not have.
