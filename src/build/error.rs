@@ -133,6 +133,8 @@ pub enum Error {
     },
     #[error("using the store")]
     Store(#[from] crate::store::Error),
+    #[error("keeping the owners of a range of ids")]
+    RealIds(#[from] super::RealIdsError),
     #[error("capturing the tree")]
     Capture(#[from] crate::capture::Error),
     #[error("reading the tree")]

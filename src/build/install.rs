@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fs_err as fs;
-use overcoat_sandbox::{Overlay, OwnerRecord, OwnershipRecording, Spec};
+use overcoat_sandbox::{IdMapping, Overlay, OwnerRecord, OwnershipRecording, Spec};
 
 use super::download;
 use super::fetch;
+use super::real_ids;
 use super::run::{Purpose, run};
 use super::stack::Stack;
 use super::tools::{Access, Tools};
@@ -30,20 +31,23 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
     let tools = fetch::tools(builder, recipe)?;
     let bootstrap = distribution::bootstrap(recipe.distribution, recipe.architecture);
     let resolved = fetch::resolve(builder, recipe, &tools, None, &bootstrap.packages)?;
-    let key = layer_key(BOOTSTRAP, None, recipe, &tools, &resolved)?
+    let key = layer_key(builder.ids, BOOTSTRAP, None, recipe, &tools, &resolved)?
         .list("requested", &bootstrap.packages)
         .list("merged directories", &bootstrap.merged_directories)
         .finish();
     let step = Step {
         name: BOOTSTRAP,
+        ids: builder.ids,
         recipe,
         tools: &tools,
         below: None,
         packages: &bootstrap.packages,
     };
+    let ids = builder.ids;
     let layer = step.make(builder, &key, &resolved, &|purpose, tools, tree| {
         unpack(
             purpose,
+            ids,
             tools,
             tree,
             &bootstrap.merged_directories,
@@ -65,11 +69,19 @@ pub(super) fn install(
         return Ok(below);
     }
     // apt records which packages were asked for by name, so the same files can come with another record of them.
-    let key = layer_key(INSTALL, Some(&below), recipe, &tools, &resolved)?
-        .list("requested", &recipe.packages)
-        .finish();
+    let key = layer_key(
+        builder.ids,
+        INSTALL,
+        Some(&below),
+        recipe,
+        &tools,
+        &resolved,
+    )?
+    .list("requested", &recipe.packages)
+    .finish();
     let step = Step {
         name: INSTALL,
+        ids: builder.ids,
         recipe,
         tools: &tools,
         below: Some(&below),
@@ -80,6 +92,7 @@ pub(super) fn install(
 }
 
 fn layer_key(
+    ids: IdMapping,
     kind: &str,
     below: Option<&Stack>,
     recipe: &Recipe,
@@ -100,12 +113,17 @@ fn layer_key(
         .field("configuration", &tools.configuration)
         .field("source date epoch", epoch)
         .list("packages", packages);
-    Ok(key)
+    Ok(match ids {
+        IdMapping::Single => key,
+        // Programs may do something else where ids are real.
+        IdMapping::Range => key.field("ids", "range"),
+    })
 }
 
 /// Installing packages as one layer.
 struct Step<'a> {
     name: &'static str,
+    ids: IdMapping,
     recipe: &'a Recipe,
     tools: &'a Tools,
     below: Option<&'a Stack>,
@@ -150,8 +168,11 @@ impl Step<'_> {
         let newest = download::newest_build_time(&tools.archives, resolved)?;
         let epoch_seconds = newest.max(self.below.map_or(0, |stack| stack.epoch_seconds));
         let tree = staging.subdirectory("tree")?;
+        if self.ids == IdMapping::Range {
+            real_ids::own(&tree)?;
+        }
         prepare(purpose, &tools, &tree)?;
-        let records = self.run_apt(
+        let owners = self.run_apt(
             purpose,
             &tools,
             &staging,
@@ -160,8 +181,7 @@ impl Step<'_> {
             resolved.len() as u64,
         )?;
         let metadata = LayerMetadata {
-            entry_owners: entry_owners(&records)
-                .map_err(|source| Error::RecordedPath { source })?,
+            entry_owners: owners,
             packages: resolved.iter().map(installed_package).collect(),
             epoch_seconds,
         };
@@ -179,9 +199,10 @@ impl Step<'_> {
         tree: &Path,
         epoch_seconds: u64,
         total: u64,
-    ) -> Result<Vec<OwnerRecord>, Error> {
+    ) -> Result<Vec<EntryOwner>, Error> {
         let guard = Guard::create(staging)?;
         let lowers = std::iter::once(guard.directory.clone())
+            .chain(self.real_ids(staging)?)
             .chain(self.below.into_iter().flat_map(|stack| stack.lowers()))
             .collect();
         let overlay = Overlay {
@@ -193,9 +214,9 @@ impl Step<'_> {
         arguments.extend(self.packages.iter().map(String::as_str));
         let inside = |path: &str| format!("{}/{path}", apt::ROOT);
         let epoch = self.recipe.source_date_epoch.unwrap_or(epoch_seconds);
-        let known = match self.below {
-            Some(stack) => stack.entry_owners()?,
-            None => Vec::new(),
+        let known = match (self.ids, self.below) {
+            (IdMapping::Single, Some(stack)) => stack.entry_owners()?,
+            _ => Vec::new(),
         };
         let spec = tools
             .spec(apt::command(&arguments), Access::Read, Access::Read)
@@ -206,14 +227,37 @@ impl Step<'_> {
             .tmpfs(inside("run"), 0o755)
             .tmpfs(inside("tmp"), 0o1777)
             .environment("SOURCE_DATE_EPOCH", epoch.to_string())
-            .ownership(OwnershipRecording::RecordAndAnswer)
             .entry_owners(known.iter().map(in_sandbox).collect())
             .suppress_sync();
+        let spec = with_ids(spec, self.ids, OwnershipRecording::RecordAndAnswer);
         let mut done = 0;
         let finished = run(purpose, &spec, &mut |line| {
             show_install(purpose, line, &mut done, total)
         })?;
-        Ok(finished.outcome.records)
+        Ok(match self.ids {
+            IdMapping::Single => entry_owners(&finished.outcome.records)
+                .map_err(|source| Error::RecordedPath { source })?,
+            IdMapping::Range => real_ids::record(tree)?,
+        })
+    }
+
+    /// Makes a directory with what of the layers below has owners, for a step that sees real ones. It lies above them,
+    /// and like the guard nothing of it gets into the layer.
+    fn real_ids(&self, staging: &Staging) -> Result<Option<PathBuf>, Error> {
+        let (IdMapping::Range, Some(below)) = (self.ids, self.below) else {
+            return Ok(None);
+        };
+        let directory = staging.path().join("ids");
+        real_ids::make_real(below.capture()?, &directory)?;
+        Ok(Some(directory))
+    }
+}
+
+/// Gives a step its ids: one, with others recorded as `recording` says, or a range of real ones.
+fn with_ids(spec: Spec, ids: IdMapping, recording: OwnershipRecording) -> Spec {
+    match ids {
+        IdMapping::Single => spec.ownership(recording),
+        IdMapping::Range => spec.map_range().ownership(OwnershipRecording::Devices),
     }
 }
 
@@ -257,6 +301,7 @@ fn show_install(purpose: Purpose<'_>, line: &str, done: &mut u64, total: u64) {
 /// Unpacks every package into the empty `tree`, so that there is a shell and dpkg to run maintainer scripts with.
 fn unpack(
     purpose: Purpose<'_>,
+    ids: IdMapping,
     tools: &Tools,
     tree: &Path,
     merged_directories: &[&str],
@@ -285,8 +330,8 @@ fn unpack(
     let spec: Spec = tools
         .spec(command, Access::Read, Access::Read)
         .bind(tree, apt::ROOT)
-        .ownership(OwnershipRecording::Record)
         .suppress_sync();
+    let spec = with_ids(spec, ids, OwnershipRecording::Record);
     run(purpose, &spec, &mut |line| purpose.output(line))?;
     Ok(())
 }

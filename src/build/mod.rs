@@ -13,6 +13,7 @@ mod image;
 mod install;
 mod output;
 mod private;
+mod real_ids;
 mod removal;
 mod run;
 mod stack;
@@ -21,12 +22,15 @@ mod tools;
 pub use self::error::Error;
 pub use self::event::{Event, Observer};
 pub use self::output::WriteError;
+pub use self::real_ids::Error as RealIdsError;
 pub use self::run::Interrupt;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use overcoat_sandbox::IdMapping;
 
 use self::run::Purpose;
 use crate::packages::apt::{self, Stanza};
@@ -46,6 +50,8 @@ pub struct Options<'a> {
     pub rebuild: bool,
     /// Makes every layer anew instead of asking the store.
     pub ignore_store: bool,
+    /// Which ids the steps have that run packages' code. The caller must have a range to give them one.
+    pub ids: IdMapping,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -70,6 +76,7 @@ struct Builder<'a> {
     output: OutputDirectory,
     host_repositories: &'a [Stanza],
     ignore_store: bool,
+    ids: IdMapping,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
@@ -179,6 +186,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         output: OutputDirectory::open(&first.recipe.output_directory)?,
         host_repositories: options.host_repositories,
         ignore_store: options.ignore_store,
+        ids: options.ids,
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),

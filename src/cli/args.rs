@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use overcoat_sandbox::IdMapping;
 
 use crate::Hint;
 use crate::recipe::settings::{self, Section, Setting, Support};
@@ -64,6 +65,7 @@ pub(super) struct Invoked {
     pub directory: PathBuf,
     pub json: bool,
     pub debug: bool,
+    pub ids: IdMapping,
     /// The settings, in the order they were typed.
     pub overrides: Vec<Override>,
     pub genkey_valid_days: u32,
@@ -158,6 +160,15 @@ fn general_options() -> Vec<Arg> {
             .default_value(".")
             .hide_default_value(true)
             .help("Work in this directory"),
+        Arg::new("userns")
+            .long("userns")
+            .value_name("IDS")
+            .value_parser(["single", "range"])
+            .default_value("single")
+            .help(
+                "Which ids packages see while they are installed: `single` records all but root's, `range` makes them \
+                 real, by root or by newuidmap(1), for packages that insist on it",
+            ),
         flag("json", "Print JSON instead of text"),
         flag("debug", "Say more"),
         flag("no-pager", "Has no effect, for there is no pager").hide(true),
@@ -252,6 +263,10 @@ pub(super) fn parse(
         directory: matches.get_one("directory").cloned().unwrap_or_default(),
         json: matches.get_flag("json"),
         debug: matches.get_flag("debug"),
+        ids: match matches.get_one::<String>("userns").map(String::as_str) {
+            Some("range") => IdMapping::Range,
+            _ => IdMapping::Single,
+        },
         overrides: overrides(&matches),
         genkey_valid_days: matches
             .get_one("genkey-valid-days")

@@ -1,5 +1,7 @@
 //! `overcoat build`: from the recipe to its outputs.
 
+use overcoat_sandbox::IdMapping;
+
 use super::args::Invoked;
 use super::failure::Failure;
 use super::output::Style;
@@ -15,8 +17,10 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
     let plans = plan::plan(&project.recipes)?;
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
-    if !nix::unistd::geteuid().is_root() {
-        overcoat_sandbox::enter_user_namespace()?;
+    match invoked.ids {
+        IdMapping::Range => drop(overcoat_sandbox::enter_range_namespace()?),
+        IdMapping::Single if nix::unistd::geteuid().is_root() => {}
+        IdMapping::Single => overcoat_sandbox::enter_user_namespace()?,
     }
     let interruption =
         Interruption::watch().map_err(|error| Failure::new(error, exit::BUILD_FAILED))?;
@@ -40,6 +44,7 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         host_repositories: &host_repositories,
         rebuild: invoked.force > 0,
         ignore_store: invoked.force > 1,
+        ids: invoked.ids,
         observer: &progress,
         interrupt: &interrupt,
     };

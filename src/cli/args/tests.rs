@@ -34,6 +34,7 @@ fn nothing_means_build_here() {
             directory: ".".into(),
             json: false,
             debug: false,
+            ids: IdMapping::Single,
             overrides: Vec::new(),
             genkey_valid_days: 730,
             genkey_common_name: None,
@@ -171,4 +172,16 @@ fn help_shows_supported_settings_by_section() {
         .filter(|option| !options.contains(&option.as_str()))
         .collect();
     assert_eq!(forgotten, Vec::<String>::new());
+}
+
+#[test]
+fn ids_are_single_or_a_range() {
+    for (arguments, ids) in [
+        (&["--userns=range"][..], IdMapping::Range),
+        (&["build", "--userns", "single"], IdMapping::Single),
+        (&[], IdMapping::Single),
+    ] {
+        assert_eq!(invoked(arguments).unwrap().ids, ids, "{arguments:?}");
+    }
+    assert!(invoked(&["--userns=many"]).is_err());
 }
