@@ -19,6 +19,9 @@ pub struct Feature {
     pub status: FeatureStatus,
 }
 
+/// The name of the feature that one id can be mapped, without which there is no sandbox.
+pub const SINGLE_ID: &str = "id mapping";
+
 /// The host's answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FeatureStatus {
@@ -123,7 +126,7 @@ impl Trial {
         match self {
             Self::KernelVersion => "kernel",
             Self::UserNamespace => "user namespaces",
-            Self::IdMapping => "id mapping",
+            Self::IdMapping => SINGLE_ID,
             Self::TmpfsMount => "mounts in a user namespace",
             Self::OtherNamespaces => "mount, pid, ipc, uts, cgroup and network namespaces",
             Self::Overlay => "overlayfs in a user namespace",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use overcoat_sandbox::probe::{self, FeatureStatus};
+use overcoat_sandbox::probe::{self, Feature, FeatureStatus, SINGLE_ID};
 
 use super::args::{self, Invoked, Verb};
 use super::doctor::{self, Check, Host, Places, Report};
@@ -82,23 +82,36 @@ fn doctor(invoked: &Invoked, style: Style) -> u8 {
         ),
     };
     let mut checks = doctor::checks(&Host::gather(&places));
-    for feature in probe::features(&places.cache_directory) {
-        checks.push(match feature.status {
-            FeatureStatus::Available(detail) => Check::available(feature.name, detail),
-            FeatureStatus::Missing {
-                cause,
-                evidence,
-                remedy,
-            } => Check::missing(feature.name, cause, evidence, remedy),
-        });
-    }
-    let report = Report::new(checks);
+    let features = probe::features(&places.cache_directory);
+    let single = features.iter().find(|feature| feature.name == SINGLE_ID);
+    let mappings = single
+        .map(|feature| check("single", feature.clone()))
+        .into_iter()
+        .chain([check("range", probe::id_range())])
+        .collect();
+    checks.extend(
+        features
+            .into_iter()
+            .map(|feature| check(feature.name, feature)),
+    );
+    let report = Report::new(checks).with_id_mappings(mappings);
     if invoked.json {
         output::data(format_args!("{}\n", report.json()));
     } else {
         output::data(format_args!("{}", report.text(style)));
     }
     report.exit_code()
+}
+
+fn check(name: &str, feature: Feature) -> Check {
+    match feature.status {
+        FeatureStatus::Available(detail) => Check::available(name, detail),
+        FeatureStatus::Missing {
+            cause,
+            evidence,
+            remedy,
+        } => Check::missing(name, cause, evidence, remedy),
+    }
 }
 
 /// Returns the directory that is there of `path` and those above it.

@@ -154,6 +154,8 @@ fn space_check(space: &FreeSpace) -> Check {
 pub(super) struct Report {
     ready: bool,
     checks: Vec<Check>,
+    /// What `--userns=` can be on this host. A host that cannot do both is ready all the same.
+    id_mappings: Vec<Check>,
 }
 
 impl Report {
@@ -162,7 +164,19 @@ impl Report {
         let ready = checks
             .iter()
             .all(|check| matches!(check.status, Status::Available { .. }));
-        Self { ready, checks }
+        Self {
+            ready,
+            checks,
+            id_mappings: Vec::new(),
+        }
+    }
+
+    /// Adds the values of `--userns=`, and whether they are possible.
+    pub(super) fn with_id_mappings(self, id_mappings: Vec<Check>) -> Self {
+        Self {
+            id_mappings,
+            ..self
+        }
     }
 
     /// Returns the exit status: a host that lacks something is told apart from a failed build.
@@ -174,8 +188,28 @@ impl Report {
         }
     }
 
-    /// Renders the report for people: one line when all is well, else a paragraph a problem.
+    /// Renders the report for people: one line when all is well, else a paragraph a problem; and a line an id mapping.
     pub(super) fn text(&self, style: Style) -> String {
+        let mut text = self.checks_text(style);
+        for mapping in &self.id_mappings {
+            let lines = |text: &str| indented(text, "  ", style);
+            let _ = match &mapping.status {
+                Status::Available { detail } => {
+                    writeln!(text, "--userns={}: {}", mapping.name, lines(detail))
+                }
+                Status::Missing { cause, remedy, .. } => writeln!(
+                    text,
+                    "--userns={}: not possible: {}\n  remedy: {}",
+                    mapping.name,
+                    lines(cause),
+                    lines(remedy)
+                ),
+            };
+        }
+        text
+    }
+
+    fn checks_text(&self, style: Style) -> String {
         let mut text = String::new();
         if self.ready {
             let ready = style.paint(GREEN, "ready");

@@ -78,6 +78,7 @@ fn json_has_every_check() {
         serde_json::from_str::<serde_json::Value>(&report.json()).expect("the report is JSON"),
         serde_json::json!({
             "ready": false,
+            "id_mappings": [],
             "checks": [
                 { "name": "host", "status": "available", "detail": "debian 12" },
                 {
@@ -90,6 +91,21 @@ fn json_has_every_check() {
             ],
         })
     );
+}
+
+#[test]
+fn mappings_are_told_and_do_not_decide() {
+    let report = Report::new(checks(&debian_host())).with_id_mappings(vec![
+        Check::available("single", "one id"),
+        Check::missing("range", "no newuidmap", "EPERM", "install it"),
+    ]);
+    assert_eq!(
+        report.text(Style::default()),
+        "ready: debian 12 (4 checks passed)\n\
+         --userns=single: one id\n\
+         --userns=range: not possible: no newuidmap\n  remedy: install it\n"
+    );
+    assert_eq!(report.exit_code(), 0);
 }
 
 #[test]
