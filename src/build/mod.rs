@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use overcoat_sandbox::IdMapping;
 
 use self::run::Purpose;
+use crate::Hint;
 use crate::packages::apt::{self, Stanza};
 use crate::plan::{ImagePlan, Key, Step};
 use crate::publish::OutputDirectory;
@@ -198,7 +199,10 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         .iter()
         .chain(builder.output.left_behind())
     {
-        let text = with_causes(left);
+        let mut text = with_causes(left);
+        if let Some(hint) = left.hint() {
+            text = format!("{text}; {hint}");
+        }
         options.observer.event(&Event::Warning {
             image: "",
             text: &text,

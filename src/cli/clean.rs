@@ -1,5 +1,7 @@
 //! `overcoat clean`: removes what builds have made.
 
+use overcoat_sandbox::probe::{self, FeatureStatus};
+
 use super::failure::Failure;
 use super::{exit, host, output};
 use crate::publish;
@@ -18,7 +20,8 @@ pub(super) enum Error {
     UserNamespace(#[from] overcoat_sandbox::Error),
 }
 
-/// Removes the outputs of every image; with `force` also the layers and repository metadata, twice also the packages.
+/// Removes the outputs of every image and what killed builds left in the store; with `force` also the layers and
+/// repository metadata, twice also the packages.
 pub(super) fn clean(project: &Project, force: u8) -> Result<(), Failure> {
     remove(project, force).map_err(|error| {
         let exit = match error {
@@ -33,10 +36,7 @@ pub(super) fn clean(project: &Project, force: u8) -> Result<(), Failure> {
 }
 
 fn remove(project: &Project, force: u8) -> Result<(), Error> {
-    // As for building: outputs and layers may hold directories that shut out their own owner.
-    if !nix::unistd::geteuid().is_root() {
-        overcoat_sandbox::enter_user_namespace()?;
-    }
+    enter_namespace()?;
     for recipe in &project.recipes {
         let outputs = [
             recipe.output_file_name(),
@@ -51,20 +51,37 @@ fn remove(project: &Project, force: u8) -> Result<(), Error> {
             publish::remove_link(&recipe.output_directory.join(name))?;
         }
     }
-    let Some(main) = project.recipes.last().filter(|_| force > 0) else {
+    let Some(main) = project.recipes.last() else {
         return Ok(());
     };
     let Some(cache) = main.cache_directory.clone().or_else(host::cache_directory) else {
         return Ok(());
     };
-    let what = if force > 1 {
-        store::Contents::Everything
-    } else {
-        store::Contents::LayersAndMetadata
+    // What is there may be somebody's who keeps something else in it.
+    if !cache.join("staging").is_dir() {
+        return Ok(());
+    }
+    let store = Store::open(&cache)?;
+    let what = match force {
+        0 => return Ok(store.into_swept()?),
+        1 => store::Contents::LayersAndMetadata,
+        _ => store::Contents::Everything,
     };
-    if cache.is_dir() {
-        Store::open(&cache)?.clear(what)?;
-        output::people(format_args!("emptied {}\n", cache.display()));
+    store.clear(what)?;
+    output::people(format_args!("emptied {}\n", cache.display()));
+    Ok(())
+}
+
+/// Becomes root of all that builds may have left, as far as this host lets an ordinary user.
+fn enter_namespace() -> Result<(), overcoat_sandbox::Error> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    match probe::id_range().status {
+        // A killed build with a range of ids leaves files of all of them.
+        FeatureStatus::Available(_) => drop(overcoat_sandbox::enter_range_namespace()?),
+        // As for building: outputs and layers may hold directories that shut out their own owner.
+        FeatureStatus::Missing { .. } => overcoat_sandbox::enter_user_namespace()?,
     }
     Ok(())
 }

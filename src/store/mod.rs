@@ -133,6 +133,15 @@ impl Hint for Error {
                     .into(),
             ),
             Self::InUse { .. } => Some("wait for it to end".into()),
+            Self::RemoveStaging { source, .. }
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Some(
+                    "a build with `--userns=range` that was killed leaves files of subordinate ids; `overcoat clean` \
+                     removes them where `overcoat doctor` finds that range"
+                        .into(),
+                )
+            }
             _ => None,
         }
     }
@@ -172,6 +181,14 @@ impl Store {
     /// Returns why something that killed builds left behind could not be removed.
     pub fn left_behind(&self) -> &[Error] {
         &self.left_behind
+    }
+
+    /// Tells whether nothing is left of killed builds.
+    ///
+    /// # Errors
+    /// Why something could not be removed when the store was opened.
+    pub fn into_swept(mut self) -> Result<(), Error> {
+        self.left_behind.pop().map_or(Ok(()), Err)
     }
 
     /// Returns the directory that holds everything.
