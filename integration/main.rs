@@ -20,6 +20,7 @@ mod interruption;
 mod oracles;
 mod owners;
 mod programs;
+mod range;
 mod repository;
 mod reproducibility;
 mod tutorial;

@@ -60,7 +60,7 @@ fn two_builds_have_the_same_bytes() {
 }
 
 #[derive(Debug, Eq, PartialEq)]
-enum Content {
+pub(crate) enum Content {
     File([u8; 32]),
     Link(std::path::PathBuf),
     Directory,
@@ -68,7 +68,7 @@ enum Content {
 }
 
 /// Returns what is below a directory: the type and bytes of everything, and the mode of what has one.
-fn contents(root: &Path) -> BTreeMap<String, (Content, u32)> {
+pub(crate) fn contents(root: &Path) -> BTreeMap<String, (Content, u32)> {
     let mut found = BTreeMap::new();
     let mut pending = vec![root.to_owned()];
     while let Some(directory) = pending.pop() {

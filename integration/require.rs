@@ -72,6 +72,22 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Tells whether the caller has a range of ids. An ordinary user has none unless `OVERCOAT_TEST_RANGE=1` says so: the
+/// suite runs as one without, as one with, and as root.
+pub(crate) fn has_range() -> bool {
+    let promised =
+        is_root() || std::env::var_os("OVERCOAT_TEST_RANGE").is_some_and(|value| value == "1");
+    let doctor = World::new().run(&["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let range = &report["id_mappings"][1];
+    let possible = range["status"] == "available";
+    assert!(possible || !promised, "{range}");
+    if !possible {
+        say_skipped(&range["cause"].to_string());
+    }
+    possible
+}
+
 /// A foreign program.
 #[derive(Debug)]
 pub(crate) struct Tool(PathBuf);

@@ -159,3 +159,22 @@ fn signing_key_does_not_get_into_an_image() {
     );
     assert!(!world.path("tools.raw").exists());
 }
+
+#[test]
+fn range_that_the_host_does_not_give_is_told_before_anything_is_built() {
+    let world = extension();
+    let report = world.run(&["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&report.stdout).unwrap();
+    let range = &report["id_mappings"][1];
+    let build = world.run(&["-f", "--userns=range"]);
+    if range["status"] == "available" {
+        assert_eq!(build.status, Some(0), "{}", build.stderr);
+        return;
+    }
+    let text = |field: &str| range[field].as_str().unwrap();
+    build.assert_failed(
+        3,
+        &format!("error: {}\n\nhint: {}\n", text("cause"), text("remedy")),
+    );
+    assert!(!world.path("tools.raw").exists());
+}
