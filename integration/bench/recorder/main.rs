@@ -1,0 +1,157 @@
+//! Measures what recording ownership costs, in CPU time, against the same work with a range of real ids:
+//!
+//! ```text
+//! cargo bench --features integration --bench recorder -- [DIRECTORY [ROUNDS [WORKLOAD...]]]
+//! ```
+//!
+//! DIRECTORY is where trees and packages are kept for the next time; a tmpfs, so that no disk is measured (default:
+//! `/dev/shm/overcoat-bench`). Each of the ROUNDS (default: 7) runs every mode once, in turn, so that what else the
+//! machine does is spread over all. Workloads are `install` (Debian packages with daemons and users of their own),
+//! `install-compiler`, and `compile` (`./configure && make` of GNU hello); all of them without one.
+//!
+//! CPU time is that of all processes of a sandbox, launcher and supervisor included. A ratio is the median of a
+//! mode's times by the median with real ids. Run it as root, which has a range of ids without `newuidmap`.
+#![expect(
+    clippy::print_stdout,
+    reason = "a program that reports what it measured"
+)]
+
+mod prepare;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use overcoat_sandbox::{OwnershipRecording, Spec};
+
+use self::prepare::Store;
+use self::work::{Failure, Workload};
+
+/// One way to have owners.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mode {
+    name: &'static str,
+    ownership: OwnershipRecording,
+    ids: Ids,
+}
+
+/// Who the trees of a mode belong to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ids {
+    Real,
+    Recorded,
+}
+
+/// The reference comes first.
+const MODES: [Mode; 3] = [
+    Mode {
+        name: "range",
+        ownership: OwnershipRecording::Devices,
+        ids: Ids::Real,
+    },
+    Mode {
+        name: "record",
+        ownership: OwnershipRecording::Record,
+        ids: Ids::Recorded,
+    },
+    Mode {
+        name: "record-and-answer",
+        ownership: OwnershipRecording::RecordAndAnswer,
+        ids: Ids::Recorded,
+    },
+];
+
+const DIRECTORY: &str = "/dev/shm/overcoat-bench";
+const ROUNDS: usize = 7;
+
+impl Mode {
+    pub(crate) fn apply(self, spec: Spec) -> Spec {
+        let spec = spec.ownership(self.ownership);
+        match self.ids {
+            Ids::Real => spec.map_range(),
+            Ids::Recorded => spec,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = overcoat_sandbox::become_launcher_if_asked() {
+        return code;
+    }
+    // Cargo passes `--bench`.
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    match measure(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            println!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &[String]) -> Result<(), Failure> {
+    let mut arguments = arguments.iter();
+    let directory = PathBuf::from(arguments.next().map_or(DIRECTORY, String::as_str));
+    let rounds = match arguments.next() {
+        Some(number) => number.parse()?,
+        None => ROUNDS,
+    };
+    let named: Vec<&String> = arguments.collect();
+    let store = Store::open(&directory)?;
+    for workload in Workload::all() {
+        if named.is_empty() || named.iter().any(|name| *name == workload.name) {
+            compare(&store, workload, rounds)?;
+        }
+    }
+    Ok(())
+}
+
+fn compare(store: &Store, workload: &Workload, rounds: usize) -> Result<(), Failure> {
+    for mode in MODES {
+        workload.prepare(store, mode)?;
+    }
+    let mut times = MODES.map(|_| Vec::with_capacity(rounds));
+    for _ in 0..rounds {
+        for (mode, times) in MODES.into_iter().zip(&mut times) {
+            let spec = workload.spec(store, mode)?;
+            let before = consumed()?;
+            work::run(&spec)?;
+            times.push(consumed()? - before);
+        }
+    }
+    println!("{}, {rounds} rounds:", workload.name);
+    let reference = median(&mut times[0]);
+    for (mode, times) in MODES.into_iter().zip(&mut times) {
+        let median = median(times);
+        println!(
+            "  {:<18} {:>7.3} s ({:.3} to {:.3})  ratio {:.3}",
+            mode.name,
+            median.as_secs_f64(),
+            times[0].as_secs_f64(),
+            times[times.len() - 1].as_secs_f64(),
+            median.as_secs_f64() / reference.as_secs_f64(),
+        );
+    }
+    Ok(())
+}
+
+/// Returns the CPU time of all children that have ended.
+fn consumed() -> Result<Duration, Failure> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let microseconds = [usage.user_time(), usage.system_time()]
+        .map(|time| time.tv_sec() * 1_000_000 + time.tv_usec())
+        .iter()
+        .sum::<i64>();
+    Ok(Duration::from_micros(microseconds.try_into()?))
+}
+
+/// Sorts the times and returns the middle one.
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
