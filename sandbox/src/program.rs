@@ -3,14 +3,14 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, SFlag, fstat, makedev, umask};
-use nix::unistd::{chdir, dup2_stdin, execve, setsid};
+use nix::unistd::{chdir, dup2_stdin, execve, pipe2, setsid};
 use oci_spec::runtime as oci;
 
 use crate::init::{self, Said};
@@ -68,20 +68,26 @@ fn confine(
     })
 }
 
-/// Takes `/dev/null` of the sandbox for standard input, where there is one. The launcher's is on a mount of the host, on
-/// which Landlock would refuse to open it again as `/dev/stdin`.
+/// Takes `/dev/null` of the sandbox for standard input, or where there is none a pipe without a writer.
+///
+/// The launcher's is on a mount of the host: Landlock would refuse to open it again as `/dev/stdin`, and the program of
+/// a root caller could change the mode of the host's device through it.
 fn reopen_standard_input() -> nix::Result<()> {
+    match open_null()? {
+        Some(null) => dup2_stdin(null),
+        None => dup2_stdin(pipe2(OFlag::O_CLOEXEC)?.0),
+    }
+}
+
+fn open_null() -> nix::Result<Option<OwnedFd>> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let Ok(null) = open("/dev/null", flags, Mode::empty()) else {
-        return Ok(());
+        return Ok(None);
     };
     let status = fstat(&null)?;
     let is_device = status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
     // A tree may have anything by that name. 1:3 is the null device (null(4)).
-    if is_device && status.st_rdev == makedev(1, 3) {
-        dup2_stdin(null)?;
-    }
-    Ok(())
+    Ok((is_device && status.st_rdev == makedev(1, 3)).then_some(null))
 }
 
 /// Installs the filter, and hands its listener to the supervisor when calls are to be recorded.

@@ -291,7 +291,10 @@ impl Spec {
             .allow(dev, FileAccess::Device);
         for name in defaults::DEVICES {
             let host = Path::new("/dev").join(name);
-            spec = spec.mount("bind", host, dev.join(name), ["bind", "nosuid", "noexec"]);
+            // What a device says is written whatever its mount permits. But the node is the host's, and root's sandbox
+            // could change its mode.
+            let options = ["bind", "ro", "nosuid", "noexec"];
+            spec = spec.mount("bind", host, dev.join(name), options);
         }
         for (name, target) in defaults::DEVICE_LINKS {
             spec = spec.symlink(target, dev.join(name));

@@ -13,6 +13,7 @@
 mod files;
 mod harness;
 mod host;
+mod hostile;
 mod lifecycle;
 mod network;
 mod privileges;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
                 processes::TESTS,
                 lifecycle::TESTS,
                 host::TESTS,
+                hostile::TESTS,
             ]
             .concat(),
             &arguments,
