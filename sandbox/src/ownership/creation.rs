@@ -8,7 +8,7 @@
 //! Not covered: sockets that bind(2) makes, and a file made through a dangling symbolic link.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 
 use libc::c_int;
 use nix::errno::Errno;
@@ -29,6 +29,30 @@ use super::tracee::Tracee;
 
 /// `struct open_how` of `linux/openat2.h`: three 64-bit fields. Later versions are longer.
 const STRUCTURE_SIZE: u64 = 24;
+/// The kernel takes structures of up to a page.
+const STRUCTURE_LIMIT: u64 = 4096;
+
+/// `O_LARGEFILE` as 64-bit kernels have it, and as some programs pass it.
+const LARGE_FILE: c_int = 0o100_000;
+/// `VALID_OPEN_FLAGS` of `linux/fcntl.h`.
+const KNOWN_FLAGS: c_int = libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_EXCL
+    | libc::O_NOCTTY
+    | libc::O_TRUNC
+    | libc::O_APPEND
+    | libc::O_NONBLOCK
+    | libc::O_SYNC
+    | libc::O_DSYNC
+    | libc::O_ASYNC
+    | libc::O_DIRECT
+    | libc::O_DIRECTORY
+    | libc::O_NOFOLLOW
+    | libc::O_NOATIME
+    | libc::O_CLOEXEC
+    | libc::O_PATH
+    | libc::O_TMPFILE
+    | LARGE_FILE;
 
 /// An inode to make, with its parent directory opened, and what it gets from there.
 #[derive(Debug)]
@@ -40,6 +64,8 @@ pub(super) struct NewEntry {
     /// The default ACL of the parent, where the kernel does not know it.
     default_acl: Option<Acl>,
     umask: Mode,
+    /// Whether the maker may not make programs that run as the parent's group.
+    may_not_set_group_id: bool,
 }
 
 #[derive(Debug)]
@@ -72,18 +98,35 @@ enum Kind {
 #[derive(Debug)]
 pub(super) enum Made {
     Entry,
-    /// An opened file, which has to be closed when a program is executed if so.
-    File {
-        descriptor: OwnedFd,
-        close_on_exec: bool,
-    },
+    File(NewFile),
+}
+
+/// An opened file, which is for its maker.
+#[derive(Debug)]
+pub(super) struct NewFile {
+    entry: NewEntry,
+    file: Inode,
+    /// Whether it has to be closed when a program is executed.
+    pub(super) close_on_exec: bool,
+}
+
+impl NewFile {
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.descriptor().as_fd()
+    }
+
+    /// Removes the file that its maker could not be given.
+    pub(super) fn discard(self) {
+        self.entry.remove();
+    }
 }
 
 impl NewEntry {
     /// Reads what is to be made, and where; `None` when the kernel can make it, or gives the right error.
     ///
     /// # Errors
-    /// ESRCH when the caller is gone; for devices, which the kernel would refuse, all that mknod(2) can fail with.
+    /// ESRCH when the caller is gone, and for what the supervisor lacks, since the kernel would make it for root; for
+    /// devices, which the kernel would refuse, all that mknod(2) can fail with.
     pub(super) fn gather(
         tracee: &Tracee,
         creation: Creation,
@@ -93,7 +136,7 @@ impl NewEntry {
     ) -> Result<Option<Self>, Refusal> {
         let is_device = matches!(creation.what, NewInode::Device { .. });
         match Self::find(tracee, creation, caller, home, records) {
-            Err(Refusal::Caller(errno)) if !is_device && errno != Errno::ESRCH => Ok(None),
+            Err(refusal) if !is_device && refusal.is_also_the_kernels() => Ok(None),
             other => other,
         }
     }
@@ -118,7 +161,8 @@ impl NewEntry {
             let (parent, name) = split(path.to_bytes());
             (parent, name)
         };
-        let parent = home.open(locate(tracee, creation.directory, parent, resolve)?)?;
+        let follow = kind.follows_parent();
+        let parent = home.open(locate(tracee, creation.directory, parent, follow, resolve)?)?;
         let name = kind.accept(name, &parent)?;
         let status = parent.status()?;
         let is_set_gid = status.st_mode & libc::S_ISGID != 0;
@@ -149,26 +193,44 @@ impl NewEntry {
             owner,
             default_acl,
             umask: tracee.umask()?,
+            may_not_set_group_id: is_set_gid
+                && !caller.is_privileged_for_files()
+                && !caller.is_in_group(group),
         }))
     }
 
     /// Makes the inode and records what the kernel cannot give it; `None` when its name is taken.
     pub(super) fn make(self, records: &mut Records) -> Result<Option<Made>, Refusal> {
-        let (inode, made) = match self.make_bare() {
+        let found = match self.make_bare() {
             // The kernel opens what is there, or says that it is.
             Err(Errno::EEXIST) if !matches!(self.kind, Kind::Device { .. }) => return Ok(None),
-            other => other?,
+            made => made?.map_or_else(|| self.find_again(), Ok),
         };
-        if let Err(refusal) = self.record(&inode, records) {
-            self.remove();
-            return Err(refusal);
-        }
-        Ok(Some(made))
+        let recorded = found
+            .map_err(Refusal::from)
+            .and_then(|inode| self.record(&inode, records).map(|()| inode));
+        let file = match recorded {
+            Ok(file) => file,
+            Err(refusal) => {
+                self.remove();
+                return Err(refusal);
+            }
+        };
+        let (Kind::File { flags, .. } | Kind::Unnamed { flags, .. }) = self.kind else {
+            return Ok(Some(Made::Entry));
+        };
+        Ok(Some(Made::File(NewFile {
+            entry: self,
+            file,
+            close_on_exec: flags.contains(OFlag::O_CLOEXEC),
+        })))
     }
 
     /// Makes the inode under the caller's mask and not with it applied: a default ACL that the kernel knows takes the
     /// mask's place.
-    fn make_bare(&self) -> Result<(Inode, Made), Errno> {
+    ///
+    /// Returns the inode if making it has opened it.
+    fn make_bare(&self) -> Result<Option<Inode>, Errno> {
         let mask = if self.default_acl.is_some() {
             Mode::empty()
         } else {
@@ -180,56 +242,44 @@ impl NewEntry {
         outcome
     }
 
-    fn make_under_mask(&self) -> Result<(Inode, Made), Errno> {
+    fn make_under_mask(&self) -> Result<Option<Inode>, Errno> {
         let parent = self.parent.descriptor().as_fd();
         let name = self.name.as_c_str();
-        let create =
-            |flags: OFlag, mode| openat(parent, name, flags | OFlag::O_CLOEXEC, self.mode(mode));
-        let opened = |descriptor: OwnedFd, flags: OFlag| {
-            let made = Made::File {
-                descriptor: descriptor.try_clone().map_err(|_| Errno::EMFILE)?,
-                close_on_exec: flags.contains(OFlag::O_CLOEXEC),
-            };
-            Ok((Inode::by_open_file(descriptor), made))
+        let create = |flags: OFlag, mode| {
+            openat(parent, name, flags | OFlag::O_CLOEXEC, self.mode(mode))
+                .map(|file| Some(Inode::by_open_file(file)))
         };
         match &self.kind {
-            &Kind::File { flags, mode } => {
-                let exclusive = OFlag::O_CREAT | OFlag::O_EXCL;
-                opened(create(flags | exclusive, mode)?, flags)
-            }
-            &Kind::Unnamed { flags, mode } => opened(create(flags, mode)?, flags),
+            &Kind::File { flags, mode } => create(flags | OFlag::O_CREAT | OFlag::O_EXCL, mode),
+            &Kind::Unnamed { flags, mode } => create(flags, mode),
             &Kind::Device { mode, .. } => {
-                let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY;
-                Ok((Inode::by_open_file(create(flags, mode)?), Made::Entry))
+                create(OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY, mode)
             }
-            &Kind::Directory { mode } => {
-                mkdirat(parent, name, self.mode(mode))?;
-                self.find_again()
-            }
+            &Kind::Directory { mode } => mkdirat(parent, name, self.mode(mode)).map(|()| None),
             Kind::SymbolicLink { contents } => {
-                symlinkat(contents.as_c_str(), parent, name)?;
-                self.find_again()
+                symlinkat(contents.as_c_str(), parent, name).map(|()| None)
             }
             &Kind::Node { mode } => {
                 let kind = SFlag::from_bits_truncate(mode & libc::S_IFMT);
-                mknodat(parent, name, kind, self.mode(mode), 0)?;
-                self.find_again()
+                mknodat(parent, name, kind, self.mode(mode), 0).map(|()| None)
             }
         }
     }
 
     /// Opens what was made. If another thread has put something else there meanwhile, that gets the owner, which the
     /// thread could have given to it itself.
-    fn find_again(&self) -> Result<(Inode, Made), Errno> {
+    fn find_again(&self) -> Result<Inode, Errno> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let parent = self.parent.descriptor();
-        let found = openat(parent, self.name.as_c_str(), flags, Mode::empty())?;
-        Ok((Inode::by_path(found), Made::Entry))
+        openat(parent, self.name.as_c_str(), flags, Mode::empty()).map(Inode::by_path)
     }
 
     /// Returns the mode to ask the kernel for.
     fn mode(&self, mode: u32) -> Mode {
-        let mode = mode & 0o7777;
+        let set_group_id = libc::S_ISGID | libc::S_IXGRP;
+        // `mode_strip_sgid` of the kernel's `fs/inode.c`, which mkdir ignores the bit before.
+        let is_stripped = self.may_not_set_group_id && mode & set_group_id == set_group_id;
+        let mode = mode & if is_stripped { 0o5777 } else { 0o7777 };
         Mode::from_bits_truncate(match &self.default_acl {
             Some(acl) => acl.inherited(mode).1,
             None => mode,
@@ -313,6 +363,11 @@ impl Kind {
         creates.then_some(Self::File { flags, mode })
     }
 
+    /// Whether a symbolic link may stand for the directory. For a file without a name that is all of the path.
+    fn follows_parent(&self) -> bool {
+        !matches!(self, Self::Unnamed { flags, .. } if flags.contains(OFlag::O_NOFOLLOW))
+    }
+
     /// Returns the name if something of this kind can be made by it.
     fn accept(&self, name: Name, parent: &Inode) -> Result<CString, Errno> {
         match (self, name) {
@@ -336,34 +391,51 @@ impl OpenArgument {
             Self::Direct { flags, mode } => {
                 Ok((OFlag::from_bits_retain(flags), mode, ResolveFlag::empty()))
             }
-            Self::Structure { size, .. } if size < STRUCTURE_SIZE => Err(Errno::EINVAL),
-            Self::Structure { address, .. } => {
-                let length = usize::try_from(STRUCTURE_SIZE).expect("a small number");
-                let bytes = tracee.read_bytes(address, length)?;
-                let field = |index: usize| {
-                    let field = &bytes[8 * index..8 * (index + 1)];
-                    u64::from_ne_bytes(field.try_into().expect("8 bytes were taken"))
-                };
-                // Flags above the 32nd bit are none of those that make a file.
-                let flags = c_int::try_from(field(0)).map_err(|_| Errno::EINVAL)?;
-                let mode = u32::try_from(field(1)).map_err(|_| Errno::EINVAL)?;
-                let resolve = ResolveFlag::from_bits(field(2)).ok_or(Errno::EINVAL)?;
-                Ok((OFlag::from_bits_retain(flags), mode, resolve))
+            Self::Structure { address, size } => {
+                if !(STRUCTURE_SIZE..=STRUCTURE_LIMIT).contains(&size) {
+                    return Err(Errno::EINVAL);
+                }
+                let length = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
+                parse_structure(&tracee.read_bytes(address, length)?)
             }
         }
     }
+}
+
+/// Parses `struct open_how`, with an error for what the kernel refuses in it: unlike the older calls, openat2 does not
+/// ignore what it does not know.
+fn parse_structure(bytes: &[u8]) -> Result<(OFlag, u32, ResolveFlag), Errno> {
+    let (fields, _) = bytes.as_chunks();
+    let &[flags, mode, resolve, ref later @ ..] = fields else {
+        return Err(Errno::EINVAL);
+    };
+    let [flags, mode, resolve] = [flags, mode, resolve].map(u64::from_ne_bytes);
+    let is_known = flags & !u64::from(KNOWN_FLAGS.cast_unsigned()) == 0;
+    let rest = bytes.len() % size_of::<u64>();
+    let are_zero = later
+        .as_flattened()
+        .iter()
+        .chain(&bytes[bytes.len() - rest..]);
+    if !is_known || mode & !0o7777 != 0 || are_zero.copied().any(|byte| byte != 0) {
+        return Err(Errno::EINVAL);
+    }
+    let flags = c_int::try_from(flags).map_err(|_| Errno::EINVAL)?;
+    let mode = u32::try_from(mode).map_err(|_| Errno::EINVAL)?;
+    let resolve = ResolveFlag::from_bits(resolve).ok_or(Errno::EINVAL)?;
+    Ok((OFlag::from_bits_retain(flags), mode, resolve))
 }
 
 fn locate(
     tracee: &Tracee,
     directory: RawFd,
     path: CString,
+    follow: bool,
     resolve: ResolveFlag,
 ) -> Result<Place, Errno> {
     if resolve.is_empty() {
-        tracee.locate_path(directory, path, true)
+        tracee.locate_path(directory, path, follow)
     } else {
-        tracee.locate_resolved(directory, path, true, resolve)
+        tracee.locate_resolved(directory, path, follow, resolve)
     }
 }
 

@@ -53,6 +53,21 @@ pub(super) enum Refusal {
     Fatal(Error),
 }
 
+impl Refusal {
+    /// Whether the kernel would fail as well, and may be left to say how.
+    ///
+    /// It would not where only the supervisor lacks something, and what it did would go unrecorded.
+    pub(super) fn is_also_the_kernels(&self) -> bool {
+        match self {
+            Self::Caller(errno) => !matches!(
+                errno,
+                Errno::ESRCH | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM
+            ),
+            Self::Fatal(_) => false,
+        }
+    }
+}
+
 impl From<Errno> for Refusal {
     fn from(errno: Errno) -> Self {
         Self::Caller(errno)

@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 
 use super::attributes;
 use super::call::{Buffer, BufferArgument, Call, Creation, StatusFormat, Target};
-use super::creation::{Made, NewEntry};
+use super::creation::{Made, NewEntry, NewFile};
 use super::credentials::Credentials;
 use super::error::{Error, Refusal};
 use super::identities::{Answered, Identities};
@@ -144,19 +144,13 @@ impl Running {
                 Err(source) => return Err(Error::Wait { source }),
             };
             let reply = match self.process(&notification) {
-                Ok(Answer::Made(Made::File {
-                    descriptor,
-                    close_on_exec,
-                })) => self.give(notification.id, &descriptor, close_on_exec),
-                Ok(Answer::Native) => Some(Reply::Continue),
-                Ok(Answer::Value(value) | Answer::Memory { value, .. }) => {
-                    Some(Reply::Value(value))
-                }
-                Ok(Answer::Made(Made::Entry)) => Some(Reply::Value(0)),
-                Err(Refusal::Caller(errno)) => Some(Reply::Error(errno)),
+                Ok(Answer::Made(Made::File(file))) => self.give(notification.id, file),
+                Ok(Answer::Native) => Reply::Continue,
+                Ok(Answer::Value(value) | Answer::Memory { value, .. }) => Reply::Value(value),
+                Ok(Answer::Made(Made::Entry)) => Reply::Value(0),
+                Err(Refusal::Caller(errno)) => Reply::Error(errno),
                 Err(Refusal::Fatal(error)) => return Err(error),
             };
-            let Some(reply) = reply else { continue };
             match notify::answer(self.listener.as_fd(), notification.id, reply) {
                 // The caller died.
                 Ok(()) | Err(Errno::ENOENT) => {}
@@ -166,12 +160,23 @@ impl Running {
         Ok(())
     }
 
-    /// Answers with a descriptor; returns what is still to be answered.
-    fn give(&self, id: u64, descriptor: &OwnedFd, close_on_exec: bool) -> Option<Reply> {
-        let flags = if close_on_exec { libc::O_CLOEXEC } else { 0 };
-        notify::answer_with_descriptor(self.listener.as_fd(), id, descriptor.as_fd(), flags)
-            .err()
-            .map(Reply::Error)
+    /// Gives a file to the caller, and returns the answer.
+    ///
+    /// The supervisor's own descriptor is closed before the caller goes on, which may close the file and execute it,
+    /// or expect its lock to be gone.
+    fn give(&self, id: u64, file: NewFile) -> Reply {
+        let flags = if file.close_on_exec {
+            libc::O_CLOEXEC
+        } else {
+            0
+        };
+        match notify::add_descriptor(self.listener.as_fd(), id, file.descriptor(), flags) {
+            Ok(number) => Reply::Value(number.into()),
+            Err(errno) => {
+                file.discard();
+                Reply::Error(errno)
+            }
+        }
     }
 
     /// Waits until a call can be received; false when no task is left. Before 6.11 receiving alone would not notice.
@@ -373,7 +378,7 @@ impl Running {
             .and_then(|place| self.home.open(place));
         match found {
             Ok(inode) => Ok(Some(inode)),
-            Err(Refusal::Caller(errno)) if errno != Errno::ESRCH => Ok(None),
+            Err(refusal) if refusal.is_also_the_kernels() => Ok(None),
             Err(refusal) => Err(refusal),
         }
     }

@@ -1,13 +1,13 @@
 //! Answering system calls of other processes: seccomp_unotify(2).
 
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use libc::{
-    Ioctl, SECCOMP_ADDFD_FLAG_SEND, SECCOMP_IOCTL_NOTIF_ADDFD, SECCOMP_IOCTL_NOTIF_ID_VALID,
-    SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-    SECCOMP_USER_NOTIF_FLAG_CONTINUE, c_int, seccomp_data, seccomp_notif, seccomp_notif_addfd,
-    seccomp_notif_resp, seccomp_notif_sizes,
+    Ioctl, SECCOMP_IOCTL_NOTIF_ADDFD, SECCOMP_IOCTL_NOTIF_ID_VALID, SECCOMP_IOCTL_NOTIF_RECV,
+    SECCOMP_IOCTL_NOTIF_SEND, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FLAG_CONTINUE,
+    c_int, seccomp_data, seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp,
+    seccomp_notif_sizes,
 };
 use nix::errno::Errno;
 
@@ -134,23 +134,23 @@ pub(crate) fn answer(listener: BorrowedFd<'_>, id: u64, reply: Reply) -> Result<
         },
         room: [0; ROOM],
     };
-    control(listener, SECCOMP_IOCTL_NOTIF_SEND, &mut buffer)
+    control(listener, SECCOMP_IOCTL_NOTIF_SEND, &mut buffer).map(drop)
 }
 
-/// Gives the caller a copy of `descriptor` and lets its call return the number (Linux 5.14).
+/// Gives the caller, which goes on waiting, a copy of `descriptor`, and returns its number.
 ///
-/// `flags` may be `O_CLOEXEC`. ENOENT when the caller died; after any other error, as EMFILE, the call still waits.
-pub(crate) fn answer_with_descriptor(
+/// `flags` may be `O_CLOEXEC`. ENOENT when the caller died.
+pub(crate) fn add_descriptor(
     listener: BorrowedFd<'_>,
     id: u64,
     descriptor: BorrowedFd<'_>,
     flags: c_int,
-) -> Result<(), Errno> {
+) -> Result<RawFd, Errno> {
     let bits = |value: c_int| u32::try_from(value).expect("descriptors and flags are not negative");
     let mut buffer = Roomy {
         known: seccomp_notif_addfd {
             id,
-            flags: u32::try_from(SECCOMP_ADDFD_FLAG_SEND).expect("the flag is the second bit"),
+            flags: 0,
             srcfd: bits(descriptor.as_raw_fd()),
             newfd: 0,
             newfd_flags: bits(flags),
@@ -164,9 +164,9 @@ fn control<T>(
     listener: BorrowedFd<'_>,
     request: Ioctl,
     buffer: &mut Roomy<T>,
-) -> Result<(), Errno> {
+) -> Result<c_int, Errno> {
     // SAFETY: each of the requests reads and writes one structure of the kernel at the pointer, which `structures_fit`
     // has shown to be no longer than the buffer; any bytes are valid for the structures' integers.
     let result = unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw mut *buffer) };
-    Errno::result(result).map(drop)
+    Errno::result(result)
 }

@@ -15,6 +15,8 @@ mod attacks;
 mod calls;
 mod copies;
 mod creations;
+mod errors;
+mod hostile;
 mod identities;
 mod lives;
 mod owners;
@@ -130,6 +132,8 @@ fn scenarios() -> impl Iterator<Item = &'static Scenario> {
         .chain(copies::ALL)
         .chain(copies::WITHOUT_ANSWERS)
         .chain(creations::ALL)
+        .chain(errors::ALL)
+        .chain(hostile::ALL)
         .chain(identities::ALL)
         .chain(lives::ALL)
         .chain(attacks::ALL)

@@ -135,3 +135,63 @@ pub(crate) fn length_of_list(path: &Path) -> Result<isize, Errno> {
     // SAFETY: a C string; nothing is written to a buffer without length.
     Errno::result(unsafe { libc::llistxattr(path.as_ptr(), std::ptr::null_mut(), 0) })
 }
+
+/// Maps private memory, or that of a file, and returns its address. It stays for good.
+pub(crate) fn map(file: Option<&File>, length: usize, access: i32) -> usize {
+    let (flags, descriptor) = match file {
+        Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
+        None => (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1),
+    };
+    // SAFETY: new memory is asked for, wherever the kernel likes.
+    let memory = unsafe { libc::mmap(std::ptr::null_mut(), length, access, flags, descriptor, 0) };
+    assert_ne!(memory, libc::MAP_FAILED);
+    memory.expose_provenance()
+}
+
+/// Maps private memory at an address at which some was unmapped.
+pub(crate) fn map_again(address: usize, length: usize, access: i32) {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    let wanted = std::ptr::with_exposed_provenance_mut(address);
+    // SAFETY: nothing is replaced.
+    let memory = unsafe { libc::mmap(wanted, length, access, flags, -1, 0) };
+    assert_eq!(memory.addr(), address);
+}
+
+/// Interrupts this process again and again with a signal whose handler does nothing; 0 ends it.
+pub(crate) fn interrupt_every(microseconds: libc::suseconds_t) {
+    extern "C" fn ignore(_: libc::c_int) {}
+    let handler: extern "C" fn(libc::c_int) = ignore;
+    let period = libc::timeval {
+        tv_sec: 0,
+        tv_usec: microseconds,
+    };
+    let timer = libc::itimerval {
+        it_interval: period,
+        it_value: period,
+    };
+    // SAFETY: the handler touches nothing; the call reads one structure. signal(3) has calls restarted.
+    unsafe {
+        libc::signal(libc::SIGALRM, handler as libc::sighandler_t);
+        assert_eq!(
+            libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()),
+            0
+        );
+    }
+}
+
+/// Unmaps memory of [`map`], to which nothing may refer but addresses.
+pub(crate) fn unmap(address: usize, length: usize) {
+    let memory = std::ptr::with_exposed_provenance_mut(address);
+    // SAFETY: the caller says that no reference leads there.
+    Errno::result(unsafe { libc::munmap(memory, length) }).unwrap();
+}
+
+/// Copies bytes to the end of a page that no other follows, and returns their address.
+pub(crate) fn at_the_end_of_memory(bytes: &[u8]) -> u64 {
+    const PAGE: usize = 4096;
+    let memory = map(None, 2 * PAGE, libc::PROT_READ | libc::PROT_WRITE);
+    unmap(memory + PAGE, PAGE);
+    let address = memory + PAGE - bytes.len();
+    write_volatile(address, bytes);
+    address as u64
+}
