@@ -147,6 +147,11 @@ impl Owner {
         bytes
     }
 
+    /// Tells whether chown could give a file to these ids: -1 means none.
+    pub fn is_possible(self) -> bool {
+        self.uid != u32::MAX && self.gid != u32::MAX
+    }
+
     /// Parses the value of [`OWNER`].
     ///
     /// # Errors

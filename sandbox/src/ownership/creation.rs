@@ -24,6 +24,7 @@ use super::error::Refusal;
 use super::inode::Inode;
 use super::owner::{owner_of, set_owner};
 use super::place::{Home, Name, Place, split};
+use super::reading::recorded_acl;
 use super::records::Records;
 use super::tracee::Tracee;
 
@@ -175,7 +176,7 @@ impl NewEntry {
             uid: caller.users.filesystem,
             gid: group,
         };
-        let default_acl = recorded_default_acl(&parent)?;
+        let default_acl = recorded_acl(&parent, attributes::DEFAULT_ACL)?;
         let is_device = matches!(kind, Kind::Device { .. });
         if owner == Owner::ROOT && default_acl.is_none() && !is_device {
             return Ok(None);
@@ -437,11 +438,4 @@ fn locate(
     } else {
         tracee.locate_resolved(directory, path, follow, resolve)
     }
-}
-
-fn recorded_default_acl(directory: &Inode) -> Result<Option<Acl>, Errno> {
-    let Some(value) = super::reading::record(directory, attributes::DEFAULT_ACL)? else {
-        return Ok(None);
-    };
-    Ok(Acl::from_bytes(&value).ok())
 }

@@ -64,7 +64,10 @@ pub(super) fn owner_of(
     }
     let mut value = [0; 8];
     match inode.attribute(attributes::OWNER, &mut value) {
-        Ok(length) => Ok(Owner::from_bytes(&value[..length]).unwrap_or_default()),
+        Ok(length) => Ok(Owner::from_bytes(&value[..length])
+            .ok()
+            .filter(|owner| owner.is_possible())
+            .unwrap_or(Owner::ROOT)),
         Err(Errno::ENODATA | Errno::EOPNOTSUPP | Errno::ERANGE) => Ok(Owner::ROOT),
         Err(errno) => Err(errno),
     }

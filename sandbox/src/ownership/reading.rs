@@ -22,10 +22,7 @@ pub(super) fn shown_value(inode: &Inode, name: &CStr) -> Result<Option<Vec<u8>>,
     let Some(recorded_by) = acl_record(name) else {
         return Ok(None);
     };
-    let Some(value) = record(inode, recorded_by)? else {
-        return Ok(None);
-    };
-    let Ok(mut acl) = Acl::from_bytes(&value) else {
+    let Some(mut acl) = recorded_acl(inode, recorded_by)? else {
         return Ok(None);
     };
     if recorded_by == attributes::ACCESS_ACL {
@@ -42,33 +39,51 @@ pub(super) fn shown_names(inode: &Inode) -> Result<Option<Vec<u8>>, Errno> {
         return Ok(None);
     }
     let mut names = vec![0; LIST_LIMIT];
-    let length = inode.attributes(&mut names)?;
-    names.truncate(length);
-    if !names
-        .split_inclusive(|&byte| byte == 0)
-        .any(attributes::is_reserved)
-    {
+    match inode.attributes(&mut names) {
+        Ok(length) => names.truncate(length),
+        // More than anybody can be told.
+        Err(Errno::E2BIG) => return Ok(None),
+        Err(errno) => return Err(errno),
+    }
+    let split = || names.split_inclusive(|&byte| byte == 0);
+    if !split().any(attributes::is_reserved) {
         return Ok(None);
     }
-    let mut shown = Vec::with_capacity(length);
-    for name in names.split_inclusive(|&byte| byte == 0) {
-        let kernels = match CStr::from_bytes_with_nul(name) {
-            Ok(name) if name == attributes::ACCESS_ACL => acl::ACCESS,
-            Ok(name) if name == attributes::DEFAULT_ACL => acl::DEFAULT,
-            _ if attributes::is_reserved(name) => continue,
-            _ => {
-                shown.extend_from_slice(name);
-                continue;
-            }
-        };
-        shown.extend_from_slice(kernels.as_bytes());
-        shown.push(0);
+    let others = split().filter(|name| !attributes::is_reserved(name));
+    let mut shown = others.collect::<Vec<_>>().concat();
+    for (record, kernels) in [
+        (attributes::ACCESS_ACL, acl::ACCESS),
+        (attributes::DEFAULT_ACL, acl::DEFAULT),
+    ] {
+        let is_listed =
+            |wanted: &[u8]| split().any(|name| name.strip_suffix(b"\0") == Some(wanted));
+        if is_listed(record.to_bytes())
+            && !is_listed(kernels.as_bytes())
+            && recorded_acl(inode, record)?.is_some()
+        {
+            shown.extend_from_slice(kernels.as_bytes());
+            shown.push(0);
+        }
     }
     Ok(Some(shown))
 }
 
-/// Reads a record; `None` without one.
-pub(super) fn record(inode: &Inode, name: &CStr) -> Result<Option<Vec<u8>>, Errno> {
+/// Reads the ACL that a record holds; `None` without one, and for what the kernel would not have taken: a tree from
+/// elsewhere may have anything by our name.
+pub(super) fn recorded_acl(inode: &Inode, name: &CStr) -> Result<Option<Acl>, Errno> {
+    let Some(value) = record(inode, name)? else {
+        return Ok(None);
+    };
+    let acl = Acl::from_bytes(&value).ok();
+    let Some(acl) = acl.filter(|acl| acl.permissions().is_ok()) else {
+        return Ok(None);
+    };
+    let is_of_directories = name == attributes::DEFAULT_ACL;
+    let is_directory = || Ok(inode.status()?.st_mode & libc::S_IFMT == libc::S_IFDIR);
+    Ok((!is_of_directories || is_directory()?).then_some(acl))
+}
+
+fn record(inode: &Inode, name: &CStr) -> Result<Option<Vec<u8>>, Errno> {
     let length = match inode.attribute(name, &mut []) {
         Ok(length) => length.min(VALUE_LIMIT),
         Err(Errno::ENODATA | Errno::EOPNOTSUPP) => return Ok(None),

@@ -155,8 +155,7 @@ fn check_record(record: Record, value: &[u8], inode: &Inode) -> Result<(), Errno
     let possible = match record {
         Record::Owner => {
             let owner = Owner::from_bytes(value).map_err(|_| Errno::EINVAL)?;
-            // The id that means none.
-            if owner.uid == u32::MAX || owner.gid == u32::MAX {
+            if !owner.is_possible() {
                 return Err(Errno::EINVAL);
             }
             carries_attributes(&status)

@@ -16,6 +16,7 @@ mod calls;
 mod copies;
 mod creations;
 mod errors;
+mod foreign;
 mod hostile;
 mod identities;
 mod lives;
@@ -133,6 +134,7 @@ fn scenarios() -> impl Iterator<Item = &'static Scenario> {
         .chain(copies::WITHOUT_ANSWERS)
         .chain(creations::ALL)
         .chain(errors::ALL)
+        .chain(foreign::ALL)
         .chain(hostile::ALL)
         .chain(identities::ALL)
         .chain(lives::ALL)
