@@ -3,7 +3,7 @@
 use crate::harness::World;
 use crate::hostile::copy_tree;
 use crate::repository::Repository;
-use crate::require::{self, tool};
+use crate::require::{self, Tool, tool};
 use crate::tutorial;
 
 /// Writes what each program makes of owners to `/usr/lib/programs/report`, as a program sees it.
@@ -54,7 +54,7 @@ echo
 find . -nouser -o -nogroup
 "#;
 
-/// The same as where all ids are real.
+/// The same whether ids are recorded or real.
 const REPORT: &str = r#"home tool:tool 810:810 755
 /etc/shadow root:shadow 0:42 640
 /etc/gshadow root:shadow 0:42 640
@@ -109,7 +109,21 @@ unpacked/su tool:staff 810:50 644
 fn programs_of_maintainer_scripts_work_with_owners() {
     require!(require::building());
     let dpkg_deb = require!(tool("dpkg-deb"));
-    let repository = Repository::of(&dpkg_deb, "programs", Some(POSTINST));
+    assert_eq!(report(&dpkg_deb, &["-f", "--debug"]), REPORT);
+}
+
+#[test]
+fn range_of_real_ids_gives_the_same_report() {
+    require!(require::building());
+    let dpkg_deb = require!(tool("dpkg-deb"));
+    if require::has_range() {
+        let arguments = ["-f", "--debug", "--userns=range"];
+        assert_eq!(report(&dpkg_deb, &arguments), REPORT);
+    }
+}
+
+fn report(dpkg_deb: &Tool, arguments: &[&str]) -> String {
+    let repository = Repository::of(dpkg_deb, "programs", Some(POSTINST));
     let base = tutorial::signed().output("base");
     let world = World::new();
     world.write(
@@ -122,8 +136,8 @@ fn programs_of_maintainer_scripts_work_with_owners() {
         ),
     );
     copy_tree(&base, &world.path("base"));
-    let build = world.finish(world.command(&["-f", "--debug"]));
+    let build = world.finish(world.command(arguments));
     assert_eq!(build.status, Some(0), "{}", build.stderr);
     let made = world.path("mkosi.output/extension/usr/lib/programs");
-    assert_eq!(fs_err::read_to_string(made.join("report")).unwrap(), REPORT);
+    fs_err::read_to_string(made.join("report")).unwrap()
 }
