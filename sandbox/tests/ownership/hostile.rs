@@ -299,6 +299,14 @@ pub(crate) static ALL: &[Scenario] = &[
         prepare: |_| {},
         program: |directory| {
             setuid(Uid::from_raw(33)).unwrap();
+            // The filter looks at the low half of the address, which is none here.
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            raw::map_again(1 << 32, 4096, access);
+            let set_limit = |soft: u64, hard: u64| {
+                raw::write_volatile(1 << 32, &[soft.to_ne_bytes(), hard.to_ne_bytes()].concat());
+                let resource = u64::from(libc::RLIMIT_LOCKS);
+                raw::call(libc::SYS_prlimit64, [0, resource, 1 << 32, 0, 0, 0]).unwrap();
+            };
             let (mine, hard) = getrlimit(Resource::RLIMIT_LOCKS).unwrap();
             let mark = mine & !0xffff_ffff;
             for (limit, user) in [
@@ -310,13 +318,13 @@ pub(crate) static ALL: &[Scenario] = &[
                 (mark + (1 << 32) + 1, 0),
                 (mine, 33),
             ] {
-                setrlimit(Resource::RLIMIT_LOCKS, limit, hard).unwrap();
+                set_limit(limit, hard);
                 assert_eq!(getuid(), Uid::from_raw(user), "{limit:#x}");
                 fs::write(directory.join(format!("{limit:x}")), "").unwrap();
             }
             assert_eq!(getresuid().unwrap().saved, Uid::from_raw(33));
             // Who cannot be remembered does not change.
-            setrlimit(Resource::RLIMIT_LOCKS, mark, mark).unwrap();
+            set_limit(mark, mark);
             assert_eq!(setuid(Uid::from_raw(34)), Err(Errno::EPERM));
             assert_eq!(getuid(), Uid::from_raw(0));
         },
