@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use overcoat_sandbox::{Overlay, OwnershipRecording, ProgramStatus, Spec};
 
@@ -17,6 +18,7 @@ tests![
     nothing_is_made_for_a_user_where_nothing_may_be_written,
     other_ways_into_the_kernel_reach_no_recorded_call,
     a_32_bit_call_kills_the_program,
+    a_flood_of_calls_stops_neither_others_nor_the_clock,
 ];
 
 fn recording(script: &str) -> Spec {
@@ -161,3 +163,21 @@ fn a_32_bit_call_kills_the_program() {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn a_32_bit_call_kills_the_program() {}
+
+fn a_flood_of_calls_stops_neither_others_nor_the_clock() {
+    let host = host_directory();
+    let flood = "cd /tree; for number in $(seq 64); do
+        while :; do : > made-$number; [ -e made-$number ]; rm made-$number; done &
+    done";
+    let others =
+        "for number in $(seq 20); do touch mine; chown $number mine; stat -c %u mine; done";
+    let spec = recording(&format!("{flood} 2> /dev/null; {others}")).bind(host.path(), "/tree");
+    let expected: String = (1..=20).map(|number| format!("{number}\n")).collect();
+    assert_eq!(output(&spec), expected);
+    let started = Instant::now();
+    let limited = recording(&format!("{flood} 2> /dev/null; wait"))
+        .bind(host.path(), "/tree")
+        .wall_clock_limit(Duration::from_secs(2));
+    assert_eq!(run(&limited).outcome.status, ProgramStatus::TimedOut);
+    assert!(started.elapsed() < Duration::from_secs(30));
+}

@@ -1,6 +1,7 @@
 //! What hostile programs try on the answers to their calls, and on what is made on their behalf.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,12 +10,14 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, fstat, mkdirat, stat};
-use nix::unistd::{Gid, Uid, fchown, getgroups, getresuid, getuid, pipe, setgroups, setuid};
+use nix::unistd::{Gid, Uid, chdir, fchown, getgroups, getresuid, getuid, pipe, setgroups, setuid};
 
 use crate::identities::become_user;
-use crate::owners::owner_on_disk;
+use crate::owners::{own, owner_on_disk};
 use crate::{Check, Scenario, raw};
 
 pub(crate) static ALL: &[Scenario] = &[
@@ -378,13 +381,66 @@ pub(crate) static ALL: &[Scenario] = &[
         check: Check::Records(|_, records| assert_eq!(records, [])),
     },
     Scenario {
+        name: "a_process_that_shows_its_memory_to_nobody_is_recorded",
+        prepare: |_| {},
+        program: |directory| {
+            set_dumpable(false).unwrap();
+            fs::write(directory.join("file"), "").unwrap();
+            own(&directory.join("file"), 1, 2);
+            become_user(33);
+            fs::write(directory.join("users"), "").unwrap();
+            assert_eq!(getuid(), Uid::from_raw(33));
+            assert_eq!(stat("file").unwrap().st_uid, 1);
+        },
+        check: Check::Records(|directory, _| {
+            assert_eq!(owner_on_disk(&directory.join("file")), Some((1, 2)));
+            assert_eq!(owner_on_disk(&directory.join("users")), Some((33, 33)));
+        }),
+    },
+    Scenario {
+        name: "a_thread_means_its_own_directory_and_descriptors",
+        prepare: |directory| {
+            for name in ["first", "second"] {
+                fs::create_dir(directory.join(name)).unwrap();
+                fs::write(directory.join(name).join("file"), "").unwrap();
+            }
+        },
+        program: |_| {
+            chdir("first").unwrap();
+            let first = File::open("file").unwrap();
+            let number = first.as_raw_fd();
+            let own_by_number = move |id| {
+                let number = u64::from(number.cast_unsigned());
+                raw::call(libc::SYS_fchown, [number, id, 0, 0, 0, 0]).unwrap();
+                own(Path::new("."), u32::try_from(id).unwrap(), 0);
+            };
+            let thread = std::thread::spawn(move || {
+                unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_FILES).unwrap();
+                chdir("../second").unwrap();
+                raw::replace(number, &File::open("file").unwrap());
+                own_by_number(2);
+            });
+            thread.join().unwrap();
+            own_by_number(1);
+        },
+        check: Check::Records(|directory, _| {
+            for (name, uid) in [("first", 1), ("second", 2)] {
+                assert_eq!(owner_on_disk(&directory.join(name)), Some((uid, 0)));
+                assert_eq!(
+                    owner_on_disk(&directory.join(name).join("file")),
+                    Some((uid, 0))
+                );
+            }
+        }),
+    },
+    Scenario {
         name: "a_user_makes_no_programs_of_groups_of_others",
         prepare: |_| {},
         program: |directory| {
             let file = |name: &str| directory.join(name);
             for (name, group) in [("own", 40), ("others", 50)] {
                 fs::create_dir(file(name)).unwrap();
-                crate::owners::own(&file(name), 0, group);
+                own(&file(name), 0, group);
                 fs::set_permissions(file(name), fs::Permissions::from_mode(0o2777)).unwrap();
             }
             nix::sys::stat::umask(Mode::empty());
