@@ -7,10 +7,11 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{AtFlags, OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::{Mode, SFlag, fstat, umask};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat, umask};
 use nix::unistd::{chdir, fchdir, pivot_root};
 use oci_spec::runtime as oci;
 
@@ -117,7 +118,30 @@ impl Root {
         Ok((tree, MountPoint::Directory))
     }
 
+    /// Returns the paths of what is the kernel's in procs, and belongs to the caller.
+    ///
+    /// All procs of the host share the modes of these files, and root's program could change them. Those of processes
+    /// have modes that nobody can change.
+    fn own_files_of_procs(&self, spec: &Spec) -> Result<Vec<String>, Failure> {
+        let mut own = Vec::new();
+        for mount in spec.oci.mounts().iter().flatten() {
+            if mount.typ().as_deref() != Some("proc") {
+                continue;
+            }
+            let inside = mount.destination();
+            let entries = mount_point::find(&self.top, inside).and_then(|proc| own_entries(&proc));
+            let entries = entries.at(Step::ProtectProc, inside.display())?;
+            own.extend(
+                entries
+                    .iter()
+                    .map(|name| inside.join(name).display().to_string()),
+            );
+        }
+        Ok(own)
+    }
+
     /// Hides and protects the paths that the specification lists; those that this kernel lacks are passed over.
+    /// What a caller who is root owns of proc is protected too.
     fn protect(&self, spec: &Spec) -> Result<(), Failure> {
         let step = Step::ProtectProc;
         let Some(linux) = spec.oci.linux() else {
@@ -127,7 +151,12 @@ impl Root {
             Err(Errno::ENOENT) => Ok(None),
             other => other.map(Some).at(step, path),
         };
-        for path in linux.readonly_paths().iter().flatten() {
+        let read_only = linux.readonly_paths().iter().flatten();
+        let masked = linux.masked_paths().iter().flatten();
+        let listed: Vec<&String> = read_only.clone().chain(masked).collect();
+        let mut own = self.own_files_of_procs(spec)?;
+        own.retain(|path| !listed.contains(&path));
+        for path in read_only.chain(&own) {
             let Some(target) = found(path)? else {
                 continue;
             };
@@ -152,6 +181,28 @@ impl Root {
         }
         Ok(())
     }
+}
+
+/// Lists the entries of a proc that belong to the caller, but for those of processes and links.
+fn own_entries(proc: &OwnedFd) -> nix::Result<Vec<String>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut directory = Dir::openat(proc, ".", flags, Mode::empty())?;
+    let mut own = Vec::new();
+    for entry in directory.iter() {
+        let entry = entry?;
+        // The kernel's own names are ASCII.
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(|first: char| first == '.' || first.is_ascii_digit()) {
+            continue;
+        }
+        let status = fstatat(proc, entry.file_name(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let is_link = status.st_mode & libc::S_IFMT == libc::S_IFLNK;
+        if status.st_uid == 0 && !is_link {
+            own.push(name);
+        }
+    }
+    own.sort();
+    Ok(own)
 }
 
 /// Copies the mounts of a host path, cut off from the host and with their attributes set on every one of them.

@@ -14,6 +14,7 @@ use crate::support::{
 
 tests![
     devices_of_the_host_keep_their_mode_owner_and_times,
+    files_of_the_kernel_keep_their_mode_and_owner,
     standard_input_is_nothing_of_the_host,
     nothing_is_made_for_a_user_where_nothing_may_be_written,
     other_ways_into_the_kernel_reach_no_recorded_call,
@@ -56,6 +57,18 @@ fn devices_of_the_host_keep_their_mode_owner_and_times() {
     echo lost > /dev/null && echo written";
     assert_eq!(output(&recording(script)), "written\n");
     assert_eq!(state(), before);
+}
+
+fn files_of_the_kernel_keep_their_mode_and_owner() {
+    // To the mode that they have, so that it harms nobody if it succeeds. What concerns one process refuses itself.
+    let script = "for file in /proc/[a-z]*; do
+        [ -L $file ] && continue
+        chmod $(stat -c %a $file) $file 2> /dev/null && echo \"$file changed\"
+        chown 0:0 $file 2> /dev/null && echo \"$file given\"
+    done
+    chmod 400 /proc/$$/stat 2> /dev/null && echo process
+    head -c 3 /proc/cpuinfo && echo 500 > /proc/self/oom_score_adj && cat /proc/self/oom_score_adj";
+    assert_eq!(output(&recording(script)), "pro500\n");
 }
 
 fn standard_input_is_nothing_of_the_host() {
