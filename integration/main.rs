@@ -19,6 +19,7 @@ mod hostile;
 mod interruption;
 mod oracles;
 mod owners;
+mod ownership;
 mod programs;
 mod range;
 mod repository;
