@@ -14,7 +14,10 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, fstat, mkdirat, stat};
-use nix::unistd::{Gid, Uid, chdir, fchown, getgroups, getresuid, getuid, pipe, setgroups, setuid};
+use nix::unistd::{
+    Gid, Uid, chdir, fchown, geteuid, getgroups, getresuid, getuid, pipe, setgroups, setresuid,
+    setuid,
+};
 
 use crate::identities::become_user;
 use crate::owners::{own, owner_on_disk};
@@ -395,6 +398,21 @@ pub(crate) static ALL: &[Scenario] = &[
         check: Check::Records(|directory, _| {
             assert_eq!(owner_on_disk(&directory.join("file")), Some((1, 2)));
             assert_eq!(owner_on_disk(&directory.join("users")), Some((33, 33)));
+        }),
+    },
+    Scenario {
+        name: "a_child_that_shares_memory_has_ids_of_its_own",
+        prepare: |_| {},
+        program: |directory| {
+            let (root, user) = (Uid::from_raw(0), Uid::from_raw(33));
+            setresuid(user, root, root).unwrap();
+            assert!(raw::spawn_with_real_ids(c"/usr/bin/id -u > child"));
+            assert_eq!(geteuid(), root);
+            assert_eq!(fs::read(directory.join("child")).unwrap(), b"33\n");
+            assert_eq!(stat("child").unwrap().st_uid, 33);
+        },
+        check: Check::Records(|directory, _| {
+            assert_eq!(owner_on_disk(&directory.join("child")), Some((33, 0)));
         }),
     },
     Scenario {

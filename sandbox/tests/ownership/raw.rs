@@ -201,3 +201,35 @@ pub(crate) fn replace(number: i32, file: &File) {
     // SAFETY: the call touches no memory. Who else knows the number does so in the table of another thread.
     Errno::result(unsafe { libc::dup2(file.as_raw_fd(), number) }).unwrap();
 }
+
+/// Runs a script in a child that shares memory with this process until it executes the shell, and makes its real ids
+/// its effective ones before. Returns whether it succeeded.
+pub(crate) fn spawn_with_real_ids(script: &CStr) -> bool {
+    let arguments = [c"sh", c"-c", script].map(CStr::as_ptr);
+    let [shell, option, script] = arguments.map(<*const libc::c_char>::cast_mut);
+    let arguments = [shell, option, script, std::ptr::null_mut()];
+    let environment = [std::ptr::null_mut()];
+    let flags = libc::c_short::try_from(libc::POSIX_SPAWN_RESETIDS).unwrap();
+    let (mut child, mut status) = (0, 0);
+    let mut attributes = std::mem::MaybeUninit::uninit();
+    // SAFETY: the attributes are initialised before their use; the strings and the two lists, which end with null,
+    // outlive the calls, which do not write there.
+    unsafe {
+        assert_eq!(libc::posix_spawnattr_init(attributes.as_mut_ptr()), 0);
+        assert_eq!(
+            libc::posix_spawnattr_setflags(attributes.as_mut_ptr(), flags),
+            0
+        );
+        let spawned = libc::posix_spawn(
+            &raw mut child,
+            c"/bin/sh".as_ptr(),
+            std::ptr::null(),
+            attributes.as_ptr(),
+            arguments.as_ptr(),
+            environment.as_ptr(),
+        );
+        assert_eq!(spawned, 0);
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+    }
+    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+}
