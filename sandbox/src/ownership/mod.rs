@@ -69,8 +69,11 @@
 //! - Who has become another user still reads and writes all that root does, may signal root's processes, and gets no
 //!   other rights from a set-user-id program that it executes.
 //! - `/proc/PID/status`, the peer credentials of sockets and the auxiliary vector show id 0.
-//! - A socket that bind(2) makes is root's, as is a file made through a dangling link.
+//! - A socket that bind(2) makes is root's, as is a file made through a dangling link, or a magic one of procfs.
 //! - Ids are a process's, not a thread's, as POSIX has it; the system calls change them for one thread.
+//! - Until the supervisor has received a call, a signal whose handler lacks `SA_RESTART` ends it with EINTR, also one
+//!   that cannot fail so, as getuid(2). That is how seccomp waits.
+//! - Directory entries of placeholders have the type of regular files (`d_type` of readdir(3)).
 //!
 //! When the supervisor dies, the kernel answers the calls with ENOSYS, and the build fails.
 //!
