@@ -11,6 +11,7 @@ mod error;
 mod idmap;
 mod idrange;
 mod init;
+mod kernel;
 mod landlock;
 mod launcher;
 mod mount_point;

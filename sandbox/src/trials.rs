@@ -13,7 +13,6 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl::set_no_new_privs;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
-use nix::sys::utsname::uname;
 use nix::sys::wait::waitpid;
 use nix::unistd::{UnlinkatFlags, getegid, geteuid, getpid, mkdir, pipe2, read, unlinkat, write};
 use oci_spec::runtime::Linux;
@@ -24,11 +23,11 @@ use crate::probe::{Trial, Tried};
 use crate::report::{At, Failure, Step, write_line};
 use crate::spec::{FileAccess, IdMapping, LandlockRule, OwnershipRecording};
 use crate::sys::process::{Fork, clone_process, exit_now};
-use crate::{defaults, idmap, landlock, seccomp, sys};
+use crate::{defaults, idmap, kernel, landlock, seccomp, sys};
 
 /// The oldest kernel on which a build works: without Landlock's right to move files between directories (5.19), package
 /// managers fail.
-const OLDEST_KERNEL: (u32, u32) = (5, 19);
+const OLDEST_KERNEL: kernel::Version = (5, 19);
 
 /// Runs all trials.
 pub(crate) fn run_all(state_directory: &Path) -> Vec<Tried> {
@@ -85,12 +84,7 @@ fn run(trial: Trial, state_directory: &Path) -> Result<String, Failure> {
 }
 
 fn kernel_version() -> Result<String, Failure> {
-    let release = uname().during(Step::CloneNamespaces)?;
-    let release = release.release().to_string_lossy().into_owned();
-    let mut numbers = release
-        .split(['.', '-', '+'])
-        .map(|part| part.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let (release, version) = kernel::release().during(Step::CloneNamespaces)?;
     if version < OLDEST_KERNEL {
         let (major, minor) = OLDEST_KERNEL;
         return Err(Failure::of(Step::ReadKernelVersion, Errno::ENOSYS)

@@ -89,6 +89,7 @@ mod credentials;
 mod error;
 mod identities;
 mod inode;
+mod listener;
 mod owner;
 mod place;
 mod reading;

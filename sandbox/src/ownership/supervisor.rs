@@ -7,7 +7,6 @@ use std::os::unix::fs::FileExt as _;
 use caps::{CapSet, Capability};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
 
@@ -18,6 +17,7 @@ use super::credentials::Credentials;
 use super::error::{Error, Refusal};
 use super::identities::{Answered, Identities};
 use super::inode::Inode;
+use super::listener::Listener;
 use super::owner::change_owner;
 use super::place::Home;
 use super::reading;
@@ -25,7 +25,7 @@ use super::records::{OwnerRecord, Records};
 use super::status::recorded_status;
 use super::tracee::Tracee;
 use super::xattr::{self, NewAttribute};
-use crate::sys::notify::{self, Notification, Reply};
+use crate::sys::notify::{Notification, Reply};
 
 /// The capabilities that the recorded calls take, of those that the program may have, and what it takes to walk its
 /// paths and read its memory. Not among them is `CAP_SYS_ADMIN`, with which a program could have attributes set that
@@ -51,7 +51,7 @@ pub struct Supervisor {
 /// A supervisor whose process was prepared.
 #[derive(Debug)]
 struct Running {
-    listener: OwnedFd,
+    listener: Listener,
     home: Home,
     records: Records,
     identities: Identities,
@@ -106,9 +106,7 @@ impl Supervisor {
 
     fn prepare(self) -> Result<Running, Error> {
         let failed = |step| move |source| Error::Prepare { step, source };
-        if !notify::structures_fit().map_err(failed("asking for the size of notifications"))? {
-            return Err(Error::NotificationSize);
-        }
+        let listener = Listener::new(self.listener)?;
         let (_, limit) =
             getrlimit(Resource::RLIMIT_NOFILE).map_err(failed("reading the descriptor limit"))?;
         setrlimit(Resource::RLIMIT_NOFILE, limit, limit)
@@ -120,12 +118,8 @@ impl Supervisor {
             host_proc: self.host_proc,
         };
         home.stand_in_proc()?;
-        match notify::wake_synchronously(self.listener.as_fd()) {
-            Ok(()) | Err(Errno::EINVAL) => {}
-            Err(source) => return Err(failed("choosing how callers are woken")(source)),
-        }
         Ok(Running {
-            listener: self.listener,
+            listener,
             home,
             records: Records::default(),
             identities: Identities::default(),
@@ -136,13 +130,7 @@ impl Supervisor {
 
 impl Running {
     fn serve(&mut self) -> Result<(), Error> {
-        while self.wait()? {
-            let notification = match notify::receive(self.listener.as_fd()) {
-                Ok(notification) => notification,
-                // The caller died, or a signal came.
-                Err(Errno::ENOENT | Errno::EINTR) => continue,
-                Err(source) => return Err(Error::Wait { source }),
-            };
+        while let Some(notification) = self.listener.next()? {
             let reply = match self.process(&notification) {
                 Ok(Answer::Made(Made::File(file))) => self.give(notification.id, file),
                 Ok(Answer::Native) => Reply::Continue,
@@ -151,11 +139,7 @@ impl Running {
                 Err(Refusal::Caller(errno)) => Reply::Error(errno),
                 Err(Refusal::Fatal(error)) => return Err(error),
             };
-            match notify::answer(self.listener.as_fd(), notification.id, reply) {
-                // The caller died.
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(source) => return Err(Error::Answer { source }),
-            }
+            self.listener.answer(notification.id, reply)?;
         }
         Ok(())
     }
@@ -165,35 +149,14 @@ impl Running {
     /// The supervisor's own descriptor is closed before the caller goes on, which may close the file and execute it,
     /// or expect its lock to be gone.
     fn give(&self, id: u64, file: NewFile) -> Reply {
-        let flags = if file.close_on_exec {
-            libc::O_CLOEXEC
-        } else {
-            0
-        };
-        match notify::add_descriptor(self.listener.as_fd(), id, file.descriptor(), flags) {
+        let given = self
+            .listener
+            .give(id, file.descriptor(), file.close_on_exec);
+        match given {
             Ok(number) => Reply::Value(number.into()),
             Err(errno) => {
                 file.discard();
                 Reply::Error(errno)
-            }
-        }
-    }
-
-    /// Waits until a call can be received; false when no task is left. Before 6.11 receiving alone would not notice.
-    fn wait(&self) -> Result<bool, Error> {
-        loop {
-            let mut events = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut events, PollTimeout::NONE) {
-                Ok(_) => {}
-                Err(Errno::EINTR) => continue,
-                Err(source) => return Err(Error::Wait { source }),
-            }
-            let found = events[0].revents().unwrap_or(PollFlags::empty());
-            if found.contains(PollFlags::POLLIN) {
-                return Ok(true);
-            }
-            if found.contains(PollFlags::POLLHUP) {
-                return Ok(false);
             }
         }
     }
@@ -241,7 +204,7 @@ impl Running {
             Call::ListAttributes { target, into } => self.list_attributes(tracee, target, into)?,
             Call::ChangeOwner { target, change } => {
                 let place = tracee.locate(target)?;
-                self.confirm(id)?;
+                self.listener.confirm(id)?;
                 let inode = self.home.open(place)?;
                 let caller = self.identities.of(tracee.thread())?;
                 change_owner(&inode, change, caller, &mut self.records)?;
@@ -253,7 +216,7 @@ impl Running {
                 value,
             } => {
                 let attribute = NewAttribute::gather(tracee, target, name, value)?;
-                self.confirm(id)?;
+                self.listener.confirm(id)?;
                 let caller = self.identities.of(tracee.thread())?;
                 attribute.set(&self.home, caller, &self.records)?;
                 Answer::Value(0)
@@ -261,7 +224,7 @@ impl Running {
             Call::RemoveAttribute { target, name } => {
                 let name = xattr::read_removable_name(tracee, name)?;
                 let place = tracee.locate(target)?;
-                self.confirm(id)?;
+                self.listener.confirm(id)?;
                 let inode = self.home.open(place)?;
                 let caller = self.identities.of(tracee.thread())?;
                 xattr::remove(&name, &inode, caller, &self.records)?;
@@ -271,7 +234,7 @@ impl Running {
                 let caller = self.identities.of(tracee.thread())?;
                 let privileged = caller.is_privileged(|| tracee.executable());
                 let (changed, returned) = caller.change(kind, change, privileged)?;
-                self.confirm(id)?;
+                self.listener.confirm(id)?;
                 self.identities.set(tracee.thread(), changed)?;
                 Answer::Value(returned.into())
             }
@@ -280,7 +243,7 @@ impl Running {
                 let caller = self.identities.of(tracee.thread())?;
                 let privileged = caller.is_privileged(|| tracee.executable());
                 let changed = caller.with_groups(&groups, privileged)?;
-                self.confirm(id)?;
+                self.listener.confirm(id)?;
                 self.identities.set(tracee.thread(), changed)?;
                 Answer::Value(0)
             }
@@ -290,7 +253,7 @@ impl Running {
                     keeps_capabilities: tracee.executable().filter(|_| keep),
                     ..caller
                 };
-                self.confirm(id)?;
+                self.listener.confirm(id)?;
                 self.identities.set(tracee.thread(), changed)?;
                 Answer::Native
             }
@@ -299,23 +262,13 @@ impl Running {
             && !writes.is_empty()
         {
             let memory = tracee.memory()?;
-            self.confirm(id)?;
+            self.listener.confirm(id)?;
             for (address, bytes) in writes {
                 let outcome = memory.write_all_at(bytes, *address);
                 outcome.map_err(|_| Errno::EFAULT)?;
             }
         }
         Ok(answer)
-    }
-
-    /// Fails when the call waits no more. Then the thread's number, and all that was gathered under it, may be another
-    /// thread's, so this comes before everything that has an effect.
-    fn confirm(&self, id: u64) -> Result<(), Errno> {
-        if notify::is_waiting(self.listener.as_fd(), id) {
-            Ok(())
-        } else {
-            Err(Errno::ESRCH)
-        }
     }
 
     fn read_status(
@@ -389,7 +342,7 @@ impl Running {
         let Some(entry) = entry else {
             return Ok(Answer::Native);
         };
-        self.confirm(id)?;
+        self.listener.confirm(id)?;
         let made = entry.make(&mut self.records)?;
         Ok(made.map_or(Answer::Native, Answer::Made))
     }
