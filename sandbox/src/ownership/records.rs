@@ -94,7 +94,11 @@ impl Records {
         match self.held.entry(key) {
             Entry::Occupied(mut entry) => entry.get_mut().owner = owner,
             Entry::Vacant(entry) => {
-                let descriptor = inode.hold().map_err(|source| Error::HoldInode { source })?;
+                let descriptor = inode.hold().map_err(|errno| match errno {
+                    // The call can be refused, and what it made is removed.
+                    Errno::EMFILE | Errno::ENFILE => Refusal::Caller(errno),
+                    source => Error::HoldInode { source }.into(),
+                })?;
                 entry.insert(Held { owner, descriptor });
             }
         }
