@@ -432,7 +432,7 @@ fn locate(
     path: CString,
     follow: bool,
     resolve: ResolveFlag,
-) -> Result<Place, Errno> {
+) -> Result<Place<'_>, Errno> {
     if resolve.is_empty() {
         tracee.locate_path(directory, path, follow)
     } else {

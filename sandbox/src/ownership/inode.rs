@@ -16,8 +16,8 @@ use crate::sys::xattr;
 #[derive(Debug)]
 pub(super) struct Inode {
     descriptor: OwnedFd,
-    /// `self/fd/N` for a descriptor that may be an `O_PATH` one, which the calls for attributes refuse (setxattrat
-    /// with `AT_EMPTY_PATH` of Linux 6.13 too). It is relative to the host's /proc, in which the supervisor stands.
+    /// Its number for a descriptor that may be an `O_PATH` one, which the calls for attributes refuse (setxattrat with
+    /// `AT_EMPTY_PATH` of Linux 6.13 too). It is a link in the directory of its descriptors, where the supervisor stands.
     detour: Option<CString>,
 }
 
@@ -115,7 +115,7 @@ impl Inode {
 }
 
 fn link_of(descriptor: &OwnedFd) -> CString {
-    CString::new(format!("self/fd/{}", descriptor.as_raw_fd())).expect("digits are not NUL")
+    CString::new(descriptor.as_raw_fd().to_string()).expect("digits are not NUL")
 }
 
 /// Returns the key of a status.

@@ -192,7 +192,7 @@ fn find(home: &Home, path: &Path) -> Result<OwnedFd, Errno> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    openat2(&home.root, relative, how)
+    openat2(home.root(), relative, how)
 }
 
 #[cfg(test)]

@@ -6,9 +6,7 @@ use std::os::unix::fs::FileExt as _;
 
 use caps::{CapSet, Capability};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::stat::Mode;
 
 use super::attributes;
 use super::call::{Buffer, BufferArgument, Call, Creation, StatusFormat, Target};
@@ -112,11 +110,7 @@ impl Supervisor {
         setrlimit(Resource::RLIMIT_NOFILE, limit, limit)
             .map_err(failed("raising the descriptor limit"))?;
         trim_capabilities().map_err(|source| Error::TrimCapabilities { source })?;
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let home = Home {
-            root: open("/", flags, Mode::empty()).map_err(failed("opening its own root"))?,
-            host_proc: self.host_proc,
-        };
+        let home = Home::new(self.host_proc)?;
         home.stand_in_proc()?;
         Ok(Running {
             listener,
@@ -163,7 +157,7 @@ impl Running {
 
     fn process(&mut self, notification: &Notification) -> Result<Answer, Refusal> {
         let call = Call::decode(notification)?;
-        let new = || Tracee::new(self.home.host_proc.as_fd(), notification.thread);
+        let new = || Tracee::new(self.home.host_proc().as_fd(), notification.thread);
         let known = self
             .last
             .take()
@@ -173,7 +167,7 @@ impl Running {
         match self.act(&tracee, notification.id, call) {
             // The handles are those of a thread that had this number before. Nothing was done yet.
             Err(Refusal::Caller(Errno::ESRCH)) if was_known => {
-                let tracee = Tracee::new(self.home.host_proc.as_fd(), notification.thread)?;
+                let tracee = Tracee::new(self.home.host_proc().as_fd(), notification.thread)?;
                 let outcome = self.act(&tracee, notification.id, call);
                 self.last = Some(tracee);
                 outcome

@@ -17,7 +17,7 @@ use nix::sys::stat::{Mode, fstat};
 
 use super::call::{Target, WhenEmpty};
 use super::inode::{Inode, Key, key_of};
-use super::place::{Place, Walk};
+use super::place::{Place, Start, Walk};
 use crate::sys::tracee;
 
 /// `PATH_MAX`, with the NUL.
@@ -120,7 +120,7 @@ impl Tracee {
     }
 
     /// Finds where a call's target is, as far as this takes no path walk.
-    pub(super) fn locate(&self, target: Target) -> Result<Place, Errno> {
+    pub(super) fn locate(&self, target: Target) -> Result<Place<'_>, Errno> {
         match target {
             Target::Descriptor {
                 number,
@@ -169,7 +169,7 @@ impl Tracee {
         directory: RawFd,
         path: CString,
         follow: bool,
-    ) -> Result<Place, Errno> {
+    ) -> Result<Place<'_>, Errno> {
         let resolve = ResolveFlag::empty();
         let Some((number, rest)) = own_descriptor(path.to_bytes()) else {
             return self.locate_resolved(directory, path, follow, resolve);
@@ -188,8 +188,8 @@ impl Tracee {
         let below = below.map_or(&b"."[..], |first| &rest[first..]);
         let below = CString::new(below).expect("a part of a C string holds no NUL");
         Ok(Place::Walk(Walk {
-            root: self.open("root")?,
-            base: Some(descriptor),
+            tracee: self,
+            start: Start::Directory(descriptor),
             path: below,
             follow,
             resolve,
@@ -203,24 +203,24 @@ impl Tracee {
         path: CString,
         follow: bool,
         resolve: ResolveFlag,
-    ) -> Result<Place, Errno> {
+    ) -> Result<Place<'_>, Errno> {
         // With these an absolute path starts at the directory too, or is refused.
         let bounded = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_BENEATH;
-        let base = if path.to_bytes().starts_with(b"/") && !resolve.intersects(bounded) {
-            None
+        let start = if path.to_bytes().starts_with(b"/") && !resolve.intersects(bounded) {
+            Start::Root(self.root()?)
         } else {
-            Some(self.directory(directory)?)
+            Start::Directory(self.directory(directory)?)
         };
         Ok(Place::Walk(Walk {
-            root: self.open("root")?,
-            base,
+            tracee: self,
+            start,
             path,
             follow,
             resolve,
         }))
     }
 
-    fn open_descriptor(&self, number: RawFd) -> Result<Place, Errno> {
+    fn open_descriptor(&self, number: RawFd) -> Result<Place<'static>, Errno> {
         let descriptor = self.descriptor(number)?;
         if is_path_only(&descriptor)? {
             return Err(Errno::EBADF);
@@ -247,6 +247,11 @@ impl Tracee {
             other => other,
         }?;
         tracee::fetch_descriptor(self.handle.get_or_init(|| handle), number)
+    }
+
+    /// Opens the caller's root. It is the caller's, whenever this is asked for, or it fails.
+    pub(super) fn root(&self) -> Result<OwnedFd, Errno> {
+        self.open("root")
     }
 
     fn open(&self, entry: &str) -> Result<OwnedFd, Errno> {
@@ -290,7 +295,7 @@ impl Tracee {
     }
 }
 
-fn either(descriptor: OwnedFd) -> Result<Place, Errno> {
+fn either(descriptor: OwnedFd) -> Result<Place<'static>, Errno> {
     Ok(Place::Known(if is_path_only(&descriptor)? {
         Inode::by_path(descriptor)
     } else {

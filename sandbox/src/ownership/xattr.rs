@@ -31,17 +31,17 @@ pub(super) const STRUCTURE_LIMIT: u64 = 4096;
 
 /// An attribute to set.
 #[derive(Debug)]
-pub(super) struct NewAttribute {
-    place: Place,
+pub(super) struct NewAttribute<'a> {
+    place: Place<'a>,
     name: CString,
     value: Vec<u8>,
     flags: c_int,
 }
 
-impl NewAttribute {
+impl<'a> NewAttribute<'a> {
     /// Reads the caller's arguments, with the errors of the kernel's `setxattr_copy`, in its order.
     pub(super) fn gather(
-        tracee: &Tracee,
+        tracee: &'a Tracee,
         target: Target,
         name: u64,
         value: ValueArgument,
