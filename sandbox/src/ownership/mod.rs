@@ -84,6 +84,7 @@
 pub mod acl;
 pub mod attributes;
 mod call;
+mod callers;
 mod creation;
 mod credentials;
 mod error;

@@ -9,6 +9,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
@@ -29,7 +30,7 @@ pub(super) enum Place<'a> {
 /// A path, and what it is relative to.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
-    /// Whose path it is.
+    /// Whose path it is. Its directory in /proc is open: it may be asked for its root after the call was confirmed.
     pub(super) tracee: &'a Tracee,
     pub(super) start: Start,
     pub(super) path: CString,
@@ -55,7 +56,7 @@ pub(super) enum Start {
 pub(super) struct Home {
     root: OwnedFd,
     descriptors: OwnedFd,
-    host_proc: OwnedFd,
+    host_proc: Rc<OwnedFd>,
 }
 
 impl Home {
@@ -67,7 +68,7 @@ impl Home {
             root: open("/", flags, Mode::empty()).map_err(failed("opening its own root"))?,
             descriptors: openat(&host_proc, "self/fd", flags, Mode::empty())
                 .map_err(failed("opening the directory of its descriptors"))?,
-            host_proc,
+            host_proc: Rc::new(host_proc),
         })
     }
 
@@ -75,7 +76,7 @@ impl Home {
         &self.root
     }
 
-    pub(super) fn host_proc(&self) -> &OwnedFd {
+    pub(super) fn host_proc(&self) -> &Rc<OwnedFd> {
         &self.host_proc
     }
 

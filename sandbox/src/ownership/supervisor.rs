@@ -1,7 +1,7 @@
 //! The loop: receive a call, gather what it names, confirm that it still waits, act, answer.
 
 use std::collections::HashSet;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 
 use caps::{CapSet, Capability};
@@ -10,6 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::attributes;
 use super::call::{Buffer, BufferArgument, Call, Creation, StatusFormat, Target};
+use super::callers::Callers;
 use super::creation::{Made, NewEntry, NewFile};
 use super::credentials::Credentials;
 use super::error::{Error, Refusal};
@@ -53,8 +54,7 @@ struct Running {
     home: Home,
     records: Records,
     identities: Identities,
-    /// The last caller, which is often the next one.
-    last: Option<Tracee>,
+    callers: Callers,
 }
 
 /// What a call is answered with when it does not fail.
@@ -117,7 +117,7 @@ impl Supervisor {
             home,
             records: Records::default(),
             identities: Identities::default(),
-            last: None,
+            callers: Callers::default(),
         })
     }
 }
@@ -157,26 +157,18 @@ impl Running {
 
     fn process(&mut self, notification: &Notification) -> Result<Answer, Refusal> {
         let call = Call::decode(notification)?;
-        let new = || Tracee::new(self.home.host_proc().as_fd(), notification.thread);
-        let known = self
-            .last
-            .take()
-            .filter(|tracee| tracee.thread() == notification.thread);
+        let thread = notification.thread;
+        let known = self.callers.take(thread);
         let was_known = known.is_some();
-        let tracee = known.map_or_else(new, Ok)?;
-        match self.act(&tracee, notification.id, call) {
+        let mut tracee = known.unwrap_or_else(|| Tracee::new(self.home.host_proc(), thread));
+        let mut outcome = self.act(&tracee, notification.id, call);
+        if was_known && matches!(outcome, Err(Refusal::Caller(Errno::ESRCH))) {
             // The handles are those of a thread that had this number before. Nothing was done yet.
-            Err(Refusal::Caller(Errno::ESRCH)) if was_known => {
-                let tracee = Tracee::new(self.home.host_proc().as_fd(), notification.thread)?;
-                let outcome = self.act(&tracee, notification.id, call);
-                self.last = Some(tracee);
-                outcome
-            }
-            outcome => {
-                self.last = Some(tracee);
-                outcome
-            }
+            tracee = Tracee::new(self.home.host_proc(), thread);
+            outcome = self.act(&tracee, notification.id, call);
         }
+        self.callers.keep(tracee);
+        outcome
     }
 
     fn act(&mut self, tracee: &Tracee, id: u64, call: Call) -> Result<Answer, Refusal> {

@@ -5,10 +5,10 @@
 
 use std::cell::OnceCell;
 use std::ffi::{CStr, CString};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
+use std::rc::Rc;
 
 use libc::AT_FDCWD;
 use nix::errno::Errno;
@@ -29,27 +29,27 @@ const PAGE: u64 = 4096;
 
 /// The calling thread.
 ///
-/// Its handles stay good for its later calls. When its number was given to another thread, they belong to a dead one:
-/// all that is asked of them fails with ESRCH.
+/// Its handles are opened when they are first needed, because the first costs more than most answers, and stay good for
+/// its later calls. When its number was given to another thread, they belong to a dead one: all that is asked of them
+/// fails with ESRCH.
 #[derive(Debug)]
 pub(super) struct Tracee {
     thread: i32,
+    host_proc: Rc<OwnedFd>,
     /// Its directory in /proc.
-    directory: OwnedFd,
-    /// Opened when first needed.
+    directory: OnceCell<OwnedFd>,
+    /// What its descriptors are asked for by.
     handle: OnceCell<OwnedFd>,
 }
 
 impl Tracee {
-    pub(super) fn new(host_proc: BorrowedFd<'_>, thread: i32) -> Result<Self, Errno> {
-        let mut name = String::with_capacity(12);
-        write!(name, "{thread}").expect("writing to a string does not fail");
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        Ok(Self {
+    pub(super) fn new(host_proc: &Rc<OwnedFd>, thread: i32) -> Self {
+        Self {
             thread,
-            directory: openat(host_proc, name.as_str(), flags, Mode::empty())?,
+            host_proc: Rc::clone(host_proc),
+            directory: OnceCell::new(),
             handle: OnceCell::new(),
-        })
+        }
     }
 
     pub(super) fn thread(&self) -> i32 {
@@ -184,6 +184,7 @@ impl Tracee {
         if rest.is_empty() {
             return either(descriptor);
         }
+        self.proc_directory()?;
         let below = rest.iter().position(|&byte| byte != b'/');
         let below = below.map_or(&b"."[..], |first| &rest[first..]);
         let below = CString::new(below).expect("a part of a C string holds no NUL");
@@ -211,6 +212,7 @@ impl Tracee {
         } else {
             Start::Directory(self.directory(directory)?)
         };
+        self.proc_directory()?;
         Ok(Place::Walk(Walk {
             tracee: self,
             start,
@@ -249,7 +251,8 @@ impl Tracee {
         tracee::fetch_descriptor(self.handle.get_or_init(|| handle), number)
     }
 
-    /// Opens the caller's root. It is the caller's, whenever this is asked for, or it fails.
+    /// Opens the caller's root. After the call was confirmed, that is right only if the directory in /proc was opened
+    /// before.
     pub(super) fn root(&self) -> Result<OwnedFd, Errno> {
         self.open("root")
     }
@@ -260,11 +263,18 @@ impl Tracee {
     }
 
     fn open_entry(&self, entry: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
-        openat(&self.directory, entry, flags, Mode::empty()).map_err(|errno| match errno {
-            // The directory of a dead thread is empty.
-            Errno::ENOENT => Errno::ESRCH,
-            other => other,
-        })
+        openat(self.proc_directory()?, entry, flags, Mode::empty()).map_err(gone_without_entry)
+    }
+
+    fn proc_directory(&self) -> Result<&OwnedFd, Errno> {
+        if let Some(directory) = self.directory.get() {
+            return Ok(directory);
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let name = self.thread.to_string();
+        let opened = openat(&*self.host_proc, name.as_str(), flags, Mode::empty())
+            .map_err(gone_without_entry)?;
+        Ok(self.directory.get_or_init(|| opened))
     }
 
     /// Returns the user whom the kernel takes the caller for where files are concerned.
@@ -292,6 +302,14 @@ impl Tracee {
             .filter_map(|line| std::str::from_utf8(line).ok()?.strip_prefix(field))
             .find_map(parse)
             .ok_or(Errno::ESRCH)
+    }
+}
+
+/// The directory of a dead thread is empty, and then gone.
+fn gone_without_entry(errno: Errno) -> Errno {
+    match errno {
+        Errno::ENOENT => Errno::ESRCH,
+        other => other,
     }
 }
 

@@ -158,10 +158,13 @@ pub(crate) static ALL: &[Scenario] = &[
                 "root/etc/c",
                 "outside/c",
                 "root/d",
+                "root/etc/e",
+                "root/f",
             ] {
                 fs::write(directory.join(name), "").unwrap();
             }
             symlink("/etc/b", directory.join("root/absolute")).unwrap();
+            symlink("/etc/e", directory.join("root/etc/across")).unwrap();
         },
         program: |directory| {
             let outside = raw::open_path(&directory.join("outside"));
@@ -170,6 +173,8 @@ pub(crate) static ALL: &[Scenario] = &[
             own(Path::new("/etc/a"), 1, 1);
             own(Path::new("/absolute"), 2, 2);
             own(Path::new("../../../../d"), 3, 3);
+            own(Path::new("across"), 6, 6);
+            own(Path::new("/../etc/../../f"), 7, 7);
             let owner = (Some(Uid::from_raw(4)), Some(Gid::from_raw(4)));
             fchownat(&outside, "c", owner.0, owner.1, AtFlags::empty()).unwrap();
             symlink("etc", "/link").unwrap();
@@ -183,6 +188,8 @@ pub(crate) static ALL: &[Scenario] = &[
                 ("root/d", Some((3, 3))),
                 ("outside/c", Some((4, 4))),
                 ("root/etc/c", None),
+                ("root/etc/e", Some((6, 6))),
+                ("root/f", Some((7, 7))),
             ] {
                 assert_eq!(owner_on_disk(&directory.join(name)), owner, "{name}");
             }
