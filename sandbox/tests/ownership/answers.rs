@@ -3,14 +3,13 @@
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
-use std::path::Path;
-use std::process::Command;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, lstat, makedev, mknod, stat};
 use overcoat_sandbox::ownership::attributes::{ACCESS_ACL, DEFAULT_ACL, OWNER};
 
+use crate::copies::run;
 use crate::owners::{acl, mode, own, own_link, owner_on_disk};
 use crate::{Check, Scenario, raw};
 
@@ -202,13 +201,3 @@ pub(crate) static ALL: &[Scenario] = &[
         }),
     },
 ];
-
-fn run(directory: &Path, script: &str) {
-    let output = Command::new("sh")
-        .args(["-c", script])
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
-}

@@ -14,16 +14,11 @@ use nix::unistd::{Gid, Uid, chown, fchown, fchownat, mkfifo};
 use overcoat_sandbox::ownership::OwnerRecord;
 use overcoat_sandbox::ownership::attributes::{ACCESS_ACL, DEFAULT_ACL, DEVICE, OWNER};
 
-use crate::owners::{acl, mode, own, own_link, owner_on_disk};
+use crate::owners::{CAP_NET_RAW, CAPABILITY, acl, mode, own, own_link, owner_on_disk};
 use crate::{Check, Scenario, raw};
 
 const ACCESS: &CStr = c"system.posix_acl_access";
 const DEFAULT: &CStr = c"system.posix_acl_default";
-const CAPABILITY: &CStr = c"security.capability";
-/// `cap_net_raw+ep`, version 2 of `struct vfs_cap_data`.
-const CAP_NET_RAW: [u8; 20] = [
-    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-];
 
 pub(crate) static ALL: &[Scenario] = &[
     Scenario {

@@ -9,6 +9,7 @@ use std::process::Command;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use overcoat_sandbox::ownership::OwnerRecord;
 use overcoat_sandbox::ownership::attributes::{ACCESS_ACL, DEFAULT_ACL, DEVICE, OWNER, Owner};
 
 use crate::owners::{acl, mode, own, owner_on_disk};
@@ -71,52 +72,20 @@ pub(crate) static ALL: &[Scenario] = &[
     },
     Scenario {
         name: "copies_keep_owners",
-        prepare: |directory| {
-            for name in ["from", "copied", "elsewhere"] {
-                fs::create_dir(directory.join(name)).unwrap();
-            }
-            // A rename into a bind mount is one to another file system.
-            let elsewhere = directory.join("elsewhere");
-            let bind = MsFlags::MS_BIND;
-            mount(
-                Some(&elsewhere),
-                &elsewhere,
-                None::<&str>,
-                bind,
-                None::<&str>,
-            )
-            .unwrap();
-        },
+        prepare: make_directories,
         program: |directory| {
-            let from = |name: &str| directory.join("from").join(name);
-            fs::write(from("file"), "x").unwrap();
-            own(&from("file"), 1, 2);
-            fs::create_dir(from("directory")).unwrap();
-            own(&from("directory"), 3, 4);
-            fs::write(from("acl"), "").unwrap();
-            raw::set(&from("acl"), ACCESS, &acl(33), 0).unwrap();
-            let null = makedev(1, 3);
-            mknod(&from("null"), SFlag::S_IFCHR, Mode::S_IRUSR, null).unwrap();
-            run(directory, "cp -a from/. copied");
-            run(directory, "mv from/* elsewhere");
+            make_originals(directory);
+            let file = directory.join("from/acl");
+            fs::write(&file, "").unwrap();
+            raw::set(&file, ACCESS, &acl(33), 0).unwrap();
+            copy_and_move(directory);
         },
         check: Check::Records(|directory, records| {
-            for copy in ["copied", "elsewhere"] {
-                let copied = |name: &str| directory.join(copy).join(name);
-                assert_eq!(owner_on_disk(&copied("file")), Some((1, 2)), "{copy}");
-                assert_eq!(owner_on_disk(&copied("directory")), Some((3, 4)), "{copy}");
-                assert_eq!(
-                    raw::get(&copied("acl"), ACCESS_ACL),
-                    Some(acl(33)),
-                    "{copy}"
-                );
-                assert_eq!(
-                    raw::get(&copied("null"), DEVICE).unwrap(),
-                    b"c 1:3",
-                    "{copy}"
-                );
+            check_copies(directory, records);
+            for copy in ["copied/acl", "elsewhere/acl"] {
+                let copied = raw::get(&directory.join(copy), ACCESS_ACL);
+                assert_eq!(copied, Some(acl(33)), "{copy}");
             }
-            assert_eq!(records, []);
         }),
     },
 ];
@@ -125,50 +94,52 @@ pub(crate) static ALL: &[Scenario] = &[
 /// and copy them.
 pub(crate) static WITHOUT_ANSWERS: &[Scenario] = &[Scenario {
     name: "copies_keep_owners_without_answers",
-    prepare: |directory| {
-        for name in ["from", "copied", "elsewhere"] {
-            fs::create_dir(directory.join(name)).unwrap();
-        }
-        // A rename into a bind mount is one to another file system.
-        let elsewhere = directory.join("elsewhere");
-        let bind = MsFlags::MS_BIND;
-        mount(
-            Some(&elsewhere),
-            &elsewhere,
-            None::<&str>,
-            bind,
-            None::<&str>,
-        )
-        .unwrap();
-    },
+    prepare: make_directories,
     program: |directory| {
-        let from = |name: &str| directory.join("from").join(name);
-        fs::write(from("file"), "x").unwrap();
-        own(&from("file"), 1, 2);
-        fs::create_dir(from("directory")).unwrap();
-        own(&from("directory"), 3, 4);
-        let null = makedev(1, 3);
-        mknod(&from("null"), SFlag::S_IFCHR, Mode::S_IRUSR, null).unwrap();
-        run(directory, "cp -a from/. copied");
-        run(directory, "mv from/* elsewhere");
+        make_originals(directory);
+        copy_and_move(directory);
     },
-    check: Check::Records(|directory, records| {
-        for copy in ["copied", "elsewhere"] {
-            let copied = |name: &str| directory.join(copy).join(name);
-            assert_eq!(owner_on_disk(&copied("file")), Some((1, 2)), "{copy}");
-            assert_eq!(owner_on_disk(&copied("directory")), Some((3, 4)), "{copy}");
-            assert_eq!(
-                raw::get(&copied("null"), DEVICE).unwrap(),
-                b"c 1:3",
-                "{copy}"
-            );
-        }
-        assert_eq!(records, []);
-    }),
+    check: Check::Records(check_copies),
 }];
 
+fn make_directories(directory: &Path) {
+    for name in ["from", "copied", "elsewhere"] {
+        fs::create_dir(directory.join(name)).unwrap();
+    }
+    // A rename into a bind mount is one to another file system.
+    let elsewhere = directory.join("elsewhere");
+    let (bind, none) = (MsFlags::MS_BIND, None::<&str>);
+    mount(Some(&elsewhere), &elsewhere, none, bind, none).unwrap();
+}
+
+fn make_originals(directory: &Path) {
+    let from = |name: &str| directory.join("from").join(name);
+    fs::write(from("file"), "x").unwrap();
+    own(&from("file"), 1, 2);
+    fs::create_dir(from("directory")).unwrap();
+    own(&from("directory"), 3, 4);
+    let null = makedev(1, 3);
+    mknod(&from("null"), SFlag::S_IFCHR, Mode::S_IRUSR, null).unwrap();
+}
+
+fn copy_and_move(directory: &Path) {
+    run(directory, "cp -a from/. copied");
+    run(directory, "mv from/* elsewhere");
+}
+
+fn check_copies(directory: &Path, records: &[OwnerRecord]) {
+    for copy in ["copied", "elsewhere"] {
+        let copied = |name: &str| directory.join(copy).join(name);
+        assert_eq!(owner_on_disk(&copied("file")), Some((1, 2)), "{copy}");
+        assert_eq!(owner_on_disk(&copied("directory")), Some((3, 4)), "{copy}");
+        let device = raw::get(&copied("null"), DEVICE);
+        assert_eq!(device.unwrap(), b"c 1:3", "{copy}");
+    }
+    assert_eq!(records, []);
+}
+
 /// Runs a program without a word on its standard error: what it cannot copy it only warns of.
-fn run(directory: &Path, script: &str) {
+pub(crate) fn run(directory: &Path, script: &str) {
     let output = Command::new("sh")
         .args(["-c", script])
         .current_dir(directory)

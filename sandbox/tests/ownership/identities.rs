@@ -10,10 +10,8 @@ use nix::unistd::{
     seteuid, setfsgid, setfsuid, setgroups, setresgid, setresuid, setuid,
 };
 
-use crate::owners::{own, owner_on_disk};
+use crate::owners::{CAPABILITY, own, owner_on_disk};
 use crate::{Check, Scenario, raw};
-
-const CAPABILITY: &std::ffi::CStr = c"security.capability";
 
 pub(crate) static ALL: &[Scenario] = &[
     Scenario {

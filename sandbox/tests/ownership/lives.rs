@@ -6,14 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use nix::unistd::unlink;
 use overcoat_sandbox::ownership::OwnerRecord;
 
-use crate::owners::{mode, own, own_link, owner_on_disk};
+use crate::owners::{CAP_NET_RAW, CAPABILITY, mode, own, own_link, owner_on_disk};
 use crate::{Check, Scenario, raw};
-
-const CAPABILITY: &std::ffi::CStr = c"security.capability";
-/// `cap_net_raw+ep`, version 2 of `struct vfs_cap_data`.
-const CAP_NET_RAW: [u8; 20] = [
-    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-];
 
 pub(crate) static ALL: &[Scenario] = &[
     Scenario {

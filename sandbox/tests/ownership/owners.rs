@@ -1,5 +1,6 @@
 //! Giving files to ids, and reading what was recorded.
 
+use std::ffi::CStr;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +12,12 @@ use nix::unistd::{Gid, Uid, chown, fchownat};
 use overcoat_sandbox::ownership::attributes::{OWNER, Owner};
 
 use crate::raw;
+
+pub(crate) const CAPABILITY: &CStr = c"security.capability";
+/// `cap_net_raw+ep`, version 2 of `struct vfs_cap_data`.
+pub(crate) const CAP_NET_RAW: [u8; 20] = [
+    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
 
 /// An access ACL with one named user.
 pub(crate) fn acl(user: u32) -> Vec<u8> {
