@@ -140,22 +140,16 @@ const fn recording(
     reason: &'static str,
 ) -> Group {
     Group {
-        calls,
-        tests,
-        action,
         scope: Scope::Recording,
-        reason,
+        ..always(calls, tests, action, reason)
     }
 }
 
 /// Returns a group in force while programs are shown what was recorded.
 const fn answering(calls: &'static [SystemCall], reason: &'static str) -> Group {
     Group {
-        calls,
-        tests: &[],
-        action: Action::Notify,
         scope: Scope::Answering,
-        reason,
+        ..always(calls, &[], Action::Notify, reason)
     }
 }
 
@@ -168,7 +162,7 @@ const fn recording_devices(
 ) -> Group {
     Group {
         scope: Scope::RecordingDevices,
-        ..recording(calls, tests, action, reason)
+        ..always(calls, tests, action, reason)
     }
 }
 
