@@ -217,30 +217,23 @@ impl Running {
                 Answer::Value(0)
             }
             Call::ChangeIdentity { kind, change } => {
-                let caller = self.identities.of(tracee.thread())?;
-                let privileged = caller.is_privileged(|| tracee.executable());
-                let (changed, returned) = caller.change(kind, change, privileged)?;
-                self.listener.confirm(id)?;
-                self.identities.set(tracee.thread(), changed)?;
-                Answer::Value(returned.into())
+                self.change_identity(tracee, id, |caller, privileged| {
+                    caller.change(kind, change, privileged)
+                })?
             }
             Call::SetGroups { count, address } => {
                 let groups = read_groups(tracee, count, address)?;
-                let caller = self.identities.of(tracee.thread())?;
-                let privileged = caller.is_privileged(|| tracee.executable());
-                let changed = caller.with_groups(&groups, privileged)?;
-                self.listener.confirm(id)?;
-                self.identities.set(tracee.thread(), changed)?;
-                Answer::Value(0)
+                self.change_identity(tracee, id, |caller, privileged| {
+                    Ok((caller.with_groups(&groups, privileged)?, 0))
+                })?
             }
             Call::KeepCapabilities(keep) => {
-                let caller = self.identities.of(tracee.thread())?.clone();
-                let changed = Credentials {
-                    keeps_capabilities: tracee.executable().filter(|_| keep),
-                    ..caller
-                };
-                self.listener.confirm(id)?;
-                self.identities.set(tracee.thread(), changed)?;
+                let executable = tracee.executable().filter(|_| keep);
+                self.change_identity(tracee, id, |caller, _| {
+                    let mut changed = caller.clone();
+                    changed.keeps_capabilities = executable;
+                    Ok((changed, 0))
+                })?;
                 Answer::Native
             }
         };
@@ -255,6 +248,22 @@ impl Running {
             }
         }
         Ok(answer)
+    }
+
+    /// Changes who the caller is; `change` is told who it was, and whether it may become anybody, and returns what the
+    /// call returns.
+    fn change_identity(
+        &mut self,
+        tracee: &Tracee,
+        id: u64,
+        change: impl FnOnce(&Credentials, bool) -> Result<(Credentials, u32), Errno>,
+    ) -> Result<Answer, Refusal> {
+        let caller = self.identities.of(tracee.thread())?;
+        let privileged = caller.is_privileged(|| tracee.executable());
+        let (changed, returned) = change(caller, privileged)?;
+        self.listener.confirm(id)?;
+        self.identities.set(tracee.thread(), changed)?;
+        Ok(Answer::Value(returned.into()))
     }
 
     fn read_status(
