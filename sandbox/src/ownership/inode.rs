@@ -67,9 +67,15 @@ impl Inode {
         )
     }
 
-    /// Returns the attribute's length, and its value in `value`.
-    pub(super) fn attribute(&self, name: &CStr, value: &mut [u8]) -> Result<usize, Errno> {
-        xattr::get(self.at(), name, value)
+    /// Returns the length of one of our records, and its bytes in `room`; only the length when there is no room at all.
+    ///
+    /// `None` without a record, where there can be none, and for one that is longer than the room, which is malformed.
+    pub(super) fn record(&self, name: &CStr, room: &mut [u8]) -> Result<Option<usize>, Errno> {
+        match xattr::get(self.at(), name, room) {
+            Ok(length) => Ok(Some(length)),
+            Err(Errno::ENODATA | Errno::EOPNOTSUPP | Errno::ERANGE) => Ok(None),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Returns the length of the names of all attributes, and these in `names`.

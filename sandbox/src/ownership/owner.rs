@@ -63,14 +63,11 @@ pub(super) fn owner_of(
         return Ok(Owner::ROOT);
     }
     let mut value = [0; 8];
-    match inode.attribute(attributes::OWNER, &mut value) {
-        Ok(length) => Ok(Owner::from_bytes(&value[..length])
-            .ok()
-            .filter(|owner| owner.is_possible())
-            .unwrap_or(Owner::ROOT)),
-        Err(Errno::ENODATA | Errno::EOPNOTSUPP | Errno::ERANGE) => Ok(Owner::ROOT),
-        Err(errno) => Err(errno),
-    }
+    let length = inode.record(attributes::OWNER, &mut value)?;
+    Ok(length
+        .and_then(|length| Owner::from_bytes(&value[..length]).ok())
+        .filter(|owner| owner.is_possible())
+        .unwrap_or(Owner::ROOT))
 }
 
 /// Records an owner. 0:0 needs no record and removes it.

@@ -84,19 +84,15 @@ pub(super) fn recorded_acl(inode: &Inode, name: &CStr) -> Result<Option<Acl>, Er
 }
 
 fn record(inode: &Inode, name: &CStr) -> Result<Option<Vec<u8>>, Errno> {
-    let length = match inode.attribute(name, &mut []) {
-        Ok(length) => length.min(VALUE_LIMIT),
-        Err(Errno::ENODATA | Errno::EOPNOTSUPP) => return Ok(None),
-        Err(errno) => return Err(errno),
+    let Some(length) = inode.record(name, &mut [])? else {
+        return Ok(None);
     };
-    let mut value = vec![0; length];
-    match inode.attribute(name, &mut value) {
-        Ok(length) => value.truncate(length),
-        // Changed meanwhile by nobody but a step that the records do not concern.
-        Err(Errno::ENODATA | Errno::ERANGE) => return Ok(None),
-        Err(errno) => return Err(errno),
-    }
-    Ok(Some(value))
+    let mut value = vec![0; length.min(VALUE_LIMIT)];
+    // Changed meanwhile by nobody but a step that the records do not concern.
+    Ok(inode.record(name, &mut value)?.map(|length| {
+        value.truncate(length);
+        value
+    }))
 }
 
 impl BufferArgument {

@@ -79,11 +79,8 @@ pub(super) fn recorded_device(inode: &Inode, status: &FileStat) -> Result<Option
         return Ok(None);
     }
     let mut value = [0; DEVICE_LENGTH];
-    match inode.attribute(attributes::DEVICE, &mut value) {
-        Ok(length) => Ok(Device::from_bytes(&value[..length]).ok()),
-        Err(Errno::ENODATA | Errno::EOPNOTSUPP | Errno::ERANGE) => Ok(None),
-        Err(errno) => Err(errno),
-    }
+    let length = inode.record(attributes::DEVICE, &mut value)?;
+    Ok(length.and_then(|length| Device::from_bytes(&value[..length]).ok()))
 }
 
 fn device_mode(device: Device, on_disk: &FileStat) -> u32 {
