@@ -137,12 +137,15 @@ impl Stack {
         if self.base.is_none() && !self.layers.iter().any(is_recorded) {
             return Ok(Vec::new());
         }
-        Ok(capture::entry_owners(&self.layers)?)
+        Ok(capture::entry_owners(&self.capture()?))
     }
 
     /// Returns the tree that all layers together show.
     pub(super) fn capture(&self) -> Result<FileTree, Error> {
-        Ok(capture::merge(&self.layers)?)
+        match &self.base {
+            Some(base) if self.above_base().is_empty() => Ok(base.tree.clone()),
+            _ => Ok(capture::merge(&self.layers)?),
+        }
     }
 }
 

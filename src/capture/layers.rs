@@ -66,26 +66,22 @@ pub fn merge(layers: &[LayerDirectory]) -> Result<FileTree, Error> {
     Ok(tree_of(root, entries))
 }
 
-/// Returns who owns the symbolic links, FIFOs and sockets that overlayfs shows of `layers`, lowest first, sorted by path:
-/// what these cannot tell whoever sees them there. What is root's is left out.
-///
-/// # Errors
-/// An [`Error`] as of [`merge`].
-pub fn entry_owners(layers: &[LayerDirectory]) -> Result<Vec<EntryOwner>, Error> {
-    let entries = stack(layers)?.entries.into_iter();
-    let owned = entries.filter(|(_, entry)| {
+/// Returns who owns the symbolic links, FIFOs and sockets of a tree, sorted by path: what these cannot tell whoever sees
+/// them in its layers. What is root's is left out.
+pub fn entry_owners(tree: &FileTree) -> Vec<EntryOwner> {
+    let owned = tree.iter().filter(|(_, entry)| {
         let carries_none = matches!(
             entry.kind,
             EntryKind::Symlink(_) | EntryKind::Fifo | EntryKind::Socket
         );
         carries_none && (entry.uid, entry.gid) != (0, 0)
     });
-    let owner = |(path, entry): (TreePath, Entry)| EntryOwner {
-        path,
+    let owner = |(path, entry): (&TreePath, &Entry)| EntryOwner {
+        path: path.clone(),
         uid: entry.uid,
         gid: entry.gid,
     };
-    Ok(owned.map(owner).collect())
+    owned.map(owner).collect()
 }
 
 /// Makes a tree of entries of which each one's parent is a directory.

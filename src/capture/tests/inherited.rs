@@ -17,7 +17,7 @@ fn layers() -> Layers {
 /// Returns the path and user of each owner in force, after comparing them with the merged tree's.
 fn in_force(layers: &Layers) -> Vec<(String, u32)> {
     let tree = layers.merge();
-    let owners = entry_owners(&layers.layers()).unwrap();
+    let owners = entry_owners(&merge(&layers.layers()).unwrap());
     let show = |found: &EntryOwner| {
         let expected = (found.uid, found.uid + 10);
         assert_eq!(owner(&tree, &found.path.to_string()), expected);
@@ -126,7 +126,7 @@ fn fifos_sockets_and_what_directories_tell_count_and_other_types_do_not() {
         .attribute("1/file", "user.overcoat.owner", &[1, 0, 0, 0, 11, 0, 0, 0]);
     layers.owner("1/fifo", 2);
     layers.owner("1/socket", 3);
-    let owners = entry_owners(&layers.layers()).unwrap();
+    let owners = entry_owners(&merge(&layers.layers()).unwrap());
     let shown: Vec<_> = owners
         .iter()
         .map(|owner| (owner.path.to_string(), owner.uid, owner.gid))
