@@ -66,7 +66,6 @@ impl Drop for Victim {
 fn maintainer_script_gets_nowhere() {
     require!(require::building());
     let dpkg_deb = require!(tool("dpkg-deb"));
-    let base = tutorial::signed().output("base");
     let world = World::new();
     fs_err::write(world.home().join("secret"), SECRET).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -82,16 +81,7 @@ fn maintainer_script_gets_nowhere() {
         )
         .replace("@PID@", &victim.0.id().to_string());
     let repository = Repository::of(&dpkg_deb, "hostile", Some(&script));
-    world.write(
-        "mkosi.conf",
-        &format!(
-            "[Distribution]\nLocalMirror={}\n\n\
-             [Output]\nFormat=directory\nOutput=extension\nOutputDirectory=mkosi.output\nOverlay=yes\n\n\
-             [Content]\nCleanPackageMetadata=no\nBaseTrees=base\nPackages=hostile\n",
-            repository.url()
-        ),
-    );
-    copy_tree(&base, &world.path("base"));
+    write_extension(&world, &repository, "hostile");
     let mut command = world.command(&["-f", "--debug"]);
     command.env("OVERCOAT_TEST_SECRET", SECRET);
     let build = world.finish(command);
@@ -133,6 +123,20 @@ fn maintainer_script_gets_nowhere() {
     assert!(victim.lives());
     assert!(!world.home().join("escaped").exists());
     assert!(!world.path("mkosi.output/escaped").exists());
+}
+
+/// Writes the recipe of an extension that holds one package of a repository, as a directory, and the tutorial's base.
+pub(crate) fn write_extension(world: &World, repository: &Repository, package: &str) {
+    world.write(
+        "mkosi.conf",
+        &format!(
+            "[Distribution]\nLocalMirror={}\n\n\
+             [Output]\nFormat=directory\nOutput=extension\nOutputDirectory=mkosi.output\nOverlay=yes\n\n\
+             [Content]\nCleanPackageMetadata=no\nBaseTrees=base\nPackages={package}\n",
+            repository.url()
+        ),
+    );
+    copy_tree(&tutorial::signed().output("base"), &world.path("base"));
 }
 
 /// Copies a tree as its owner can: the base tree must lie in the recipe's directory.

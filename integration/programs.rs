@@ -1,10 +1,9 @@
 //! The programs with which maintainer scripts make users and give files to them, run by a maintainer script.
 
 use crate::harness::World;
-use crate::hostile::copy_tree;
+use crate::hostile::write_extension;
 use crate::repository::Repository;
 use crate::require::{self, Tool, tool};
-use crate::tutorial;
 
 /// Writes what each program makes of owners to `/usr/lib/programs/report`, as a program sees it.
 const POSTINST: &str = r#"#!/bin/sh
@@ -124,18 +123,8 @@ fn range_of_real_ids_gives_the_same_report() {
 
 fn report(dpkg_deb: &Tool, arguments: &[&str]) -> String {
     let repository = Repository::of(dpkg_deb, "programs", Some(POSTINST));
-    let base = tutorial::signed().output("base");
     let world = World::new();
-    world.write(
-        "mkosi.conf",
-        &format!(
-            "[Distribution]\nLocalMirror={}\n\n\
-             [Output]\nFormat=directory\nOutput=extension\nOutputDirectory=mkosi.output\nOverlay=yes\n\n\
-             [Content]\nCleanPackageMetadata=no\nBaseTrees=base\nPackages=programs\n",
-            repository.url()
-        ),
-    );
-    copy_tree(&base, &world.path("base"));
+    write_extension(&world, &repository, "programs");
     let build = world.finish(world.command(arguments));
     assert_eq!(build.status, Some(0), "{}", build.stderr);
     let made = world.path("mkosi.output/extension/usr/lib/programs");
