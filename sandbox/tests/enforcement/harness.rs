@@ -71,6 +71,8 @@ pub(crate) fn run(tests: &[Test], arguments: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         };
     }
+    // Processes whose parents were killed come to this one, which tells them from those of other test runs.
+    nix::sys::prctl::set_child_subreaper(true).expect("every kernel knows subreapers");
     let failed: Vec<&str> = chosen
         .iter()
         .filter(|(name, test)| {

@@ -246,47 +246,47 @@ fn assert_nothing_is_left() {
     }
 }
 
-/// Returns the processes on the host that this test binary has started, directly or not: launchers have the binary's
-/// path from `/proc/self/exe`, programs inside have a distinctive argument.
+/// Returns the processes that this one has started, directly or not, and none of another test run beside it: those whose
+/// parents are gone have become its own children.
 fn sandbox_processes() -> BTreeSet<i32> {
-    let own = std::process::id();
-    processes()
-        .filter(|(pid, _, command)| {
-            let launcher = command.starts_with("overcoat-sandbox-launcher");
-            let probe = command.starts_with("/probe\0probe\0");
-            let daemon = command == "/bin/sleep\x00600\0";
-            u32::try_from(*pid) != Ok(own) && (launcher || probe || daemon)
-        })
-        .map(|(pid, ..)| pid)
-        .collect()
+    let all: Vec<(i32, i32)> = processes().collect();
+    let own = nix::unistd::getpid().as_raw();
+    let mut found = BTreeSet::new();
+    let mut parents = vec![own];
+    while let Some(parent) = parents.pop() {
+        for (pid, _) in all.iter().filter(|(_, of)| *of == parent) {
+            if found.insert(*pid) {
+                parents.push(*pid);
+            }
+        }
+    }
+    found
 }
 
 fn only_child(parent: Pid) -> Pid {
     let children: Vec<i32> = processes()
-        .filter(|(_, of, _)| *of == parent.as_raw())
-        .map(|(pid, ..)| pid)
+        .filter(|(_, of)| *of == parent.as_raw())
+        .map(|(pid, _)| pid)
         .collect();
     assert_eq!(children.len(), 1, "{parent} has {children:?}");
     Pid::from_raw(children[0])
 }
 
-/// Returns the id, the parent's id and the command line of each process that is alive.
+/// Returns the id and the parent's id of each process that is alive.
 #[expect(
     clippy::disallowed_methods,
     reason = "processes vanish while they are listed"
 )]
-fn processes() -> impl Iterator<Item = (i32, i32, String)> {
+fn processes() -> impl Iterator<Item = (i32, i32)> {
     let directory = std::fs::read_dir("/proc").unwrap();
     directory.flatten().filter_map(|entry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
         let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
         // The name in parentheses may hold anything, so what follows is counted from its end.
         let (_, fields) = stat.rsplit_once(')')?;
         let mut fields = fields.split_whitespace();
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
-        let command = String::from_utf8_lossy(&command).into_owned();
-        (state != "Z").then_some((pid, parent, command))
+        (state != "Z").then_some((pid, parent))
     })
 }
