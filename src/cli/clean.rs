@@ -1,8 +1,12 @@
 //! `overcoat clean`: removes what builds have made.
 
+use std::path::Path;
+
 use overcoat_sandbox::probe::{self, FeatureStatus};
 
 use super::failure::Failure;
+use super::output::Style;
+use super::render::inert;
 use super::{exit, host, output};
 use crate::publish;
 use crate::recipe::Project;
@@ -22,8 +26,8 @@ pub(super) enum Error {
 
 /// Removes the outputs of every image and what killed builds left in the store; with `force` also the layers and
 /// repository metadata, twice also the packages.
-pub(super) fn clean(project: &Project, force: u8) -> Result<(), Failure> {
-    remove(project, force).map_err(|error| {
+pub(super) fn clean(project: &Project, force: u8, style: Style) -> Result<(), Failure> {
+    remove(project, force, style).map_err(|error| {
         let exit = match error {
             Error::UserNamespace(ref error) if error.is_missing_feature() => {
                 exit::HOST_LACKS_FEATURE
@@ -35,7 +39,7 @@ pub(super) fn clean(project: &Project, force: u8) -> Result<(), Failure> {
     })
 }
 
-fn remove(project: &Project, force: u8) -> Result<(), Error> {
+fn remove(project: &Project, force: u8, style: Style) -> Result<(), Error> {
     enter_namespace()?;
     for recipe in &project.recipes {
         let outputs = [
@@ -44,7 +48,7 @@ fn remove(project: &Project, force: u8) -> Result<(), Error> {
         ];
         for path in outputs.map(|name| recipe.output_directory.join(name)) {
             if publish::remove_output(&path)? {
-                output::people(format_args!("removed {}\n", path.display()));
+                say("removed", &path, style);
             }
         }
         if let Some(name) = recipe.output_link_name() {
@@ -68,8 +72,13 @@ fn remove(project: &Project, force: u8) -> Result<(), Error> {
         _ => store::Contents::Everything,
     };
     store.clear(what)?;
-    output::people(format_args!("emptied {}\n", cache.display()));
+    say("emptied", &cache, style);
     Ok(())
+}
+
+fn say(done: &str, path: &Path, style: Style) {
+    let path = path.to_string_lossy();
+    output::people(format_args!("{done} {}\n", inert(&path, style)));
 }
 
 /// Becomes root of all that builds may have left, as far as this host lets an ordinary user.

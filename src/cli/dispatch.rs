@@ -33,12 +33,13 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Verb::Summary => {
             let project = load(invoked)?;
             if invoked.json {
-                output::data(format_args!("{}\n", summary::json(&project)));
+                output::json(format_args!("{}", summary::json(&project)));
             } else {
-                output::data(format_args!("{}", summary::text(&project)));
+                let text = render::inert_lines(&summary::text(&project), style);
+                output::data(format_args!("{text}"));
             }
         }
-        Verb::Clean => clean::clean(&load(invoked)?, invoked.force)?,
+        Verb::Clean => clean::clean(&load(invoked)?, invoked.force, style)?,
         Verb::Build => {
             let project = load(invoked)?;
             for note in &project.notes {
@@ -96,7 +97,7 @@ fn doctor(invoked: &Invoked, style: Style) -> u8 {
     );
     let report = Report::new(checks).with_id_mappings(mappings);
     if invoked.json {
-        output::data(format_args!("{}\n", report.json()));
+        output::json(format_args!("{}", report.json()));
     } else {
         output::data(format_args!("{}", report.text(style)));
     }

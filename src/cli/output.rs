@@ -3,6 +3,8 @@
 use std::fmt::Arguments;
 use std::io::{self, IsTerminal, Write};
 
+use super::render::inert_json;
+
 /// How text for people is written, decided once from where standard error goes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Style {
@@ -44,6 +46,11 @@ pub(super) fn stderr_is_terminal() -> bool {
 /// A closed pipe is the reader's decision and no error of ours.
 pub(super) fn data(text: Arguments<'_>) {
     let _ = io::stdout().lock().write_fmt(text);
+}
+
+/// Writes a JSON text as a line, or several, of standard output.
+pub(super) fn json(text: Arguments<'_>) {
+    data(format_args!("{}\n", inert_json(&text.to_string())));
 }
 
 /// Writes text to standard error.

@@ -89,7 +89,7 @@ impl Progress {
         let elapsed = self.started.elapsed();
         let outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
         match self.display {
-            Display::Json => output::data(format_args!("{}\n", json::build_finished(elapsed))),
+            Display::Json => output::json(format_args!("{}", json::build_finished(elapsed))),
             Display::Terminal(_) | Display::Lines => {
                 output::people(format_args!(
                     "{}",
@@ -126,7 +126,7 @@ impl Observer for Progress {
             }
             Display::Json => {
                 if let Some(object) = json::object(event, self.detail) {
-                    output::data(format_args!("{object}\n"));
+                    output::json(format_args!("{object}"));
                 }
             }
         }

@@ -104,6 +104,30 @@ pub(super) fn inert(line: &str, style: Style) -> Cow<'_, str> {
     line
 }
 
+/// Makes JSON text safe to show, without changing what it means: where characters act, their escapes stand.
+///
+/// GitHub Actions finds `##[name]` within a line of standard output as well. Outside of strings JSON has neither these
+/// characters nor that sequence.
+pub(super) fn inert_json(json: &str) -> String {
+    let escaped = json.chars().fold(String::new(), |mut text, c| {
+        match c {
+            '\n' | '\t' => text.push(c),
+            c if is_active(c) => {
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+        text
+    });
+    escaped.replace("##[", "##\\u005b")
+}
+
+/// Makes each line of a text inert.
+pub(super) fn inert_lines(text: &str, style: Style) -> String {
+    let lines = text.lines().map(|line| inert(line, style) + "\n");
+    lines.collect()
+}
+
 /// Tells whether a character acts on the terminal or on the text around it rather than showing itself.
 fn is_active(c: char) -> bool {
     // Beyond the control characters: bidirectional controls, line separators and the byte order mark.
@@ -261,6 +285,20 @@ mod tests {
             assert_eq!(inert(text, PLAIN), plain);
             assert_eq!(inert(text, ACTIONS), actions);
         }
+    }
+
+    #[test]
+    fn json_from_elsewhere_is_inert_and_means_the_same() {
+        let value = serde_json::json!({ "line": "\x1b[2J \u{9b}31m \u{202e}\x7f ##[add-mask]x" });
+        let text = inert_json(&value.to_string());
+        assert_eq!(
+            text,
+            r#"{"line":"\u001b[2J \u009b31m \u202e\u007f ##\u005badd-mask]x"}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 
     #[test]

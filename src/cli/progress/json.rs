@@ -1,4 +1,4 @@
-//! Events as JSON objects, one a line; JSON escapes control characters, so untrusted text is inert in it.
+//! Events as JSON objects, one a line. Whoever prints them makes untrusted text in them inert.
 
 use std::time::Duration;
 
