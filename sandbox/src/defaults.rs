@@ -96,6 +96,8 @@ pub(crate) fn build_step(arguments: Vec<String>) -> oci::Spec {
         .set_rlimits(Some(vec![
             resource_limit(oci::PosixRlimitType::RlimitCore, 0),
             resource_limit(oci::PosixRlimitType::RlimitNofile, OPEN_FILES),
+            // Where the person may use real-time scheduling, a build could stop the machine with it.
+            resource_limit(oci::PosixRlimitType::RlimitRtprio, 0),
         ]))
         .set_no_new_privileges(Some(true));
     let mut linux = oci::Linux::default();

@@ -10,7 +10,7 @@ use libc::{
     sock_filter,
 };
 
-use super::numbers::{FIRST_UNJUDGED, NATIVE_ARCHITECTURE};
+use super::numbers::{FIRST_UNJUDGED, GAPS, NATIVE_ARCHITECTURE};
 use super::table::{Action, Row, Scope, Test, rows};
 use crate::spec::OwnershipRecording;
 
@@ -47,6 +47,13 @@ pub fn assemble(policy: &Policy) -> Vec<sock_filter> {
         jump(JUMP_NOT_BELOW, FIRST_UNJUDGED, 0, 1),
         statement(RETURN, encode(Action::Errno(libc::ENOSYS))),
     ];
+    for &(first, last) in GAPS {
+        program.extend([
+            jump(JUMP_NOT_BELOW, first, 0, 2),
+            jump(JUMP_NOT_BELOW, last + 1, 1, 0),
+            statement(RETURN, encode(Action::Errno(libc::ENOSYS))),
+        ]);
+    }
     for row in rows().filter(|row| policy.enforces(row.scope)) {
         append(&mut program, &row);
     }

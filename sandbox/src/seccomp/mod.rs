@@ -1,16 +1,22 @@
 //! The system calls that a confined program may not make, or that somebody else answers: a table of rows with reasons
-//! (`table`), and its translation to a filter program ([`assemble`]).
+//! (`table`, and `allowed` for those that it leaves alone), and its translation to a filter program ([`assemble`]).
 //!
 //! The filter is the last thing that the launcher installs before it executes the program. It keeps two invariants:
 //! the first row that matches a call decides, and a call that no row names is allowed, provided that it was known when
 //! the table was written. See seccomp(2) and the kernel's `Documentation/userspace-api/seccomp_filter.rst`.
 
+mod allowed;
 mod assemble;
+#[cfg(test)]
+mod calls;
+mod denied;
 mod numbers;
+mod recorded;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use self::allowed::{Allowed, allowed};
 pub use self::assemble::{Policy, assemble};
 pub(crate) use self::numbers::{
     SYS_getxattrat, SYS_listxattrat, SYS_removexattrat, SYS_setxattrat,

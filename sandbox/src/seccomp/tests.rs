@@ -5,8 +5,10 @@ use libc::{
     sock_filter,
 };
 
+use super::calls::{self, Known};
+use super::numbers::{FIRST_UNJUDGED, GAPS};
 use super::numbers::{NATIVE_ARCHITECTURE, SYS_getxattrat, SYS_removexattrat, SYS_setxattrat};
-use super::{Policy, assemble, rows};
+use super::{Policy, Scope, allowed, assemble, rows};
 use crate::spec::OwnershipRecording;
 
 const ANSWERING: Policy = Policy {
@@ -118,6 +120,9 @@ fn foreign_architectures_kill_the_process() {
 #[test]
 fn unjudged_and_x32_numbers_do_not_exist() {
     for call in [
+        GAPS[0].0,
+        GAPS[0].1,
+        423,
         470,
         512,
         514,
@@ -141,7 +146,8 @@ fn unjudged_and_x32_numbers_do_not_exist() {
 #[test]
 fn arguments_decide_on_their_low_half() {
     use libc::{
-        EAFNOSUPPORT, EPERM, SYS_clone, SYS_ioctl, SYS_personality, SYS_socket, SYS_unshare,
+        EAFNOSUPPORT, EOPNOTSUPP, EPERM, SYS_clone, SYS_ioctl, SYS_personality, SYS_prctl,
+        SYS_socket, SYS_socketpair, SYS_unshare,
     };
     let allow = SECCOMP_RET_ALLOW;
     let at = |position: usize, value: u64| {
@@ -152,17 +158,23 @@ fn arguments_decide_on_their_low_half() {
     for (call, position, value, expected) in [
         (SYS_ioctl, 1, 0x5412, errno(EPERM)),
         (SYS_ioctl, 1, 0x541c, errno(EPERM)),
+        (SYS_ioctl, 1, 0x5423, errno(EPERM)),
         (SYS_ioctl, 1, 0x5413, allow),
         (SYS_socket, 0, 1, allow),
-        (SYS_socket, 0, 2, allow),
-        (SYS_socket, 0, 10, allow),
-        (SYS_socket, 0, 16, allow),
         (SYS_socket, 0, 17, errno(EAFNOSUPPORT)),
         (SYS_socket, 0, 38, errno(EAFNOSUPPORT)),
         (SYS_socket, 0, 40, errno(EAFNOSUPPORT)),
         (SYS_unshare, 0, 0x1000_0000, errno(EPERM)),
         (SYS_unshare, 0, 0x80, errno(EPERM)),
+        // A namespace of a kernel to come.
+        (SYS_unshare, 0, 0x0010_0000, errno(EPERM)),
         (SYS_unshare, 0, 0x200, allow),
+        (SYS_unshare, 0, 0x0005_0f00, allow),
+        (SYS_prctl, 0, 35, errno(EPERM)),
+        (SYS_prctl, 0, 15, allow),
+        (SYS_socketpair, 0, 1, allow),
+        (SYS_socketpair, 0, 2, errno(EOPNOTSUPP)),
+        (SYS_socketpair, 0, 38, errno(EOPNOTSUPP)),
         (SYS_clone, 0, 0x1000_0011, errno(EPERM)),
         (SYS_clone, 0, 0x4000_0011, errno(EPERM)),
         (SYS_clone, 0, 0x003d_0f00, allow),
@@ -175,6 +187,48 @@ fn arguments_decide_on_their_low_half() {
         for high in [0, 0x1_0000_0000, GARBAGE] {
             let found = native(&PLAIN, call, at(position, value | high));
             assert_eq!(found, expected, "call {call}, argument {value:#x}");
+        }
+    }
+}
+
+#[test]
+fn sockets_have_the_protocols_that_builds_use() {
+    let (family, kind) = (errno(libc::EPROTONOSUPPORT), errno(libc::ESOCKTNOSUPPORT));
+    let allow = SECCOMP_RET_ALLOW;
+    for (domain, socket_type, protocol, expected) in [
+        (2, 1, 0, allow),
+        (2, 0x8_0801, 6, allow),
+        (10, 0x8_0002, 17, allow),
+        (10, 2, 58, allow),
+        (2, 3, 1, allow),
+        // SCTP, by its protocol and as what a sequenced socket is, MPTCP, SMC, UDP-Lite and DCCP.
+        (2, 1, 132, family),
+        (2, 5, 0, kind),
+        (10, 0x8_0005, 0, kind),
+        (10, 1, 262, family),
+        (2, 1, 256, family),
+        (2, 2, 136, family),
+        (2, 6, 33, kind),
+        (16, 3, 0, allow),
+        (16, 0x8_0003, 9, allow),
+        // Netfilter, xfrm, the generic family, crypto.
+        (16, 3, 12, family),
+        (16, 3, 6, family),
+        (16, 2, 16, family),
+        (16, 3, 21, family),
+        (1, 5, 0, allow),
+    ] {
+        for high in [0, GARBAGE] {
+            let arguments = [
+                domain | high,
+                socket_type | high,
+                protocol | high,
+                GARBAGE,
+                GARBAGE,
+                GARBAGE,
+            ];
+            let found = native(&PLAIN, libc::SYS_socket, arguments);
+            assert_eq!(found, expected, "{domain} {socket_type:#x} {protocol}");
         }
     }
 }
@@ -284,4 +338,91 @@ fn every_row_says_why() {
     for row in rows() {
         assert!(row.reason.len() > 10, "{}", row.call.name());
     }
+}
+
+#[test]
+fn every_call_is_refused_or_allowed_for_a_reason() {
+    let refused: Vec<&str> = rows()
+        .filter(|row| row.scope == Scope::Always && row.tests.is_empty())
+        .map(|row| row.call.name())
+        .collect();
+    let reasons: Vec<&str> = allowed().iter().flat_map(super::Allowed::names).collect();
+    for (name, known) in calls::all() {
+        let times = reasons.iter().filter(|other| **other == name).count();
+        match known {
+            Known::Native(_) => {
+                let refused = usize::from(refused.contains(&name));
+                assert_eq!(times + refused, 1, "verdicts on {name}");
+            }
+            Known::Foreign => assert!(!refused.contains(&name), "{name}"),
+        }
+    }
+    for name in reasons {
+        assert!(calls::find(name).is_some(), "{name} is no call");
+    }
+    for allowed in allowed() {
+        assert!(allowed.reason.len() > 10, "{}", allowed.reason);
+    }
+}
+
+#[test]
+fn the_numbers_below_the_first_unjudged_are_those_of_calls_or_in_gaps() {
+    let mut numbers: Vec<u32> = calls::all()
+        .filter_map(|(_, known)| match known {
+            Known::Native(number) => Some(number),
+            Known::Foreign => None,
+        })
+        .chain(GAPS.iter().flat_map(|&(first, last)| first..=last))
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..FIRST_UNJUDGED).collect::<Vec<_>>());
+}
+
+#[test]
+fn names_have_the_numbers_of_the_rows() {
+    for row in rows() {
+        let known = calls::find(row.call.name());
+        assert_eq!(
+            known,
+            Some(Known::Native(row.call.number)),
+            "{}",
+            row.call.name()
+        );
+    }
+}
+
+/// The headers may be older or newer than the table.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn names_have_the_numbers_of_the_kernels_headers() {
+    let places = [
+        "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
+        "/usr/include/asm/unistd_64.h",
+    ];
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a header that is missing is passed over"
+    )]
+    let Some(header) = places
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok())
+    else {
+        println!("SKIP: no kernel headers");
+        return;
+    };
+    let mut compared = 0;
+    for line in header.lines() {
+        let Some((name, value)) = line
+            .strip_prefix("#define __NR_")
+            .and_then(|rest| rest.split_once(' '))
+        else {
+            continue;
+        };
+        let value: u32 = value.trim().parse().unwrap();
+        if value < FIRST_UNJUDGED {
+            assert_eq!(calls::find(name), Some(Known::Native(value)), "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 300);
 }

@@ -17,6 +17,8 @@ tests![
     host_memory_and_keys_are_hidden,
     limits_are_set,
     terminal_input_cannot_be_forged,
+    rare_protocols_are_refused_before_they_are_loaded,
+    real_time_scheduling_is_refused,
     a_setuid_program_gains_nothing,
 ];
 
@@ -146,11 +148,11 @@ fn terminal_input_cannot_be_forged() {
         "perl, to make an ioctl with any number"
     );
     // On a terminal of its own, which `script` opens: TIOCSTI (0x5412) with and without bits that the kernel ignores,
-    // TIOCLINUX (0x541c), and as the twin TIOCGWINSZ (0x5413).
+    // TIOCLINUX (0x541c), TIOCSETD (0x5423), which loads line disciplines, and as the twin TIOCGWINSZ (0x5413).
     let ioctl = |number: &str| {
         format!("syscall(16, 0, {number}, my $byte = \"x\" x 8) == 0 or print $! + 0, \" \";")
     };
-    let script: String = ["0x5412", "0x5412 + (1 << 32)", "0x541c", "0x5413"]
+    let script: String = ["0x5412", "0x5412 + (1 << 32)", "0x541c", "0x5423", "0x5413"]
         .map(ioctl)
         .concat();
     let spec = shell(&format!(
@@ -162,7 +164,35 @@ fn terminal_input_cannot_be_forged() {
         "the number of ioctl on x86-64"
     );
     let ran = run(&spec);
-    assert_eq!(ran.stdout, "1 1 1 ", "{}", ran.stderr);
+    assert_eq!(ran.stdout, "1 1 1 1 ", "{}", ran.stderr);
+}
+
+fn rare_protocols_are_refused_before_they_are_loaded() {
+    for (domain, kind, protocol, expected) in [
+        // SCTP and MPTCP, netfilter and the generic family of netlink, and kernel cryptography.
+        ("2", "1", "132", libc::EPROTONOSUPPORT),
+        ("2", "5", "0", libc::ESOCKTNOSUPPORT),
+        ("10", "1", "262", libc::EPROTONOSUPPORT),
+        ("16", "3", "12", libc::EPROTONOSUPPORT),
+        ("16", "3", "16", libc::EPROTONOSUPPORT),
+        ("38", "5", "0", libc::EAFNOSUPPORT),
+        ("2", "1", "6", 0),
+        ("2", "2", "17", 0),
+        ("16", "3", "0", 0),
+        // The kernel's own verdict, on raw sockets.
+        ("2", "3", "1", libc::EPERM),
+    ] {
+        assert_errno(&probe(["socket", domain, kind, protocol]), expected);
+    }
+    assert_errno(&probe(["socket-pair", "1"]), 0);
+    assert_errno(&probe(["socket-pair", "2"]), libc::EOPNOTSUPP);
+}
+
+fn real_time_scheduling_is_refused() {
+    // SCHED_FIFO, and its twins SCHED_BATCH and SCHED_OTHER.
+    assert_errno(&probe(["schedule", "1", "1"]), libc::EPERM);
+    assert_errno(&probe(["schedule", "3", "0"]), 0);
+    assert_errno(&probe(["schedule", "0", "0"]), 0);
 }
 
 fn a_setuid_program_gains_nothing() {

@@ -117,6 +117,25 @@ fn operate(arguments: &[&str]) -> io::Result<ExitCode> {
             )?;
         }
         ["chroot", path] => nix::unistd::chroot(path)?,
+        ["socket", domain, kind, protocol] => {
+            let [domain, kind, protocol] = [domain, kind, protocol].map(number);
+            // SAFETY: the call takes numbers only.
+            checked(unsafe { libc::socket(domain, kind, protocol) })?;
+        }
+        ["socket-pair", domain] => {
+            let mut pair = [0; 2];
+            // SAFETY: the array has the two elements that the call fills.
+            checked(unsafe {
+                libc::socketpair(number(domain), libc::SOCK_STREAM, 0, pair.as_mut_ptr())
+            })?;
+        }
+        ["schedule", policy, priority] => {
+            let parameter = libc::sched_param {
+                sched_priority: number(priority),
+            };
+            // SAFETY: the call reads the parameter, which outlives it.
+            checked(unsafe { libc::sched_setscheduler(0, number(policy), &raw const parameter) })?;
+        }
         ["environment"] => {
             for (name, value) in std::env::vars() {
                 println!("{name}={value}");
@@ -159,4 +178,15 @@ fn operate(arguments: &[&str]) -> io::Result<ExitCode> {
 
 fn process(number: &str) -> Pid {
     Pid::from_raw(number.parse().unwrap())
+}
+
+fn number(text: &str) -> i32 {
+    text.parse().unwrap()
+}
+
+fn checked(result: i32) -> io::Result<()> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
