@@ -19,7 +19,7 @@ fn exit_status_says_what_the_report_says() {
 }
 
 #[test]
-fn ready_host_is_told_in_one_line_and_its_id_mappings_in_more() {
+fn ready_host_is_told_in_one_line_and_what_hosts_differ_in_in_more() {
     let report = World::new().run(&["doctor"]);
     assert_eq!(report.stderr, "");
     match report.status {
@@ -30,6 +30,7 @@ fn ready_host_is_told_in_one_line_and_its_id_mappings_in_more() {
                 "{}",
                 report.stdout
             );
+            assert!(lines.next().unwrap().starts_with("Landlock: ABI "));
             assert_eq!(lines.next(), Some("--userns=single: one id"));
             assert!(lines.next().unwrap().starts_with("--userns=range: "));
         }

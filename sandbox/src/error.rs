@@ -51,6 +51,13 @@ pub enum Error {
     ProcMasked { inside: String, source: io::Error },
     #[error("the kernel has no Landlock")]
     LandlockMissing { source: io::Error },
+    #[error("the kernel's Landlock is too old: its ABI is {abi}, and there are no {lacks}")]
+    LandlockTooOld {
+        abi: String,
+        /// The first thing that is needed and missing, with the versions that have it.
+        lacks: String,
+        source: io::Error,
+    },
     #[error("the kernel refuses the seccomp filter")]
     SeccompRefused { source: io::Error },
     #[error("a symbolic link is in the way of the mount point `{inside}`")]
@@ -84,6 +91,7 @@ impl Error {
                 | Self::NamespacesRefused { .. }
                 | Self::ProcMasked { .. }
                 | Self::LandlockMissing { .. }
+                | Self::LandlockTooOld { .. }
                 | Self::SeccompRefused { .. }
         )
     }
@@ -100,8 +108,12 @@ impl Error {
             ),
             Self::LandlockMissing { .. } => Some(
                 "use a kernel with Landlock (5.13 or later, `CONFIG_SECURITY_LANDLOCK=y`) that lists `landlock` in \
-                 `/sys/kernel/security/lsm`; the boot parameter `lsm=` sets that list"
+                 `/sys/kernel/security/lsm`; the boot parameter `lsm=` sets that list. `--allow=weaker-sandbox` builds \
+                 without it"
                     .to_owned(),
+            ),
+            Self::LandlockTooOld { .. } => Some(
+                "use a newer kernel, or `--allow=weaker-sandbox` to build without what is missing".to_owned(),
             ),
             Self::SeccompRefused { .. } => Some(
                 "use a kernel with `CONFIG_SECCOMP_FILTER=y`; in a container, start it with `--security-opt \
@@ -156,6 +168,11 @@ impl From<Failure> for Error {
             (Step::RestrictFiles, libc::ENOSYS | libc::EOPNOTSUPP) => {
                 Self::LandlockMissing { source }
             }
+            (Step::RequireLandlock, _) => Self::LandlockTooOld {
+                abi: named,
+                lacks: detail.unwrap_or_default(),
+                source,
+            },
             (Step::FilterCalls, _) => Self::SeccompRefused { source },
             (Step::MountOverlay, _) => Self::MountOverlay {
                 inside: named,

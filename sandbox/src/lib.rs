@@ -43,5 +43,5 @@ pub use self::report::{Enforcement, ProgramStatus, Step};
 pub use self::spawn::{Killer, Outcome, Running};
 pub use self::spec::{
     EntryKind, FileAccess, FileContents, IdMapping, LandlockRule, Network, Overlay,
-    OwnershipRecording, RootEntry, Spec,
+    OwnershipRecording, RootEntry, Spec, Strictness,
 };

@@ -22,6 +22,9 @@ pub struct Feature {
 /// The name of the feature that one id can be mapped, without which there is no sandbox.
 pub const SINGLE_ID: &str = "id mapping";
 
+/// The name of the feature whose detail says which ABI of Landlock the kernel has, and what that lacks.
+pub const LANDLOCK: &str = "Landlock";
+
 /// The host's answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FeatureStatus {
@@ -132,7 +135,7 @@ impl Trial {
             Self::Overlay => "overlayfs in a user namespace",
             Self::UserXattrs => "user extended attributes",
             Self::ProcMount => "proc of a new pid namespace",
-            Self::Landlock => "Landlock",
+            Self::Landlock => LANDLOCK,
             Self::SeccompFilter => "seccomp filters",
             Self::SeccompListener => "seccomp user notification",
         }

@@ -56,10 +56,12 @@ fn confine(
     set_pdeathsig(Signal::SIGKILL).during(Step::WatchParent)?;
     set_no_new_privs().during(Step::SetNoNewPrivileges)?;
     // Landlock opens the paths of its rules, so it comes before a filter that could refuse that.
-    let restricted = landlock::restrict(&spec.landlock)?;
+    let restricted = landlock::restrict(spec)?;
     Ok(Enforcement {
         landlock_abi: restricted.abi,
         landlock_scopes: restricted.scopes,
+        landlock_pretended: spec.pretended_landlock_abi.is_some(),
+        missing: restricted.missing,
         network: spec.network,
         seccomp: filter_calls(spec, socket)?,
         ownership_recorded: spec.ownership != OwnershipRecording::Off,

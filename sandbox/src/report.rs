@@ -91,6 +91,7 @@ pub enum Step {
     EnterWorkingDirectory,
     DropCapabilities,
     SetNoNewPrivileges,
+    RequireLandlock,
     RestrictFiles,
     FilterCalls,
     PassListener,
@@ -128,6 +129,7 @@ impl Step {
             Self::EnterWorkingDirectory => "entering the working directory",
             Self::DropCapabilities => "dropping capabilities",
             Self::SetNoNewPrivileges => "setting no_new_privs",
+            Self::RequireLandlock => "finding Landlock new enough, whose ABI is",
             Self::RestrictFiles => "restricting file access with Landlock",
             Self::FilterCalls => "installing the seccomp filter",
             Self::PassListener => "passing the seccomp listener",
@@ -161,10 +163,14 @@ impl ProgramStatus {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Enforcement {
-    /// The Landlock ABI that was used, at most the newest that this crate knows.
+    /// The Landlock ABI that was used, at most the newest that this crate knows; 0 when Landlock was not.
     pub landlock_abi: u32,
     /// Whether signals and abstract sockets of outside processes are out of reach by Landlock (ABI 6).
     pub landlock_scopes: bool,
+    /// Whether a kernel older than this one was pretended, which only tests ask for.
+    pub landlock_pretended: bool,
+    /// What a promise needs and this kernel lacks; always empty unless best effort was asked for.
+    pub missing: Vec<String>,
     pub network: Network,
     pub seccomp: bool,
     pub ownership_recorded: bool,

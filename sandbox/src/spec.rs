@@ -32,6 +32,13 @@ pub struct Spec {
     pub entries: Vec<RootEntry>,
     /// What may be done below which directory of the sandbox, enforced by Landlock; nothing else may be touched.
     pub landlock: Vec<LandlockRule>,
+    /// Whether a kernel that lacks a part of Landlock will do.
+    pub strictness: Strictness,
+    /// The newest ABI of Landlock that is used, as if the kernel were older. For tests: [`Enforcement`] tells of it.
+    ///
+    /// [`Enforcement`]: crate::Enforcement
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretended_landlock_abi: Option<u32>,
     /// The time after which the program and all its children are killed.
     pub wall_clock_limit: Option<Duration>,
     /// Makes fsync and its kin succeed without effect: the tree is thrown away when the step fails.
@@ -49,6 +56,17 @@ pub enum Network {
     None,
     /// The network namespace of the caller.
     Host,
+}
+
+/// What becomes of a program that this kernel cannot confine as promised.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strictness {
+    /// It is not run.
+    #[default]
+    Required,
+    /// It is run without the parts of Landlock that the kernel lacks; [`Enforcement`](crate::Enforcement) names them.
+    BestEffort,
 }
 
 /// Which ids the program's user namespace has.

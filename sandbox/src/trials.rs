@@ -21,7 +21,7 @@ use crate::mounts::{self, Root};
 use crate::overlay::OpenedOverlay;
 use crate::probe::{Trial, Tried};
 use crate::report::{At, Failure, Step, write_line};
-use crate::spec::{FileAccess, IdMapping, LandlockRule, OwnershipRecording};
+use crate::spec::{IdMapping, OwnershipRecording, Spec};
 use crate::sys::process::{Fork, clone_process, exit_now};
 use crate::{defaults, idmap, kernel, landlock, seccomp, sys};
 
@@ -146,11 +146,8 @@ fn user_xattrs(scratch: &Path) -> Result<String, Failure> {
 
 fn landlock_version() -> Result<String, Failure> {
     set_no_new_privs().during(Step::SetNoNewPrivileges)?;
-    let restricted = landlock::restrict(&[LandlockRule {
-        path: "/".into(),
-        access: FileAccess::ReadExecute,
-    }])?;
-    Ok(format!("ABI {}", restricted.abi))
+    let restricted = landlock::restrict(&Spec::new([""]))?;
+    Ok(landlock::describe(restricted.abi))
 }
 
 fn filter(ownership: OwnershipRecording) -> Result<String, Failure> {

@@ -8,6 +8,7 @@ mod host;
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use overcoat_sandbox::probe::LANDLOCK;
 use serde::Serialize;
 
 pub(super) use self::host::{FreeSpace, Host, HostRelease, Tool};
@@ -188,9 +189,13 @@ impl Report {
         }
     }
 
-    /// Renders the report for people: one line when all is well, else a paragraph a problem; and a line an id mapping.
+    /// Renders the report for people: one line when all is well, else a paragraph a problem; and a line for Landlock,
+    /// which is not the same on every host that is ready, and for each id mapping.
     pub(super) fn text(&self, style: Style) -> String {
         let mut text = self.checks_text(style);
+        if let Some(detail) = self.detail(LANDLOCK) {
+            let _ = writeln!(text, "{LANDLOCK}: {}", indented(detail, "  ", style));
+        }
         for mapping in &self.id_mappings {
             let lines = |text: &str| indented(text, "  ", style);
             let _ = match &mapping.status {
@@ -213,7 +218,7 @@ impl Report {
         let mut text = String::new();
         if self.ready {
             let ready = style.paint(GREEN, "ready");
-            let host = self.host().map(|host| indented(host, "", style));
+            let host = self.detail(HOST).map(|host| indented(host, "", style));
             let _ = writeln!(
                 text,
                 "{ready}: {} ({} checks passed)",
@@ -263,9 +268,9 @@ impl Report {
         text
     }
 
-    fn host(&self) -> Option<&str> {
-        let host = self.checks.iter().find(|check| check.name == HOST)?;
-        match &host.status {
+    fn detail(&self, name: &str) -> Option<&str> {
+        let check = self.checks.iter().find(|check| check.name == name)?;
+        match &check.status {
             Status::Available { detail } => Some(detail),
             Status::Missing { .. } => None,
         }

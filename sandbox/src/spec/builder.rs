@@ -8,7 +8,7 @@ use oci_spec::runtime as oci;
 
 use super::{
     EntryKind, FileAccess, FileContents, IdMapping, LandlockRule, Network, Overlay,
-    OwnershipRecording, RootEntry, Spec,
+    OwnershipRecording, RootEntry, Spec, Strictness,
 };
 use crate::defaults;
 use crate::ownership::OwnerRecord;
@@ -40,6 +40,8 @@ impl Spec {
                 path: "/".into(),
                 access: FileAccess::ReadExecute,
             }],
+            strictness: Strictness::Required,
+            pretended_landlock_abi: None,
             wall_clock_limit: None,
             suppress_sync: false,
             not_utf8,
@@ -232,6 +234,21 @@ impl Spec {
     #[must_use]
     pub fn map_range(mut self) -> Self {
         self.ids = IdMapping::Range;
+        self
+    }
+
+    /// Chooses what becomes of the program on a kernel that lacks a part of Landlock that a promise needs;
+    /// [`Strictness::Required`] without it.
+    #[must_use]
+    pub fn strictness(mut self, strictness: Strictness) -> Self {
+        self.strictness = strictness;
+        self
+    }
+
+    /// Uses no more of Landlock than an older kernel has, for tests; 0 is a kernel without it.
+    #[must_use]
+    pub fn pretend_landlock_abi(mut self, abi: u32) -> Self {
+        self.pretended_landlock_abi = Some(abi);
         self
     }
 

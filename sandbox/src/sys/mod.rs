@@ -5,6 +5,7 @@
 )]
 
 pub(crate) mod fds;
+pub(crate) mod landlock;
 pub(crate) mod mount;
 pub(crate) mod net;
 pub(crate) mod notify;

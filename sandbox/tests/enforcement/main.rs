@@ -14,6 +14,7 @@ mod files;
 mod harness;
 mod host;
 mod hostile;
+mod landlock;
 mod lifecycle;
 mod network;
 mod privileges;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Some("nested") => host::run_nested(),
         Some("masked") => host::run_masked(),
         Some("in-range") => range::run_case(&arguments[1]),
+        Some("without-landlock") => landlock::run_without(&arguments[1]),
         Some("limited") => host::run_limited(),
         Some("chrooted") => host::run_chrooted(&arguments[1]),
         _ => harness::run(
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
                 trees::TESTS,
                 recording::TESTS,
                 network::TESTS,
+                landlock::TESTS,
                 privileges::TESTS,
                 range::TESTS,
                 processes::TESTS,

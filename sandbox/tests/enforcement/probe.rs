@@ -52,6 +52,10 @@ fn operate(arguments: &[&str]) -> io::Result<ExitCode> {
             .write_all(b"changed")?,
         ["create", path] => File::create(path)?.write_all(b"made")?,
         ["truncate", path] => OpenOptions::new().write(true).open(path)?.set_len(0)?,
+        ["truncate-by-path", path] => nix::unistd::truncate(path, 0)?,
+        ["ask-for-terminal", path] => {
+            nix::sys::termios::tcgetattr(File::open(path)?)?;
+        }
         ["make-directory", path] => std::fs::DirBuilder::new().mode(0o755).create(path)?,
         ["remove", path] => std::fs::remove_file(path)?,
         ["rename", from, to] => std::fs::rename(from, to)?,

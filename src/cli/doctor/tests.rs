@@ -109,6 +109,20 @@ fn mappings_are_told_and_do_not_decide() {
 }
 
 #[test]
+fn what_landlock_lacks_is_told_of_a_ready_host() {
+    let mut found = checks(&debian_host());
+    found.push(Check::available(
+        "Landlock",
+        "ABI 6, which lacks: the audit log",
+    ));
+    assert_eq!(
+        Report::new(found).text(Style::default()),
+        "ready: debian 12 (5 checks passed)\n\
+         Landlock: ABI 6, which lacks: the audit log\n"
+    );
+}
+
+#[test]
 fn remedy_speaks_the_hosts_package_manager() {
     let commands = [
         (DEBIAN, "`sudo apt-get install tar`"),
