@@ -13,6 +13,7 @@ mod image;
 mod install;
 mod output;
 mod private;
+mod protection;
 mod real_ids;
 mod removal;
 mod run;
@@ -30,8 +31,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use overcoat_sandbox::IdMapping;
+use overcoat_sandbox::{IdMapping, Strictness};
 
+use self::protection::Protection;
 use self::run::Purpose;
 use crate::Hint;
 use crate::packages::apt::{self, Stanza};
@@ -53,6 +55,8 @@ pub struct Options<'a> {
     pub ignore_store: bool,
     /// Which ids the steps have that run packages' code. The caller must have a range to give them one.
     pub ids: IdMapping,
+    /// What becomes of the build on a kernel that lacks a part of Landlock that a promise needs.
+    pub strictness: Strictness,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -78,6 +82,7 @@ struct Builder<'a> {
     host_repositories: &'a [Stanza],
     ignore_store: bool,
     ids: IdMapping,
+    protection: Protection,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
@@ -108,13 +113,11 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn purpose<'b>(&self, image: &'b str, step: &'b str) -> Purpose<'b>
-    where
-        'a: 'b,
-    {
+    fn purpose<'b>(&'b self, image: &'b str, step: &'b str) -> Purpose<'b> {
         Purpose {
             image,
             step,
+            protection: &self.protection,
             observer: self.observer,
             interrupt: self.interrupt,
         }
@@ -188,6 +191,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         host_repositories: options.host_repositories,
         ignore_store: options.ignore_store,
         ids: options.ids,
+        protection: Protection::new(options.strictness),
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use overcoat_sandbox::{Killer, Outcome, ProgramStatus, Spec};
 
+use super::protection::Protection;
 use super::{Error, Event, Observer};
 
 /// Stops a build from another thread: running programs are killed and no further one is started.
@@ -60,6 +61,7 @@ impl Interrupt {
 pub(super) struct Purpose<'a> {
     pub(super) image: &'a str,
     pub(super) step: &'a str,
+    pub(super) protection: &'a Protection,
     pub(super) observer: &'a dyn Observer,
     pub(super) interrupt: &'a Interrupt,
 }
@@ -128,20 +130,26 @@ pub(super) fn run(
 ) -> Result<Finished, Error> {
     purpose.interrupt.check()?;
     let step = || purpose.step.to_owned();
-    let mut running = spec.spawn().map_err(|source| match source {
-        // Killed before it could say that the program runs: that is no fault of the host.
-        overcoat_sandbox::Error::LauncherEnded { .. } | overcoat_sandbox::Error::Lost => {
-            Error::SandboxEnded {
+    let mut running = purpose
+        .protection
+        .of(spec)
+        .spawn()
+        .map_err(|source| match source {
+            // Killed before it could say that the program runs: that is no fault of the host.
+            overcoat_sandbox::Error::LauncherEnded { .. } | overcoat_sandbox::Error::Lost => {
+                Error::SandboxEnded {
+                    step: step(),
+                    source,
+                }
+            }
+            source => Error::Sandbox {
                 step: step(),
                 source,
-            }
-        }
-        source => Error::Sandbox {
-            step: step(),
-            source,
-        },
-    })?;
+            },
+        })?;
     purpose.interrupt.running(Some(running.killer()));
+    let enforcement = running.enforcement();
+    purpose.protection.report(enforcement, purpose.observer);
     let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
     let mut stderr_tail = VecDeque::new();
     let kept = std::thread::scope(|scope| {

@@ -1,6 +1,6 @@
 //! `overcoat build`: from the recipe to its outputs.
 
-use overcoat_sandbox::IdMapping;
+use overcoat_sandbox::{IdMapping, Strictness};
 
 use super::args::Invoked;
 use super::failure::Failure;
@@ -45,6 +45,7 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         rebuild: invoked.force > 0,
         ignore_store: invoked.force > 1,
         ids: invoked.ids,
+        strictness: Strictness::Required,
         observer: &progress,
         interrupt: &interrupt,
     };
