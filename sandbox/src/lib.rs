@@ -14,6 +14,7 @@ mod init;
 mod kernel;
 mod landlock;
 mod launcher;
+mod listener;
 mod mount_point;
 mod mounts;
 mod namespaces;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::listener;
+
 /// Why owners could not be recorded; the step has failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,18 +21,8 @@ pub enum Error {
         #[source]
         source: caps::errors::CapsError,
     },
-    #[error("this kernel's seccomp notifications are larger than the ownership recorder expects")]
-    NotificationSize,
-    #[error("waiting for a system call to record")]
-    Wait {
-        #[source]
-        source: Errno,
-    },
-    #[error("answering a recorded system call")]
-    Answer {
-        #[source]
-        source: Errno,
-    },
+    #[error(transparent)]
+    Listener(#[from] listener::Error),
     #[error("more than {limit} symbolic links, FIFOs or sockets were given to ids other than 0")]
     TooManyRecords { limit: usize },
     #[error("holding on to an inode whose owner was recorded")]

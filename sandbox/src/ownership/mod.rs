@@ -90,7 +90,6 @@ mod credentials;
 mod error;
 mod identities;
 mod inode;
-mod listener;
 mod owner;
 mod place;
 mod reading;

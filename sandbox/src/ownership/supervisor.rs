@@ -16,7 +16,6 @@ use super::credentials::Credentials;
 use super::error::{Error, Refusal};
 use super::identities::{Answered, Identities};
 use super::inode::Inode;
-use super::listener::Listener;
 use super::owner::change_owner;
 use super::place::Home;
 use super::reading;
@@ -24,6 +23,7 @@ use super::records::{OwnerRecord, Records};
 use super::status::recorded_status;
 use super::tracee::Tracee;
 use super::xattr::{self, NewAttribute};
+use crate::listener::Listener;
 use crate::sys::notify::{Notification, Reply};
 
 /// The capabilities that the recorded calls take, of those that the program may have, and what it takes to walk its

@@ -33,7 +33,7 @@ const PAGE: u64 = 4096;
 /// its later calls. When its number was given to another thread, they belong to a dead one: all that is asked of them
 /// fails with ESRCH.
 #[derive(Debug)]
-pub(super) struct Tracee {
+pub(crate) struct Tracee {
     thread: i32,
     host_proc: Rc<OwnedFd>,
     /// Its directory in /proc.
@@ -43,7 +43,7 @@ pub(super) struct Tracee {
 }
 
 impl Tracee {
-    pub(super) fn new(host_proc: &Rc<OwnedFd>, thread: i32) -> Self {
+    pub(crate) fn new(host_proc: &Rc<OwnedFd>, thread: i32) -> Self {
         Self {
             thread,
             host_proc: Rc::clone(host_proc),
@@ -52,7 +52,7 @@ impl Tracee {
         }
     }
 
-    pub(super) fn thread(&self) -> i32 {
+    pub(crate) fn thread(&self) -> i32 {
         self.thread
     }
 
@@ -86,7 +86,7 @@ impl Tracee {
     }
 
     /// Reads exactly `length` bytes, of which the caller has checked that they may be allocated.
-    pub(super) fn read_bytes(&self, address: u64, length: usize) -> Result<Vec<u8>, Errno> {
+    pub(crate) fn read_bytes(&self, address: u64, length: usize) -> Result<Vec<u8>, Errno> {
         let mut bytes = vec![0; length];
         if length > 0 && tracee::read_memory(self.thread, address, &mut bytes)? != length {
             return Err(Errno::EFAULT);
@@ -114,7 +114,7 @@ impl Tracee {
     ///
     /// It stays the caller's whatever happens to it, unlike its number, and writing to it is an effect: the caller is
     /// asked for it first, then whether its call still waits.
-    pub(super) fn memory(&self) -> Result<File, Errno> {
+    pub(crate) fn memory(&self) -> Result<File, Errno> {
         let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
         self.open_entry("mem", flags).map(File::from)
     }
@@ -239,7 +239,7 @@ impl Tracee {
     }
 
     /// Returns the caller's own open file description, so that what the caller could do with it is what we can.
-    fn descriptor(&self, number: RawFd) -> Result<OwnedFd, Errno> {
+    pub(crate) fn descriptor(&self, number: RawFd) -> Result<OwnedFd, Errno> {
         if let Some(handle) = self.handle.get() {
             return tracee::fetch_descriptor(handle, number);
         }

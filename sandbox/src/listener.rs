@@ -5,7 +5,6 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::error::Error;
 use crate::kernel;
 use crate::sys::notify::{self, Notification, Reply};
 
@@ -13,14 +12,38 @@ use crate::sys::notify::{self, Notification, Reply};
 /// SECCOMP_IOCTL_NOTIF_RECV when all users have exited"). It cannot be tried without having all tasks end.
 const RECEIVING_ENDS: kernel::Version = (6, 11);
 
+/// What makes answering calls fail as a whole.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("preparing to answer system calls: {step}")]
+    Prepare {
+        step: &'static str,
+        #[source]
+        source: Errno,
+    },
+    #[error("this kernel's seccomp notifications are larger than expected")]
+    NotificationSize,
+    #[error("waiting for a system call to answer")]
+    Wait {
+        #[source]
+        source: Errno,
+    },
+    #[error("answering a system call")]
+    Answer {
+        #[source]
+        source: Errno,
+    },
+}
+
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     descriptor: OwnedFd,
     receiving_ends: bool,
 }
 
 impl Listener {
-    pub(super) fn new(descriptor: OwnedFd) -> Result<Self, Error> {
+    pub(crate) fn new(descriptor: OwnedFd) -> Result<Self, Error> {
         let failed = |step| move |source| Error::Prepare { step, source };
         if !notify::structures_fit().map_err(failed("asking for the size of notifications"))? {
             return Err(Error::NotificationSize);
@@ -37,7 +60,7 @@ impl Listener {
     }
 
     /// Waits for the next call; `None` when no task is left.
-    pub(super) fn next(&self) -> Result<Option<Notification>, Error> {
+    pub(crate) fn next(&self) -> Result<Option<Notification>, Error> {
         // Polling before each call costs a tenth of an answer.
         let mut must_wait = !self.receiving_ends;
         loop {
@@ -75,7 +98,7 @@ impl Listener {
 
     /// Fails when the call waits no more. Then the thread's number, and all that was gathered under it, may be another
     /// thread's, so this comes before everything that has an effect.
-    pub(super) fn confirm(&self, id: u64) -> Result<(), Errno> {
+    pub(crate) fn confirm(&self, id: u64) -> Result<(), Errno> {
         if notify::is_waiting(self.descriptor.as_fd(), id) {
             Ok(())
         } else {
@@ -83,7 +106,7 @@ impl Listener {
         }
     }
 
-    pub(super) fn answer(&self, id: u64, reply: Reply) -> Result<(), Error> {
+    pub(crate) fn answer(&self, id: u64, reply: Reply) -> Result<(), Error> {
         match notify::answer(self.descriptor.as_fd(), id, reply) {
             // The caller died.
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -92,7 +115,7 @@ impl Listener {
     }
 
     /// Gives the caller, which goes on waiting, a copy of a descriptor, and returns its number.
-    pub(super) fn give(
+    pub(crate) fn give(
         &self,
         id: u64,
         descriptor: BorrowedFd<'_>,
