@@ -92,7 +92,7 @@ pub(crate) fn build_step(arguments: Vec<String>) -> oci::Spec {
         .set_user(user)
         .set_args(Some(arguments))
         .set_env(Some(Vec::new()))
-        .set_capabilities(Some(capabilities()))
+        .set_capabilities(Some(capabilities(CAPABILITIES)))
         .set_rlimits(Some(vec![
             resource_limit(oci::PosixRlimitType::RlimitCore, 0),
             resource_limit(oci::PosixRlimitType::RlimitNofile, OPEN_FILES),
@@ -168,8 +168,9 @@ pub(crate) fn resource_limit(resource: oci::PosixRlimitType, limit: u64) -> oci:
         .expect("every field has a default")
 }
 
-fn capabilities() -> oci::LinuxCapabilities {
-    let kept: oci::Capabilities = CAPABILITIES.iter().copied().collect();
+/// Returns the sets of a program that keeps `kept`, none of which it hands on by itself.
+pub(crate) fn capabilities(kept: &[oci::Capability]) -> oci::LinuxCapabilities {
+    let kept: oci::Capabilities = kept.iter().copied().collect();
     let mut sets = oci::LinuxCapabilities::default();
     sets.set_bounding(Some(kept.clone()))
         .set_effective(Some(kept.clone()))

@@ -32,7 +32,7 @@ mod supervisor;
 mod sys;
 mod trials;
 
-pub use oci_spec::runtime::PosixRlimitType;
+pub use oci_spec::runtime::{Capability, PosixRlimitType};
 
 pub use self::error::Error;
 pub use self::idmap::enter_user_namespace;

@@ -273,6 +273,14 @@ impl Spec {
         self
     }
 
+    /// Chooses the capabilities of the program inside its user namespace, instead of those of a build step.
+    #[must_use]
+    pub fn capabilities(mut self, capabilities: &[oci::Capability]) -> Self {
+        let process = self.oci.process_mut().get_or_insert_default();
+        process.set_capabilities(Some(defaults::capabilities(capabilities)));
+        self
+    }
+
     /// Sets the soft and hard limit of a resource. A limit above the caller's own hard limit is cut to that.
     #[must_use]
     pub fn resource_limit(mut self, resource: oci::PosixRlimitType, limit: u64) -> Self {
