@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use fs_err as fs;
 
-use super::fetch::{QUICK_RETRIES, show_download, with_tree};
+use super::fetch::{QUICK_RETRIES, show_download};
+use super::policy::StepKind;
 use super::run::run;
-use super::stack::Stack;
-use super::tools::{Access, Tools, with_network};
+use super::tools::Tools;
 use super::{Builder, Error, Event, apt_error};
 use crate::digest::sha256_of_file;
 use crate::packages::apt::{self, ResolvedPackage};
@@ -26,8 +26,6 @@ pub(super) fn download(
     builder: &Builder<'_>,
     recipe: &Recipe,
     tools: &Tools,
-    below: Option<&Stack>,
-    packages: &[String],
     resolved: &[ResolvedPackage],
     private: &Path,
 ) -> Result<(), Error> {
@@ -43,16 +41,17 @@ pub(super) fn download(
             });
         }
         purpose.started();
-        let mut arguments = vec![QUICK_RETRIES, "--download-only", "install", "--"];
-        arguments.extend(packages.iter().map(String::as_str));
-        let spec = with_tree(
-            tools.spec(apt::command(&arguments), Access::Read, Access::Write),
-            below,
-        );
-        run(purpose, &with_network(spec), &mut |line| {
-            show_download(purpose, line)
-        })
-        .map_err(|error| apt_error::classify(error, recipe))?;
+        // By version and architecture, so that apt chooses nothing and need not see what is installed below.
+        let exact: Vec<String> = missing.iter().map(|package| package.exact_name()).collect();
+        let mut arguments = vec![QUICK_RETRIES, "download", "--"];
+        arguments.extend(exact.iter().map(String::as_str));
+        let command = apt::command(&arguments);
+        let spec = builder
+            .spec(StepKind::Download, command, &tools.places(None))
+            // This verb puts packages into the working directory.
+            .working_directory(apt::ARCHIVES);
+        run(purpose, &spec, &mut |line| show_download(purpose, line))
+            .map_err(|error| apt_error::classify(error, recipe))?;
     }
     store::directory_below(private, Path::new("partial"))?;
     for package in resolved {

@@ -1,22 +1,21 @@
-//! Steps with the host's network: repository metadata and packages. They run no line of the recipe's or a package's
+//! Repository metadata, and the choice of packages from it. Nothing here runs a line of the recipe's or a package's
 //! code.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use fs_err as fs;
-use overcoat_sandbox::Spec;
-
+use super::policy::StepKind;
 use super::run::{Purpose, run};
 use super::stack::Stack;
-use super::tools::{Access, Tools, with_network};
+use super::tools::Tools;
 use super::{Builder, Error, apt_error};
 use crate::distribution::{self, RepositoryChoice};
 use crate::packages::apt::{self, Configuration, ResolvedPackage, Status, Trust};
 use crate::plan::{Key, KeyBuilder};
 use crate::recipe::{CacheOnly, Recipe};
 use crate::store;
+use fs_err as fs;
 
 /// Waits a second before each of the retries; apt doubles the time otherwise, and a mistyped mirror takes long to tell.
 pub(super) const QUICK_RETRIES: &str = "-oAcquire::Retries::Delay::Maximum=1";
@@ -144,8 +143,7 @@ fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), 
     let purpose = builder.purpose(&recipe.name, METADATA);
     purpose.started();
     let command = apt::command(&["-oAPT::Update::Error-Mode=any", QUICK_RETRIES, "update"]);
-    let spec =
-        with_network(tools.spec(command, Access::Write, Access::Read)).file(status_file(), "");
+    let spec = builder.spec(StepKind::Metadata, command, &tools.places(None));
     run(purpose, &spec, &mut |line| show_download(purpose, line))
         .map_err(|error| apt_error::classify(error, recipe))?;
     purpose.finished(started, false);
@@ -168,18 +166,6 @@ fn link_directory(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn status_file() -> PathBuf {
-    Path::new(apt::ROOT).join("var/lib/dpkg/status")
-}
-
-/// Adds the tree that packages will be installed on: read-only, or nothing but an empty package database.
-pub(super) fn with_tree(spec: Spec, below: Option<&Stack>) -> Spec {
-    match below {
-        Some(stack) => stack.mount_read_only(spec, apt::ROOT),
-        None => spec.file(status_file(), ""),
-    }
-}
-
 /// Returns the packages that apt would install for `packages` on top of `below`, sorted by name.
 ///
 /// apt chooses the same from the same metadata, so its choice is kept and asked for again only when that changes.
@@ -199,7 +185,7 @@ pub(super) fn resolve(
     let started = Instant::now();
     let purpose = builder.purpose(&recipe.name, RESOLVE);
     purpose.started();
-    // With the package cache in sight, apt would not name what is in it already.
+    // apt does not name what is in its cache already, so that it gets one that is empty.
     let mut arguments = vec![
         "-oDir::Cache::archives=/var/cache/apt/archives",
         "--print-uris",
@@ -207,10 +193,8 @@ pub(super) fn resolve(
         "--",
     ];
     arguments.extend(packages.iter().map(String::as_str));
-    let spec = with_tree(
-        tools.spec(apt::command(&arguments), Access::Read, Access::Read),
-        below,
-    );
+    let command = apt::command(&arguments);
+    let spec = builder.spec(StepKind::Resolve, command, &tools.places(below));
     let finished =
         run(purpose, &spec, &mut |_| {}).map_err(|error| apt_error::classify(error, recipe))?;
     let mut resolved = apt::parse_uris(&finished.stdout)?;

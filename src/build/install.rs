@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fs_err as fs;
-use overcoat_sandbox::{IdMapping, Overlay, OwnerRecord, OwnershipRecording, Spec};
+use overcoat_sandbox::{IdMapping, OwnerRecord};
 
 use super::download;
 use super::fetch;
+use super::policy::{OverlayPlace, Places, StepKind};
 use super::real_ids;
 use super::run::{Purpose, run};
 use super::stack::Stack;
-use super::tools::{Access, Tools};
+use super::tools::Tools;
 use super::{Builder, Error};
 use crate::capture::EntryOwner;
 use crate::distribution;
@@ -43,17 +44,15 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
         below: None,
         packages: &bootstrap.packages,
     };
-    let ids = builder.ids;
-    let layer = step.make(builder, &key, &resolved, &|purpose, tools, tree| {
-        unpack(
-            purpose,
-            ids,
-            tools,
-            tree,
-            &bootstrap.merged_directories,
-            &resolved,
-        )
-    })?;
+    let merged_directories = &bootstrap.merged_directories;
+    let layer = step.make(
+        builder,
+        &key,
+        &resolved,
+        &|builder, purpose, tools, tree| {
+            unpack(builder, purpose, tools, tree, merged_directories, &resolved)
+        },
+    )?;
     Ok(Stack::of_layer(layer, key))
 }
 
@@ -87,7 +86,7 @@ pub(super) fn install(
         below: Some(&below),
         packages: &recipe.packages,
     };
-    let layer = step.make(builder, &key, &resolved, &|_, _, _| Ok(()))?;
+    let layer = step.make(builder, &key, &resolved, &|_, _, _, _| Ok(()))?;
     Ok(below.with_layer(layer, key))
 }
 
@@ -130,7 +129,7 @@ struct Step<'a> {
     packages: &'a [String],
 }
 
-type Prepare<'a> = dyn Fn(Purpose<'_>, &Tools, &Path) -> Result<(), Error> + 'a;
+type Prepare<'a> = dyn Fn(&Builder<'_>, Purpose<'_>, &Tools, &Path) -> Result<(), Error> + 'a;
 
 impl Step<'_> {
     /// Returns the layer of `key` from the store, or makes it: `prepare` fills the tree before apt works on it.
@@ -154,15 +153,7 @@ impl Step<'_> {
             archives: staging.subdirectory("archives")?,
             ..self.tools.clone()
         };
-        download::download(
-            builder,
-            self.recipe,
-            self.tools,
-            self.below,
-            self.packages,
-            resolved,
-            &tools.archives,
-        )?;
+        download::download(builder, self.recipe, self.tools, resolved, &tools.archives)?;
         let started = Instant::now();
         purpose.started();
         let newest = download::newest_build_time(&tools.archives, resolved)?;
@@ -171,9 +162,9 @@ impl Step<'_> {
         if self.ids == IdMapping::Range {
             real_ids::own(&tree)?;
         }
-        prepare(purpose, &tools, &tree)?;
+        prepare(builder, purpose, &tools, &tree)?;
         let owners = self.run_apt(
-            purpose,
+            builder,
             &tools,
             &staging,
             &tree,
@@ -193,7 +184,7 @@ impl Step<'_> {
 
     fn run_apt(
         &self,
-        purpose: Purpose<'_>,
+        builder: &Builder<'_>,
         tools: &Tools,
         staging: &Staging,
         tree: &Path,
@@ -201,35 +192,30 @@ impl Step<'_> {
         total: u64,
     ) -> Result<Vec<EntryOwner>, Error> {
         let guard = Guard::create(staging)?;
-        let lowers = std::iter::once(guard.directory.clone())
-            .chain(self.real_ids(staging)?)
-            .chain(self.below.into_iter().flat_map(|stack| stack.lowers()))
-            .collect();
-        let overlay = Overlay {
-            lowers,
-            upper: Some(tree.into()),
-            work: Some(staging.subdirectory("work")?),
+        let overlay = OverlayPlace {
+            work: staging.subdirectory("work")?,
+            guards: std::iter::once(guard.directory.clone())
+                .chain(self.real_ids(staging)?)
+                .collect(),
+            machine_id: guard.machine_id(),
         };
         let mut arguments = vec!["--no-download", "install", "--"];
         arguments.extend(self.packages.iter().map(String::as_str));
-        let inside = |path: &str| format!("{}/{path}", apt::ROOT);
         let epoch = self.recipe.source_date_epoch.unwrap_or(epoch_seconds);
         let known = match (self.ids, self.below) {
             (IdMapping::Single, Some(stack)) => stack.entry_owners()?,
             _ => Vec::new(),
         };
-        let spec = tools
-            .spec(apt::command(&arguments), Access::Read, Access::Read)
-            .overlay(apt::ROOT, &overlay)
-            .bind_read_only(guard.machine_id(), inside("etc/machine-id"))
-            .proc(inside("proc"))
-            .devices(inside("dev"))
-            .tmpfs(inside("run"), 0o755)
-            .tmpfs(inside("tmp"), 0o1777)
-            .environment("SOURCE_DATE_EPOCH", epoch.to_string())
-            .entry_owners(known.iter().map(in_sandbox).collect())
-            .suppress_sync();
-        let spec = with_ids(spec, self.ids, OwnershipRecording::RecordAndAnswer);
+        let places = Places {
+            changes: Some(tree.into()),
+            overlay: Some(overlay),
+            variables: vec![("SOURCE_DATE_EPOCH", epoch.to_string())],
+            ..tools.places(self.below)
+        };
+        let spec = builder
+            .spec(StepKind::Install, apt::command(&arguments), &places)
+            .entry_owners(known.iter().map(in_sandbox).collect());
+        let purpose = builder.purpose(&self.recipe.name, self.name);
         let mut done = 0;
         let finished = run(purpose, &spec, &mut |line| {
             show_install(purpose, line, &mut done, total)
@@ -250,14 +236,6 @@ impl Step<'_> {
         let directory = staging.path().join("ids");
         real_ids::make_real(below.capture()?, &directory)?;
         Ok(Some(directory))
-    }
-}
-
-/// Gives a step its ids: one, with others recorded as `recording` says, or a range of real ones.
-fn with_ids(spec: Spec, ids: IdMapping, recording: OwnershipRecording) -> Spec {
-    match ids {
-        IdMapping::Single => spec.ownership(recording),
-        IdMapping::Range => spec.map_range().ownership(OwnershipRecording::Devices),
     }
 }
 
@@ -300,8 +278,8 @@ fn show_install(purpose: Purpose<'_>, line: &str, done: &mut u64, total: u64) {
 
 /// Unpacks every package into the empty `tree`, so that there is a shell and dpkg to run maintainer scripts with.
 fn unpack(
+    builder: &Builder<'_>,
     purpose: Purpose<'_>,
-    ids: IdMapping,
     tools: &Tools,
     tree: &Path,
     merged_directories: &[&str],
@@ -327,11 +305,11 @@ fn unpack(
             .iter()
             .map(|package| format!("{}/{}", apt::ARCHIVES, package.file_name)),
     );
-    let spec: Spec = tools
-        .spec(command, Access::Read, Access::Read)
-        .bind(tree, apt::ROOT)
-        .suppress_sync();
-    let spec = with_ids(spec, ids, OwnershipRecording::Record);
+    let places = Places {
+        changes: Some(tree.into()),
+        ..tools.places(None)
+    };
+    let spec = builder.spec(StepKind::Unpack, command, &places);
     run(purpose, &spec, &mut |line| purpose.output(line))?;
     Ok(())
 }

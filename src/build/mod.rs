@@ -12,6 +12,7 @@ mod fixture;
 mod image;
 mod install;
 mod output;
+pub mod policy;
 mod private;
 mod protection;
 mod real_ids;
@@ -31,8 +32,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use overcoat_sandbox::{IdMapping, Strictness};
+use overcoat_sandbox::{IdMapping, Spec, Strictness};
 
+use self::policy::{Host, Places, StepKind};
 use self::protection::Protection;
 use self::run::Purpose;
 use crate::Hint;
@@ -76,6 +78,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// The state of one run over all images.
 struct Builder<'a> {
     store: Store,
+    host: Host,
     /// Work that lives as long as the run.
     staging: Staging,
     output: OutputDirectory,
@@ -121,6 +124,11 @@ impl<'a> Builder<'a> {
             observer: self.observer,
             interrupt: self.interrupt,
         }
+    }
+
+    /// Returns what runs `command` as a step of a kind: nothing else in a build makes a specification.
+    fn spec(&self, kind: StepKind, command: Vec<String>, places: &Places) -> Spec {
+        policy::spec(policy::policy(kind), command, &self.host, places, self.ids)
     }
 
     /// Returns the layer of `key`: from the store, or from this run when the store is ignored.
@@ -186,6 +194,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     let staging = store.stage()?;
     let mut builder = Builder {
         store,
+        host: Host::here(),
         staging,
         output: OutputDirectory::open(&first.recipe.output_directory)?,
         host_repositories: options.host_repositories,

@@ -3,8 +3,6 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
-use overcoat_sandbox::{Overlay, Spec};
-
 use crate::capture::{self, EntryOwner, LayerDirectory};
 use crate::plan::{Key, KeyBuilder};
 use crate::store::Layer;
@@ -109,25 +107,6 @@ impl Stack {
     /// Returns the lower directories for an overlay mount, the topmost first.
     pub(super) fn lowers(&self) -> impl Iterator<Item = PathBuf> {
         self.layers.iter().rev().map(|layer| layer.path.clone())
-    }
-
-    /// Mounts the stack read-only at `inside`.
-    pub(super) fn mount_read_only(&self, spec: Spec, inside: &str) -> Spec {
-        match self.layers.as_slice() {
-            // overlayfs wants an upper directory or two lowers.
-            [only] => spec.bind_read_only(&only.path, inside),
-            _ => {
-                let lowers = self.lowers().collect();
-                spec.overlay(
-                    inside,
-                    &Overlay {
-                        lowers,
-                        upper: None,
-                        work: None,
-                    },
-                )
-            }
-        }
     }
 
     /// Returns who owns the links, FIFOs and sockets of the stack, which a step on top of it cannot read from them.

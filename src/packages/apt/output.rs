@@ -15,6 +15,19 @@ pub struct ResolvedPackage {
     pub sha256: String,
 }
 
+impl ResolvedPackage {
+    /// Returns the argument by which apt takes this package in this version, and no other.
+    pub fn exact_name(&self) -> String {
+        let Self {
+            name,
+            architecture,
+            version,
+            ..
+        } = self;
+        format!("{name}:{architecture}={version}")
+    }
+}
+
 /// A line of apt's does not have the documented form.
 #[derive(Debug, thiserror::Error)]
 #[error("apt printed `{line}`, where {expected} was expected")]
