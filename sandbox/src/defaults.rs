@@ -168,6 +168,12 @@ pub(crate) fn resource_limit(resource: oci::PosixRlimitType, limit: u64) -> oci:
         .expect("every field has a default")
 }
 
+/// Returns the names of the capabilities that a program gets unless it is given others, such as `CAP_CHOWN`.
+pub(crate) fn capability_names() -> Vec<String> {
+    let name = |capability: &oci::Capability| format!("CAP_{capability}");
+    CAPABILITIES.iter().map(name).collect()
+}
+
 /// Returns the sets of a program that keeps `kept`, none of which it hands on by itself.
 pub(crate) fn capabilities(kept: &[oci::Capability]) -> oci::LinuxCapabilities {
     let kept: oci::Capabilities = kept.iter().copied().collect();

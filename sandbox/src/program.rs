@@ -10,7 +10,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, SFlag, fstat, makedev, umask};
-use nix::unistd::{chdir, dup2_stdin, execve, pipe2, setsid};
+use nix::unistd::{AccessFlags, access, chdir, dup2_stdin, execve, pipe2, setsid};
 use oci_spec::runtime as oci;
 
 use crate::init::{self, Said};
@@ -33,7 +33,10 @@ pub(crate) fn run(spec: &Spec, report: BorrowedFd<'_>, socket: BorrowedFd<'_>) -
         let enforcement = confine(spec, process, socket)?;
         write_line(report, &Answer::Started(enforcement)).during(Step::Execute)?;
         sys::fds::set_all_close_on_exec().during(Step::OpenDescriptors)?;
-        program.execute()
+        match &spec.seccomp_profile {
+            Some(profile) => program.execute_under(profile),
+            None => program.execute(),
+        }
     })
 }
 
@@ -157,8 +160,34 @@ impl Program {
                 }
             }
         }
+        Err(self.failure(worst))
+    }
+
+    /// Executes the program under a person's own filter.
+    ///
+    /// That may refuse everything but execve, the report of a failure too. So the program is looked for before, and the
+    /// filter is installed after ours and after everything else.
+    fn execute_under(&self, profile: &seccomp::Profile) -> Result<Infallible, Failure> {
+        let filter = profile.compile();
+        let mut worst = Errno::ENOENT;
+        let found = self.candidates.iter().find(|candidate| {
+            let answer = access(candidate.as_c_str(), AccessFlags::X_OK);
+            if answer == Err(Errno::EACCES) {
+                worst = Errno::EACCES;
+            }
+            answer.is_ok()
+        });
+        let Some(found) = found else {
+            return Err(self.failure(worst));
+        };
+        seccomp::install(&filter, false).during(Step::FilterCalls)?;
+        let Err(errno) = execve(found, &self.arguments, &self.environment);
+        Err(self.failure(errno))
+    }
+
+    fn failure(&self, errno: Errno) -> Failure {
         let name = self.arguments[0].to_string_lossy();
-        Err(Failure::of(Step::Execute, worst).about(name))
+        Failure::of(Step::Execute, errno).about(name)
     }
 }
 

@@ -17,6 +17,7 @@ use oci_spec::runtime as oci;
 use serde::{Deserialize, Serialize};
 
 use crate::ownership::OwnerRecord;
+use crate::seccomp::Profile;
 
 /// One program and its confinement.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -43,6 +44,9 @@ pub struct Spec {
     pub wall_clock_limit: Option<Duration>,
     /// Makes fsync and its kin succeed without effect: the tree is thrown away when the step fails.
     pub suppress_sync: bool,
+    /// The caller's own system call filter, beside ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp_profile: Option<Profile>,
     /// Arguments and variables that are not UTF-8, which OCI cannot say; [`Spec::spawn`] refuses them.
     #[serde(skip)]
     not_utf8: Vec<std::ffi::OsString>,

@@ -22,9 +22,9 @@ pub struct Policy {
 }
 
 /// Offsets in `struct seccomp_data` of `linux/seccomp.h`.
-const NUMBER_OFFSET: u32 = 0;
-const ARCHITECTURE_OFFSET: u32 = 4;
-const ARGUMENTS_OFFSET: u32 = 16;
+pub(super) const NUMBER_OFFSET: u32 = 0;
+pub(super) const ARCHITECTURE_OFFSET: u32 = 4;
+pub(super) const ARGUMENTS_OFFSET: u32 = 16;
 
 const LOAD: u32 = BPF_LD | BPF_W | BPF_ABS;
 const MASK: u32 = BPF_ALU | BPF_AND | BPF_K;
@@ -137,11 +137,11 @@ fn load_argument(argument: u8) -> sock_filter {
     statement(LOAD, ARGUMENTS_OFFSET + 8 * u32::from(argument))
 }
 
-fn statement(operation: u32, operand: u32) -> sock_filter {
+pub(super) fn statement(operation: u32, operand: u32) -> sock_filter {
     jump(operation, operand, 0, 0)
 }
 
-fn jump(operation: u32, operand: u32, if_true: u8, if_false: u8) -> sock_filter {
+pub(super) fn jump(operation: u32, operand: u32, if_true: u8, if_false: u8) -> sock_filter {
     sock_filter {
         code: u16::try_from(operation).expect("BPF operations are below 256"),
         jt: if_true,

@@ -1,11 +1,11 @@
-//! Runs assembled programs in a small interpreter of the instructions that the assembler emits.
+//! What the table decides, by running its programs.
 
 use libc::{
     SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_USER_NOTIF,
-    sock_filter,
 };
 
 use super::calls::{self, Known};
+use super::interpreter::interpret;
 use super::numbers::{FIRST_UNJUDGED, GAPS};
 use super::numbers::{NATIVE_ARCHITECTURE, SYS_getxattrat, SYS_removexattrat, SYS_setxattrat};
 use super::{Policy, Scope, allowed, assemble, rows};
@@ -31,39 +31,8 @@ fn errno(value: i32) -> u32 {
     SECCOMP_RET_ERRNO | u32::try_from(value).unwrap()
 }
 
-/// Returns what the kernel would do, after the instruction set's description in the kernel's
-/// `Documentation/networking/filter.rst`.
 fn decide(policy: &Policy, architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
-    let program = assemble(policy);
-    let mut data = Vec::new();
-    data.extend(number.to_ne_bytes());
-    data.extend(architecture.to_ne_bytes());
-    data.extend(0u64.to_ne_bytes());
-    for argument in arguments {
-        data.extend(argument.to_ne_bytes());
-    }
-    let (mut accumulator, mut counter) = (0u32, 0usize);
-    loop {
-        let sock_filter { code, jt, jf, k } = program[counter];
-        counter += 1;
-        let taken = match code {
-            0x20 => {
-                let at = usize::try_from(k).unwrap();
-                accumulator = u32::from_ne_bytes(data[at..at + 4].try_into().unwrap());
-                continue;
-            }
-            0x54 => {
-                accumulator &= k;
-                continue;
-            }
-            0x06 => return k,
-            0x15 => accumulator == k,
-            0x35 => accumulator >= k,
-            0x45 => accumulator & k != 0,
-            other => panic!("the interpreter lacks instruction {other:#x}"),
-        };
-        counter += usize::from(if taken { jt } else { jf });
-    }
+    interpret(&assemble(policy), architecture, number, arguments)
 }
 
 fn number(constant: libc::c_long) -> u32 {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::defaults;
 use crate::ownership::OwnerRecord;
+use crate::seccomp::Profile;
 
 impl Spec {
     /// Returns a specification that runs `arguments` with an empty environment in an empty, network-less sandbox.
@@ -44,6 +45,7 @@ impl Spec {
             pretended_landlock_abi: None,
             wall_clock_limit: None,
             suppress_sync: false,
+            seccomp_profile: None,
             not_utf8,
         }
     }
@@ -249,6 +251,13 @@ impl Spec {
     #[must_use]
     pub fn pretend_landlock_abi(mut self, abi: u32) -> Self {
         self.pretended_landlock_abi = Some(abi);
+        self
+    }
+
+    /// Refuses what `profile` refuses, besides what is refused anyway. It takes the place of an earlier one.
+    #[must_use]
+    pub fn tighten(mut self, profile: Profile) -> Self {
+        self.seccomp_profile = Some(profile);
         self
     }
 

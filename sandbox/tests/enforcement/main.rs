@@ -20,6 +20,7 @@ mod network;
 mod privileges;
 mod probe;
 mod processes;
+mod profiles;
 mod range;
 mod recording;
 mod support;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
                 network::TESTS,
                 landlock::TESTS,
                 privileges::TESTS,
+                profiles::TESTS,
                 range::TESTS,
                 processes::TESTS,
                 lifecycle::TESTS,
