@@ -14,6 +14,9 @@ pub mod ddi;
 pub mod distribution;
 pub mod extension;
 pub mod format;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod packages;
 pub mod plan;
 pub mod publish;

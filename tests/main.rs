@@ -7,6 +7,7 @@
 mod build;
 mod clean;
 mod doctor;
+mod fuzzing;
 mod genkey;
 mod harness;
 mod help;

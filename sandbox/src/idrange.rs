@@ -132,7 +132,7 @@ pub(crate) fn own_range() -> Result<(Vec<Extent>, Vec<Extent>), RangeRefusal> {
 }
 
 /// Returns the extents that make up the range in a map file, if the inner ids there are all of it.
-fn range_of(map: &str) -> Option<Vec<Extent>> {
+pub(crate) fn range_of(map: &str) -> Option<Vec<Extent>> {
     let mut lines: Vec<Extent> = map
         .lines()
         .filter_map(|line| {
@@ -171,7 +171,7 @@ fn subordinate_ids(file: &Path, names: &[String]) -> Result<u32, Stopped> {
     })
 }
 
-fn find_subordinate_ids(text: &str, names: &[String]) -> Option<u32> {
+pub(crate) fn find_subordinate_ids(text: &str, names: &[String]) -> Option<u32> {
     text.lines().find_map(|line| {
         let mut fields = line.trim().split(':');
         let (name, first, count) = (fields.next()?, fields.next()?, fields.next()?);

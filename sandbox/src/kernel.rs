@@ -14,7 +14,7 @@ pub(crate) fn release() -> Result<(String, Version), Errno> {
     Ok((release, version))
 }
 
-fn version_in(release: &str) -> Version {
+pub(crate) fn version_in(release: &str) -> Version {
     let mut numbers = release
         .split(['.', '-', '+'])
         .map(|part| part.parse().unwrap_or(0));

@@ -8,6 +8,9 @@
 mod caps;
 mod defaults;
 mod error;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod idmap;
 mod idrange;
 mod init;

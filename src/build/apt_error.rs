@@ -43,7 +43,7 @@ pub(super) fn classify(error: Error, recipe: &Recipe) -> Error {
 }
 
 /// Returns the package that `line` says is unknown.
-fn unknown_package(line: &str) -> Option<&str> {
+pub(super) fn unknown_package(line: &str) -> Option<&str> {
     let message = line.strip_prefix("E: ")?;
     if let Some(name) = message.strip_prefix("Unable to locate package ") {
         return Some(name.trim());
@@ -67,12 +67,12 @@ fn unknown_package(line: &str) -> Option<&str> {
 }
 
 /// Returns the address and suite of the repository that `line` says has no valid signature.
-fn untrusted(line: &str) -> Option<&str> {
+pub(super) fn untrusted(line: &str) -> Option<&str> {
     repository(line, "' is not signed.").or_else(|| repository(line, "' is no longer signed."))
 }
 
 /// Returns the address and suite of the repository that `line` says is not there.
-fn missing(line: &str) -> Option<&str> {
+pub(super) fn missing(line: &str) -> Option<&str> {
     repository(line, "' does not have a Release file.")
         .or_else(|| repository(line, "' no longer has a Release file."))
 }
@@ -86,14 +86,14 @@ fn repository<'a>(line: &'a str, end: &str) -> Option<&'a str> {
 }
 
 /// Returns what is wrong with the signature of `repository`, where `line` says it.
-fn signature_problem<'a>(line: &'a str, repository: &str) -> Option<&'a str> {
+pub(super) fn signature_problem<'a>(line: &'a str, repository: &str) -> Option<&'a str> {
     let (_, rest) = line.split_once("GPG error: ")?;
     let (_, reason) = rest.strip_prefix(repository)?.split_once(": ")?;
     Some(reason.trim())
 }
 
 /// Returns the address that `line` says cannot be read, and why.
-fn unreachable(line: &str) -> Option<(&str, &str)> {
+pub(super) fn unreachable(line: &str) -> Option<(&str, &str)> {
     let message = line.strip_prefix("E: Failed to fetch ")?;
     let (uri, reason) = message
         .split_once("  ")

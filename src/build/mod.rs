@@ -9,6 +9,8 @@ mod fetch;
 mod finish;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod image;
 mod install;
 mod output;

@@ -11,6 +11,8 @@
 pub(crate) mod capability;
 mod disk;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod inode;
 mod layers;
 pub(crate) mod overlay;

@@ -81,7 +81,7 @@ impl Ids {
 
 impl IdRanges {
     /// Reads `/proc/PID/uid_map`: lines of inner id, outer id and count (user_namespaces(7)).
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let ranges = text.lines().filter_map(|line| {
             let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
             let first = numbers.next()?.ok()?;
@@ -91,12 +91,12 @@ impl IdRanges {
         Self(ranges.collect())
     }
 
-    fn is_single(&self) -> bool {
+    pub(super) fn is_single(&self) -> bool {
         self.0.values().map(|count| u64::from(*count)).sum::<u64>() <= 1
     }
 
     /// Tells whether the number alone says which id on disk it is.
-    fn names(&self, id: u32) -> bool {
+    pub(super) fn names(&self, id: u32) -> bool {
         id != OVERFLOW_ID || self.are_all()
     }
 

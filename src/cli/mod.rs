@@ -7,6 +7,8 @@ mod dispatch;
 mod doctor;
 mod exit;
 mod failure;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod genkey;
 mod host;
 mod output;

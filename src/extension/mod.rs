@@ -6,6 +6,8 @@
 //! Specification: systemd-sysext(8), os-release(5), and the matching rules of `extension_release_validate()`.
 
 mod accounts;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod hierarchy;
 mod lint;
 mod os_release;

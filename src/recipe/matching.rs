@@ -165,7 +165,7 @@ fn is_architecture(architecture: Architecture, value: &str) -> bool {
 }
 
 /// Matches a shell pattern of `*`, `?` and `[...]`.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     // Where to go on when the characters after the last `*` do not match.
@@ -193,7 +193,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 }
 
 /// Matches one character against the first element of a pattern; returns the length of the element.
-fn one(pattern: &[char], character: char) -> Option<usize> {
+pub(super) fn one(pattern: &[char], character: char) -> Option<usize> {
     match pattern.first()? {
         '?' => Some(1),
         '[' => match class(pattern) {

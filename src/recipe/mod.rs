@@ -11,6 +11,8 @@
 mod assign;
 mod discovery;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod graph;
 mod image;
 mod magic;

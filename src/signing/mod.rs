@@ -4,6 +4,8 @@
 //! sandbox is gone; nothing of a recipe runs while one is in memory. The signature form is the one the kernel's
 //! dm-verity takes: <https://docs.kernel.org/admin-guide/device-mapper/verity.html>.
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod generate;
 mod key_files;
 mod signer;

@@ -75,9 +75,19 @@ impl Signer {
     pub fn from_files(key: &Path, certificate: &Path) -> Result<Self, Error> {
         let key_pem = read_key(key)?;
         let certificate_pem = read_certificate(certificate)?;
-        let parsed_key = parse_key(key, &key_pem)?;
+        Self::from_pem(key, &key_pem, certificate, &certificate_pem)
+    }
+
+    /// Takes the text of both files.
+    pub(super) fn from_pem(
+        key: &Path,
+        key_pem: &[u8],
+        certificate: &Path,
+        certificate_pem: &[u8],
+    ) -> Result<Self, Error> {
+        let parsed_key = parse_key(key, key_pem)?;
         refuse_unsupported(key, &parsed_key)?;
-        let parsed_certificate = X509::from_pem(&certificate_pem).map_err(|source| {
+        let parsed_certificate = X509::from_pem(certificate_pem).map_err(|source| {
             let path = certificate.into();
             Error::ParseCertificate { path, source }
         })?;

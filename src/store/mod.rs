@@ -18,6 +18,8 @@
 //! reported and left.
 
 mod directory;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod layer;
 mod lock;
 mod removal;

@@ -405,7 +405,7 @@ impl OpenArgument {
 
 /// Parses `struct open_how`, with an error for what the kernel refuses in it: unlike the older calls, openat2 does not
 /// ignore what it does not know.
-fn parse_structure(bytes: &[u8]) -> Result<(OFlag, u32, ResolveFlag), Errno> {
+pub(super) fn parse_structure(bytes: &[u8]) -> Result<(OFlag, u32, ResolveFlag), Errno> {
     let (fields, _) = bytes.as_chunks();
     let &[flags, mode, resolve, ref later @ ..] = fields else {
         return Err(Errno::EINVAL);

@@ -88,6 +88,8 @@ mod callers;
 mod creation;
 mod credentials;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod identities;
 mod inode;
 mod owner;

@@ -297,12 +297,21 @@ impl Tracee {
             .take(STATUS_LIMIT)
             .read_to_end(&mut text)
             .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
-        // The first line is the name of the program, which need not be UTF-8 and cannot hold a newline.
-        text.split(|&byte| byte == b'\n')
-            .filter_map(|line| std::str::from_utf8(line).ok()?.strip_prefix(field))
-            .find_map(parse)
-            .ok_or(Errno::ESRCH)
+        find_field(&text, field, parse).ok_or(Errno::ESRCH)
     }
+}
+
+/// Returns what `parse` makes of a field of a status file (proc_pid_status(5)).
+pub(crate) fn find_field<T>(
+    status: &[u8],
+    field: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    // The first line is the name of the program, which need not be UTF-8 and cannot hold a newline.
+    status
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| std::str::from_utf8(line).ok()?.strip_prefix(field))
+        .find_map(parse)
 }
 
 /// The directory of a dead thread is empty, and then gone.
@@ -327,7 +336,7 @@ fn is_path_only(descriptor: &OwnedFd) -> Result<bool, Errno> {
 }
 
 /// Takes apart the paths that go through a process's own descriptor: its number, and what follows.
-fn own_descriptor(path: &[u8]) -> Option<(RawFd, &[u8])> {
+pub(super) fn own_descriptor(path: &[u8]) -> Option<(RawFd, &[u8])> {
     let rest = [
         &b"/proc/self/fd/"[..],
         b"/proc/thread-self/fd/",

@@ -4,6 +4,8 @@
 //! apt configuration is visible to it: `APT_CONFIG` names a file that redirects every directory.
 
 mod configuration;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod output;
 mod sources;
 

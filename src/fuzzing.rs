@@ -1,0 +1,81 @@
+//! What must hold of any bytes that come from outside: the bodies of the fuzz targets in `integration/fuzz`, which the
+//! tests run over the kept corpus as well.
+//!
+//! Each stage has its own next to what it reads. They are compiled for fuzzers and tests only, and are no part of the
+//! crate's interface.
+
+mod bytes;
+mod trees;
+
+pub(crate) use self::bytes::Bytes;
+pub use self::trees::{base_tree, erofs_damaged, erofs_image};
+pub use crate::build::fuzzing::apt_output;
+pub use crate::capture::fuzzing::layer_attributes;
+pub use crate::cli::fuzzing::terminal;
+pub use crate::extension::fuzzing::release_files;
+pub use crate::packages::apt::fuzzing::apt_sources;
+pub use crate::recipe::fuzzing::{recipe_conditions, recipe_files, recipe_syntax, recipe_values};
+pub use crate::signing::fuzzing::keys;
+pub use crate::store::fuzzing::store_metadata;
+
+/// A property of any input: it panics where that does not hold.
+pub type Target = fn(&[u8]);
+
+/// Every target of this crate with the name of its file and corpus in `integration/fuzz`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("apt_output", apt_output),
+    ("apt_sources", apt_sources),
+    ("base_tree", base_tree),
+    ("erofs_damaged", erofs_damaged),
+    ("erofs_image", erofs_image),
+    ("keys", keys),
+    ("layer_attributes", layer_attributes),
+    ("recipe_conditions", recipe_conditions),
+    ("recipe_files", recipe_files),
+    ("recipe_syntax", recipe_syntax),
+    ("recipe_values", recipe_values),
+    ("release_files", release_files),
+    ("store_metadata", store_metadata),
+    ("terminal", terminal),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use fs_err as fs;
+
+    use super::TARGETS;
+
+    #[test]
+    fn every_property_is_a_fuzz_target() {
+        let targets = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/fuzz/fuzz_targets");
+        let mut files = Vec::new();
+        for file in fs::read_dir(targets).unwrap() {
+            let path = file.unwrap().path();
+            if fs::read_to_string(&path)
+                .unwrap()
+                .contains("overcoat::fuzzing::")
+            {
+                files.push(path.file_stem().unwrap().to_string_lossy().into_owned());
+            }
+        }
+        files.sort();
+        assert_eq!(
+            TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            files
+        );
+    }
+
+    #[test]
+    fn every_kept_input_of_the_fuzzers_is_survived() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/fuzz/corpus");
+        for (name, target) in TARGETS {
+            for input in fs::read_dir(corpus.join(name)).unwrap() {
+                let path = input.unwrap().path();
+                println!("{}", path.display());
+                target(&fs::read(&path).unwrap());
+            }
+        }
+    }
+}
