@@ -4,15 +4,11 @@
 //! Each stage has its own next to what it reads. They are compiled for fuzzers and tests only, and are no part of the
 //! crate's interface.
 
-mod bytes;
-mod trees;
-
-pub(crate) use self::bytes::Bytes;
-pub use self::trees::{base_tree, erofs_damaged, erofs_image};
 pub use crate::build::fuzzing::apt_output;
 pub use crate::capture::fuzzing::layer_attributes;
 pub use crate::cli::fuzzing::terminal;
-pub use crate::extension::fuzzing::release_files;
+pub use crate::extension::fuzzing::{base_tree, release_files};
+pub use crate::format::erofs::fuzzing::{erofs_damaged, erofs_image};
 pub use crate::packages::apt::fuzzing::apt_sources;
 pub use crate::recipe::fuzzing::{recipe_conditions, recipe_files, recipe_syntax, recipe_values};
 pub use crate::signing::fuzzing::keys;

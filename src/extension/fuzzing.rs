@@ -1,6 +1,11 @@
-//! What must hold of the files in which a tree says what it is.
+//! What must hold of any tree, and of the files in which it says what it is.
 
-use super::{Accounts, ExtensionKind, parse_os_release};
+use super::{
+    Accounts, ExtensionKind, allocated_owners, parse_os_release, read_os_release,
+    read_shipped_release, select,
+};
+use crate::format::cpio;
+use crate::tree::fuzzing::{Bytes, tree};
 use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
 /// os-release files are the same when written again; files of accounts can be anything.
@@ -28,4 +33,26 @@ pub fn release_files(bytes: &[u8]) {
 fn insert(tree: &mut FileTree, path: &str, entry: Entry) {
     let path = TreePath::new(path).expect("a constant path is valid");
     tree.insert(path, entry).expect("its directory is there");
+}
+
+/// What is read of a tree, and every archive of it: the walk ends, and nothing that is no file is read.
+pub fn base_tree(bytes: &[u8]) {
+    let mut bytes = Bytes::new(bytes);
+    let (Some(base), Some(payload)) = (tree(&mut bytes), tree(&mut bytes)) else {
+        return;
+    };
+    let _ = read_os_release(&base);
+    for kind in [ExtensionKind::Sysext, ExtensionKind::Confext] {
+        let _ = read_shipped_release(&payload, kind, "x");
+        if let Ok(accounts) = Accounts::read(&payload, Some(&base), kind) {
+            allocated_owners(&payload, &accounts, &[0..=99]);
+        }
+        let selected = select(payload.clone(), kind);
+        let roots = kind.hierarchies();
+        for (path, _) in selected.tree.iter().skip(1) {
+            let first = path.components().next().unwrap_or_default();
+            assert!(roots.iter().any(|root| root.as_bytes() == first));
+        }
+    }
+    let _ = cpio::write(&base, &mut Vec::new());
 }

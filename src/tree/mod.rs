@@ -9,6 +9,8 @@ pub(crate) mod arbitrary;
 mod compare;
 mod content;
 mod filter;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod path;
 mod resolve;
 

@@ -21,6 +21,8 @@
 
 mod directory;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod image;
 mod inode;
 mod layout;

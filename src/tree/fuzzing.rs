@@ -1,21 +1,10 @@
-//! Trees that strangers made, as directories and as images.
+//! Makes trees of a fuzzer's input, and describes trees so that they can be compared.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Bytes;
-use crate::extension::{
-    Accounts, ExtensionKind, allocated_owners, read_os_release, read_shipped_release, select,
-};
-use crate::format::cpio;
-use crate::format::erofs::{Options, Plan, reader::read_tree};
-use crate::tree::{
+use super::{
     Content, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
 };
-
-const BLOCK_BYTES: usize = 4096;
-/// Where the superblock is, and in it the features of which a checksum is one.
-const SUPERBLOCK: usize = 1024;
-const COMPATIBLE_FEATURES: usize = SUPERBLOCK + 8;
 
 /// Names that something is looked for by, and others.
 const NAMES: [&[u8]; 16] = [
@@ -45,76 +34,50 @@ const TEXTS: [&[u8]; 5] = [
 ];
 const TARGETS: [&[u8]; 6] = [b"..", b"/etc", b"../usr/lib/os-release", b"a", b".", b"/"];
 
-/// What is read of a tree, and every archive of it: the walk ends, and nothing that is no file is read.
-pub fn base_tree(bytes: &[u8]) {
-    let mut bytes = Bytes::new(bytes);
-    let (Some(base), Some(payload)) = (tree(&mut bytes), tree(&mut bytes)) else {
-        return;
-    };
-    let _ = read_os_release(&base);
-    for kind in [ExtensionKind::Sysext, ExtensionKind::Confext] {
-        let _ = read_shipped_release(&payload, kind, "x");
-        if let Ok(accounts) = Accounts::read(&payload, Some(&base), kind) {
-            allocated_owners(&payload, &accounts, &[0..=99]);
-        }
-        let selected = select(payload.clone(), kind);
-        let roots = kind.hierarchies();
-        for (path, _) in selected.tree.iter().skip(1) {
-            let first = path.components().next().unwrap_or_default();
-            assert!(roots.iter().any(|root| root.as_bytes() == first));
-        }
+/// The rest of an input, out of which values are taken, so that every input stands for something. What is taken past its end is zero or empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    pub(crate) fn new(input: &'a [u8]) -> Self {
+        Self(input)
     }
-    let _ = cpio::write(&base, &mut Vec::new());
-}
 
-/// A tree survives in an image, and a damaged image is an error or a tree that can be written.
-pub fn erofs_damaged(bytes: &[u8]) {
-    let mut bytes = Bytes::new(bytes);
-    let Some(tree) = tree(&mut bytes) else { return };
-    let Some(mut image) = image_of(&tree) else {
-        return;
-    };
-    let read = read_tree(&image).expect("what was written can be read");
-    assert_eq!(described(&read), described(&tree));
-    while !bytes.is_empty() {
-        let place = bytes.number() as usize % image.len();
-        image[place] = bytes.byte();
+    pub(crate) fn is_empty(self) -> bool {
+        self.0.is_empty()
     }
-    reads(&mut image);
-}
 
-/// An image without its first 1024 bytes, which mean nothing, and with zeros up to the end of its last block.
-pub fn erofs_image(bytes: &[u8]) {
-    let mut image = vec![0; SUPERBLOCK];
-    image.extend_from_slice(bytes);
-    image.resize(image.len().next_multiple_of(BLOCK_BYTES), 0);
-    reads(&mut image);
-}
+    pub(crate) fn take(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
 
-fn reads(image: &mut [u8]) {
-    // Without the checksum, of which no change would get past.
-    image[COMPATIBLE_FEATURES] &= !1;
-    let Ok(tree) = read_tree(image) else { return };
-    let Some(again) = image_of(&tree) else { return };
-    let read = read_tree(&again).expect("what was written can be read");
-    assert_eq!(described(&read), described(&tree));
-}
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.take(1).first().copied().unwrap_or_default()
+    }
 
-fn image_of(tree: &FileTree) -> Option<Vec<u8>> {
-    let options = Options {
-        uuid: uuid::Uuid::nil(),
-        build_time: Timestamp::from_seconds(1_700_000_000),
-        volume_name: "fuzz".into(),
-    };
-    let plan = Plan::new(tree, &options).ok()?;
-    let mut image = Vec::new();
-    plan.write(&mut image).expect("memory can be written to");
-    assert_eq!(image.len() as u64, plan.size_bytes());
-    Some(image)
+    pub(crate) fn number(&mut self) -> u32 {
+        let mut number = [0; 4];
+        let taken = self.take(4);
+        number[..taken.len()].copy_from_slice(taken);
+        u32::from_le_bytes(number)
+    }
+
+    /// Takes a length of one byte, and as many bytes.
+    pub(crate) fn text(&mut self) -> &'a [u8] {
+        let length = self.byte();
+        self.take(length.into())
+    }
+
+    /// Takes one of `choices`.
+    pub(crate) fn choose<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::from(self.byte()) % choices.len()]
+    }
 }
 
 /// Makes a tree; `None` for one whose root is no directory.
-fn tree(bytes: &mut Bytes<'_>) -> Option<FileTree> {
+pub(crate) fn tree(bytes: &mut Bytes<'_>) -> Option<FileTree> {
     let count = bytes.byte() % 48;
     let mut tree = FileTree::new(entry(bytes)).ok()?;
     let mut paths = vec![TreePath::root()];
@@ -186,7 +149,7 @@ fn entry(bytes: &mut Bytes<'_>) -> Entry {
 }
 
 /// Describes each entry in a line; which names are links of one inode is said by the first of them.
-fn described(tree: &FileTree) -> Vec<String> {
+pub(crate) fn described(tree: &FileTree) -> Vec<String> {
     let mut firsts: HashMap<HardLinkGroup, (&TreePath, usize)> = HashMap::new();
     for (path, entry) in tree.iter() {
         if let Some(group) = entry.hard_link {
