@@ -77,9 +77,11 @@ fn parse_uri_line(line: &str) -> Result<ResolvedPackage, InvalidOutput> {
     let sha256 = sha256
         .ok_or_else(|| invalid("a SHA-256 digest"))?
         .to_owned();
+    // apt writes what is in no package's name as `%3a`.
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
     let stem = file_name
         .strip_suffix(".deb")
-        .filter(|stem| !stem.contains('/'));
+        .filter(|stem| stem.bytes().all(is_plain));
     let parts: Vec<&str> = stem
         .ok_or_else(|| invalid("the name of a `.deb` file"))?
         .split('_')
@@ -169,10 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn addresses_without_a_strong_digest_or_with_a_path_are_refused() {
+    fn addresses_without_a_strong_digest_or_a_plain_name_are_refused() {
         for line in [
             "'http://m/a' a_1_all.deb 5 MD5Sum:00",
             &format!("'http://m/a' ../a_1_all.deb 5 SHA256:{DIGEST}"),
+            &format!("'http://m/a' a_\0_all.deb 5 SHA256:{DIGEST}"),
+            &format!("'http://m/a' a_\u{1b}[2J_all.deb 5 SHA256:{DIGEST}"),
             &format!("'http://m/a' a_1_all.deb x SHA256:{DIGEST}"),
             &format!("'http://m/a' a.deb 5 SHA256:{DIGEST}"),
             "'http://m/a",
