@@ -75,6 +75,10 @@ fn parse_line(line: &str) -> Option<Stanza> {
     })
 }
 
+/// How many words the stanzas of one paragraph may have, which come from multiplying its fields; many times what a
+/// distribution's own file stands for.
+const MOST_WORDS: usize = 10_000;
+
 fn parse_deb822(text: &str) -> Vec<Stanza> {
     let without_comments: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let mut stanzas = Vec::new();
@@ -86,13 +90,20 @@ fn parse_deb822(text: &str) -> Vec<Stanza> {
         if disabled || !field("Types").iter().any(|kind| kind == "deb") {
             continue;
         }
-        for uri in field("URIs") {
-            for suite in field("Suites") {
-                let components = field("Components");
+        let (uris, suites, components) = (field("URIs"), field("Suites"), field("Components"));
+        let words = uris
+            .len()
+            .saturating_mul(suites.len())
+            .saturating_mul(components.len().max(1));
+        if words > MOST_WORDS {
+            continue;
+        }
+        for uri in uris {
+            for suite in &suites {
                 stanzas.push(Stanza {
                     uri: uri.clone(),
-                    suite,
-                    components,
+                    suite: suite.clone(),
+                    components: components.clone(),
                     trust: Trust::Unchecked,
                 });
             }
@@ -180,5 +191,12 @@ mod tests {
         };
         let text = "Types: deb\nURIs: http://m\nSuites: x\nComponents: main\nSigned-By: /k.gpg\n\n";
         assert_eq!(render_sources(&[keyed]), text);
+    }
+
+    #[test]
+    fn paragraphs_that_multiply_without_end_are_passed_over() {
+        let words = "a ".repeat(1 << 16);
+        let text = format!("Types: deb\nURIs: {words}\nSuites: {words}\nComponents: {words}\n");
+        assert_eq!(parse_sources(&text), []);
     }
 }
