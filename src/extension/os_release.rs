@@ -1,5 +1,7 @@
 //! The `KEY=value` files of os-release(5), which extension-release files are too.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::{self, Write};
 
 /// The assignments of an os-release or extension-release file, in their order.
@@ -14,6 +16,8 @@ pub struct OsRelease {
 /// counts, in the place of the first.
 pub fn parse_os_release(text: &str) -> OsRelease {
     let mut parsed = OsRelease::default();
+    // Searching the assignments for each key would take hours for the longest file that is read.
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for line in text.lines().map(str::trim) {
         if line.starts_with(['#', ';']) {
             continue;
@@ -22,7 +26,13 @@ pub fn parse_os_release(text: &str) -> OsRelease {
             && is_key(key)
             && let Some(value) = unquote(value)
         {
-            parsed.set(key, value);
+            match places.entry(key) {
+                Entry::Occupied(place) => parsed.assignments[*place.get()].1 = value,
+                Entry::Vacant(place) => {
+                    place.insert(parsed.assignments.len());
+                    parsed.assignments.push((key.into(), value));
+                }
+            }
         }
     }
     parsed
@@ -187,5 +197,15 @@ not an assignment
             let parsed = parse_os_release(&text);
             prop_assert_eq!(parse_os_release(&parsed.to_string()), parsed);
         }
+    }
+
+    #[test]
+    fn many_keys_are_read_in_the_time_of_a_few() {
+        let text: String = (0..200_000).map(|key| format!("K{key}=\n")).collect();
+        assert_eq!(
+            parse_os_release(&(text.clone() + "K0=1\n")).get("K0"),
+            Some("1")
+        );
+        assert_eq!(parse_os_release(&text).iter().count(), 200_000);
     }
 }
