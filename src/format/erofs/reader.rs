@@ -17,7 +17,8 @@ use crate::tree::{
 
 /// `PATH_MAX`; without a limit, deep directories would take memory with the square of the image's size.
 const PATH_LIMIT_BYTES: usize = 4096;
-/// How much more than the size of the image its contents and attributes may be, as inodes can share attributes.
+/// How much more than the size of the image its contents, attributes and paths may be, as inodes can share attributes
+/// and paths repeat the names of directories.
 const DECODED_EXCESS_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// An image is not one of EROFS, not one that this reader knows, or damaged.
@@ -88,7 +89,7 @@ pub fn read_tree(image: &[u8]) -> Result<FileTree, ReadError> {
 /// What is known while the directories are read.
 struct Walk<'a> {
     image: Image<'a>,
-    /// How many bytes of contents and attributes may still be decoded.
+    /// How many bytes of contents, attributes and paths may still be decoded.
     remaining_bytes: u64,
     /// The names of each inode.
     names: HashMap<u64, Vec<TreePath>>,
@@ -164,6 +165,8 @@ impl Walk<'_> {
                 nid: directory_nid,
                 source,
             })?;
+        // The tree and the names of its inodes hold the path, which may be hundreds of times as long as its entry here.
+        self.account(2 * path.as_bytes().len() as u64)?;
         let inode = self.image.inode(nid)?;
         if file_type(inode.i_mode) != dirent.file_type {
             return Err(ReadError::Damaged {
