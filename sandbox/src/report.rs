@@ -262,8 +262,11 @@ pub(crate) fn read_framed<T: DeserializeOwned>(mut from: impl Read) -> io::Resul
     if length > LONGEST_MESSAGE {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut text = vec![0; length];
-    from.read_exact(&mut text)?;
+    // Memory is taken as the message comes, not on the word of its length.
+    let mut text = Vec::new();
+    if from.take(length as u64).read_to_end(&mut text)? < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     Ok(Some(serde_json::from_slice(&text)?))
 }
 
@@ -294,4 +297,19 @@ pub(crate) fn run_process(
         let _ = write_line(report, &Answer::Failed(failure));
     }
     exit_now(SET_UP_FAILED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, read_framed};
+
+    #[test]
+    fn a_length_without_its_message_is_an_end() {
+        let longest = (256_u32 << 20).to_le_bytes();
+        let kind_of = |bytes: &[u8]| read_framed::<Answer>(bytes).unwrap_err().kind();
+        assert_eq!(kind_of(&longest), std::io::ErrorKind::UnexpectedEof);
+        assert_eq!(kind_of(&longest[..3]), std::io::ErrorKind::UnexpectedEof);
+        assert_eq!(kind_of(&[0xff; 4]), std::io::ErrorKind::InvalidData);
+        assert!(read_framed::<Answer>(&[][..]).unwrap().is_none());
+    }
 }
