@@ -7,6 +7,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod beneath;
 pub mod build;
 pub mod capture;
 pub mod cli;
