@@ -18,12 +18,13 @@ use super::outside;
 use super::settings::{self, Section, Setting};
 use super::syntax::{self, Document, RawSection};
 use super::values::Value;
+use crate::beneath::Inode;
 
 /// How deep directories may include each other: more than any recipe needs, and few enough to stop a circle of links.
 const MAX_DEPTH: usize = 32;
 
 /// The largest file that is read as configuration.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What is read of a directory besides its configuration.
 #[derive(Clone, Copy, Debug)]
@@ -136,14 +137,9 @@ impl<'a> Reader<'a> {
             if !self.image.permits(&real) {
                 return Ok(None);
             }
-            let metadata = fs_err::metadata(&real)?;
-            if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-                return Err(std::io::Error::new(
-                    std::io::ErrorKind::InvalidData,
-                    format!("not a regular file of at most {MAX_FILE_BYTES} bytes"),
-                ));
-            }
-            fs_err::read(&real).map(Some)
+            // What was permitted is what is read: a link that took a name's place since then is not followed.
+            let file = Inode::open_real(&real)?;
+            file.read(MAX_FILE_BYTES).map(Some).map_err(Into::into)
         };
         let shown = self.around.shown(file);
         match read() {

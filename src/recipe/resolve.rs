@@ -1,10 +1,11 @@
 //! From the values an image was given to its typed recipe.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use super::discovery::MAX_FILE_BYTES;
 use super::error::{Findings, RecipeError};
 use super::image::{Image, Surroundings};
 use super::origin::Origin;
@@ -15,6 +16,7 @@ use super::scope::Sourced;
 use super::settings;
 use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource, Value};
+use crate::beneath::Inode;
 
 /// Types the settings of an image; `None` when an error was found.
 pub(super) fn recipe(
@@ -368,7 +370,7 @@ impl Resolver<'_> {
             if let Value::Path(path) = &file.value
                 && outside::permits(path, &file.origin, self.image)
             {
-                match fs_err::read_to_string(path) {
+                match environment_text(path) {
                     Ok(text) => environment.extend(environment_file(&text)),
                     Err(source) => findings.error(RecipeError::Read {
                         path: self.around.shown(path),
@@ -408,6 +410,13 @@ fn unsupported(setting: &'static str, sourced: Sourced, reason: &str) -> RecipeE
         value: sourced.value.to_string(),
         reason: reason.to_owned(),
     }
+}
+
+/// Reads a file that [`outside::permits`] has let pass: a link that took a name's place since then is not followed.
+fn environment_text(path: &Path) -> std::io::Result<String> {
+    let file = Inode::open_real(&fs_err::canonicalize(path)?)?;
+    String::from_utf8(file.read(MAX_FILE_BYTES)?)
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
 }
 
 /// Reads `NAME=VALUE` lines; other lines and comments are skipped, as mkosi does.
