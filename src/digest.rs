@@ -1,7 +1,7 @@
 //! Digests as people and formats write them.
 
+use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 
 use openssl::sha::Sha256;
 
@@ -17,8 +17,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// Returns the SHA-256 digest of a file's content, in lower-case hexadecimal.
-pub(crate) fn sha256_of_file(path: &Path) -> std::io::Result<String> {
-    let mut file = fs_err::File::open(path)?;
+pub(crate) fn sha256_of_file(mut file: File) -> std::io::Result<String> {
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {

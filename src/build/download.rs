@@ -1,16 +1,17 @@
 //! Getting packages into a step, by way of the package cache.
 
 use std::io::Read;
-use std::path::Path;
 use std::time::Instant;
 
-use fs_err as fs;
+use rustix::fs::{FileType, Mode};
+use rustix::io::Errno;
 
 use super::fetch::{QUICK_RETRIES, show_download};
 use super::policy::StepKind;
 use super::run::run;
 use super::tools::Tools;
 use super::{Builder, Error, Event, apt_error};
+use crate::beneath::{self, Directory};
 use crate::digest::sha256_of_file;
 use crate::packages::apt::{self, ResolvedPackage};
 use crate::recipe::{CacheOnly, Recipe};
@@ -27,12 +28,13 @@ pub(super) fn download(
     recipe: &Recipe,
     tools: &Tools,
     resolved: &[ResolvedPackage],
-    private: &Path,
+    private: &Directory,
 ) -> Result<(), Error> {
     let started = Instant::now();
     let purpose = builder.purpose(&recipe.name, DOWNLOAD);
-    let lock_path = tools.archives.join("overcoat.lock");
-    let lock = builder.wait_for(&recipe.name, || Lock::try_acquire(&lock_path))?;
+    let lock = builder.wait_for(&recipe.name, || {
+        Lock::try_acquire(&tools.archives, "overcoat.lock")
+    })?;
     let missing = missing(builder, recipe, &tools.archives, resolved)?;
     if let Some(package) = missing.first() {
         if recipe.cache_only == CacheOnly::Always {
@@ -53,7 +55,7 @@ pub(super) fn download(
         run(purpose, &spec, &mut |line| show_download(purpose, line))
             .map_err(|error| apt_error::classify(error, recipe))?;
     }
-    store::directory_below(private, Path::new("partial"))?;
+    store::own_directory(private, "partial")?;
     for package in resolved {
         take(&tools.archives, private, package)?;
     }
@@ -66,30 +68,45 @@ pub(super) fn download(
 }
 
 /// Links a package file out of the cache, or copies it where the cache is on another file system.
-fn take(archives: &Path, private: &Path, package: &ResolvedPackage) -> Result<(), Error> {
-    let (from, to) = (
-        archives.join(&package.file_name),
-        private.join(&package.file_name),
-    );
-    let taken = match fs::hard_link(&from, &to) {
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            fs::copy(&from, &to).map(|_| ())
-        }
-        done => done,
+fn take(archives: &Directory, private: &Directory, package: &ResolvedPackage) -> Result<(), Error> {
+    let name = &package.file_name;
+    let taken = match archives.link(name, private, name) {
+        Err(error) if error.errno() == Some(Errno::XDEV) => copy(archives, private, name),
+        done => done.map_err(Into::into),
     };
     taken.map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::PackageMissing {
-            file_name: package.file_name.clone(),
+        std::io::ErrorKind::NotFound => missing_package(package),
+        _ => Error::ReadPackage {
+            path: archives.path_of(name),
+            source,
         },
-        _ => Error::ReadPackage { path: from, source },
     })
+}
+
+fn copy(archives: &Directory, private: &Directory, name: &str) -> std::io::Result<()> {
+    let mut from = archives.entry(name)?.open_file()?;
+    let mut to = private.create_file(name, Mode::from_raw_mode(0o666))?;
+    std::io::copy(&mut from, &mut to).map(drop)
+}
+
+fn missing_package(package: &ResolvedPackage) -> Error {
+    Error::PackageMissing {
+        file_name: package.file_name.clone(),
+    }
+}
+
+fn unreadable(error: beneath::Error) -> Error {
+    Error::ReadPackage {
+        path: error.path().into(),
+        source: error.into(),
+    }
 }
 
 /// Returns the packages that are not in the cache, from which it removes files that are not what they should be.
 fn missing<'a>(
     builder: &Builder<'_>,
     recipe: &Recipe,
-    archives: &Path,
+    archives: &Directory,
     resolved: &'a [ResolvedPackage],
 ) -> Result<Vec<&'a ResolvedPackage>, Error> {
     let mut missing = Vec::new();
@@ -110,27 +127,25 @@ fn missing<'a>(
     Ok(missing)
 }
 
-fn size_of(archives: &Path, package: &ResolvedPackage) -> Option<u64> {
-    let metadata = fs::symlink_metadata(archives.join(&package.file_name)).ok()?;
-    metadata.is_file().then_some(metadata.len())
-}
-
 /// Checks the digest of a package file, and removes it when it is wrong, so that the next build gets it anew.
-fn verify(archives: &Path, package: &ResolvedPackage) -> Result<(), Error> {
-    let path = archives.join(&package.file_name);
-    if size_of(archives, package).is_none() {
-        return Err(Error::PackageMissing {
-            file_name: package.file_name.clone(),
-        });
-    }
-    let failed = |source| Error::ReadPackage {
-        path: path.clone(),
-        source,
+fn verify(archives: &Directory, package: &ResolvedPackage) -> Result<(), Error> {
+    let name = &package.file_name;
+    let file = match archives.entry(name) {
+        Err(error) if error.is_not_found() => return Err(missing_package(package)),
+        file => file.map_err(unreadable)?,
     };
-    if sha256_of_file(&path).map_err(failed)? != package.sha256 {
-        fs::remove_file(&path).map_err(failed)?;
+    if file.file_type() != FileType::RegularFile {
+        return Err(missing_package(package));
+    }
+    let digest = sha256_of_file(file.open_file().map_err(unreadable)?);
+    let digest = digest.map_err(|source| Error::ReadPackage {
+        path: archives.path_of(name),
+        source,
+    })?;
+    if digest != package.sha256 {
+        archives.remove_file(name).map_err(unreadable)?;
         return Err(Error::PackageCorrupt {
-            file_name: package.file_name.clone(),
+            file_name: name.clone(),
         });
     }
     Ok(())
@@ -138,21 +153,20 @@ fn verify(archives: &Path, package: &ResolvedPackage) -> Result<(), Error> {
 
 /// Returns the newest build time among `resolved`, in seconds since 1970.
 pub(super) fn newest_build_time(
-    archives: &Path,
+    archives: &Directory,
     resolved: &[ResolvedPackage],
 ) -> Result<u64, Error> {
     let mut newest = 0;
     for package in resolved {
-        let path = archives.join(&package.file_name);
-        let failed = |source| Error::ReadPackage {
-            path: path.clone(),
-            source,
-        };
+        let name = &package.file_name;
+        let file = archives.entry(name).and_then(|file| file.open_file());
         let mut header = [0; 68];
-        fs::File::open(&path)
-            .map_err(failed)?
+        file.map_err(unreadable)?
             .read_exact(&mut header)
-            .map_err(failed)?;
+            .map_err(|source| Error::ReadPackage {
+                path: archives.path_of(name),
+                source,
+            })?;
         newest = newest.max(apt::build_time(&header).unwrap_or(0));
     }
     Ok(newest)

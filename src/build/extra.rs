@@ -2,25 +2,32 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::capture::{self, LayerDirectory};
-use crate::recipe::{Recipe, Value};
+use crate::beneath::Directory;
+use crate::capture;
+use crate::recipe::{Recipe, TreeSource, Value};
 use crate::tree::{self, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
 use super::{Error, private};
 
 /// Fails when an extra tree of `recipe` is not a directory, or holds what is not for images.
 pub(super) fn check(recipe: &Recipe) -> Result<(), Error> {
-    for tree in &recipe.extra_trees {
-        let origin = recipe.origin_of("ExtraTrees", &Value::Tree(tree.clone()).to_string());
-        if !tree.source.is_dir() {
-            return Err(Error::ExtraTreeNotDirectory {
-                path: tree.source.clone(),
-                origin,
-            });
-        }
-        private::check(recipe, &tree.source, &origin)?;
-    }
-    Ok(())
+    recipe
+        .extra_trees
+        .iter()
+        .try_for_each(|tree| open(recipe, tree).map(drop))
+}
+
+fn open(recipe: &Recipe, tree: &TreeSource) -> Result<Directory, Error> {
+    let origin = recipe.origin_of("ExtraTrees", &Value::Tree(tree.clone()).to_string());
+    // The person named it, or the recipe one that was found inside its own directory. What is checked is what is read.
+    let Ok(directory) = Directory::open(&tree.source) else {
+        return Err(Error::ExtraTreeNotDirectory {
+            path: tree.source.clone(),
+            origin,
+        });
+    };
+    private::check(recipe, &directory, &origin)?;
+    Ok(directory)
 }
 
 /// Puts the extra trees of `recipe` into `tree`, owned by root and with the time `time`.
@@ -35,11 +42,7 @@ pub(super) fn add(
 ) -> Result<(), Error> {
     check(recipe)?;
     for source in &recipe.extra_trees {
-        let layer = LayerDirectory {
-            path: source.source.clone(),
-            entry_owners: Vec::new(),
-        };
-        let added = capture::merge(&[layer])?;
+        let added = capture::merge_directory(open(recipe, source)?)?;
         let target = TreePath::new(source.target.as_os_str().as_bytes())
             .map_err(|error| Error::ExtraTreeTarget { source: error })?;
         for (path, entry) in added.iter() {

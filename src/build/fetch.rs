@@ -1,24 +1,32 @@
 //! Repository metadata, and the choice of packages from it. Nothing here runs a line of the recipe's or a package's
 //! code.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
+
+use rustix::fs::{FileType, Mode};
 
 use super::policy::StepKind;
 use super::run::{Purpose, run};
 use super::stack::Stack;
 use super::tools::Tools;
 use super::{Builder, Error, apt_error};
+use crate::beneath::{self, Directory};
 use crate::distribution::{self, RepositoryChoice};
 use crate::packages::apt::{self, Configuration, ResolvedPackage, Status, Trust};
 use crate::plan::{Key, KeyBuilder};
 use crate::recipe::{CacheOnly, Recipe};
 use crate::store;
-use fs_err as fs;
 
 /// Waits a second before each of the retries; apt doubles the time otherwise, and a mistyped mirror takes long to tell.
 pub(super) const QUICK_RETRIES: &str = "-oAcquire::Retries::Delay::Maximum=1";
+
+/// It is there when the lists beside it were complete once; a refresh that was killed leaves a part of them.
+const REFRESHED: &str = "refreshed";
+/// Where apt keeps what it has not got whole.
+const PARTIAL: &str = "partial";
+/// A Release file of a distribution has some hundred kilobytes.
+const RELEASE_LIMIT_BYTES: u64 = 64 << 20;
 
 const METADATA: &str = "repository metadata";
 const RESOLVE: &str = "resolve packages";
@@ -59,7 +67,7 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
         .field("sources", &sources)
         .field("architecture", architecture)
         .finish();
-    let archives = package_directory(builder, recipe, &key)?;
+    let archives = Arc::new(package_directory(builder, recipe, &key)?);
     if let Some(lists) = builder.metadata.get(&key) {
         return Ok(Tools {
             configuration,
@@ -70,15 +78,14 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
     }
     let directory = builder.store.repository_metadata(&key)?;
     let lock = builder.wait_for(&recipe.name, || builder.store.try_lock_metadata(&key))?;
-    // It is there when `lists` was complete once; a refresh that was killed leaves a part of it.
-    let refreshed = directory.join("refreshed");
-    let known = refreshed.exists();
-    let current = store::directory_below(&directory, Path::new("lists"))?;
-    store::directory_below(&current, Path::new("partial"))?;
+    let refreshed = directory.file_type(REFRESHED).map_err(unprepared)?;
+    let known = refreshed == Some(FileType::RegularFile);
+    let current = store::own_directory(&directory, "lists")?;
+    store::own_directory(&current, PARTIAL)?;
     let tools = Tools {
         configuration,
         sources,
-        lists: current,
+        lists: Arc::new(current),
         archives,
     };
     let stay_offline = matches!(recipe.cache_only, CacheOnly::Always | CacheOnly::Metadata);
@@ -87,13 +94,15 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
     }
     if !(known && stay_offline) {
         refresh(builder, recipe, &tools)?;
-        fs::write(&refreshed, "").map_err(|source| Error::Prepare {
-            path: refreshed,
-            source,
-        })?;
+        if !known {
+            let made = directory.create_file(REFRESHED, Mode::from_raw_mode(0o666));
+            made.map_err(unprepared)?;
+        }
     }
-    let snapshot = builder.staging.path().join(format!("lists-{key}"));
-    link_directory(&tools.lists, &snapshot)?;
+    let snapshot = builder.staging.subdirectory(&format!("lists-{key}"))?;
+    link_files(&tools.lists, &snapshot).map_err(unprepared)?;
+    store::own_directory(&snapshot, PARTIAL)?;
+    let snapshot = Arc::new(snapshot);
     drop(lock);
     builder.metadata.insert(key, snapshot.clone());
     Ok(Tools {
@@ -110,7 +119,7 @@ fn package_directory(
     builder: &Builder<'_>,
     recipe: &Recipe,
     sources: &Key,
-) -> Result<PathBuf, Error> {
+) -> Result<Directory, Error> {
     let signed = recipe.repository_key_check && recipe.local_mirror.is_none();
     let mut target = format!(
         "{}~{}~{}",
@@ -126,15 +135,16 @@ fn package_directory(
     }
     let archives = match &recipe.package_cache_directory {
         Some(directory) => {
-            fs::create_dir_all(directory).map_err(|source| Error::Prepare {
+            // The person names this directory, or the recipe one inside its own.
+            fs_err::create_dir_all(directory).map_err(|source| Error::Prepare {
                 path: directory.clone(),
                 source,
             })?;
-            store::directory_below(directory, Path::new(&name))?
+            store::own_directory(&Directory::open(directory).map_err(unprepared)?, &name)?
         }
         None => builder.store.package_directory(&target)?,
     };
-    store::directory_below(&archives, Path::new("partial"))?;
+    store::own_directory(&archives, PARTIAL)?;
     Ok(archives)
 }
 
@@ -150,20 +160,21 @@ fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), 
     Ok(())
 }
 
-/// Makes `to` a copy of the directory `from` whose files are hard links; apt replaces files and never changes them.
-fn link_directory(from: &Path, to: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Prepare {
-        path: to.into(),
-        source,
-    };
-    fs::create_dir_all(to.join("partial")).map_err(failed)?;
-    for entry in fs::read_dir(from).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().map_err(failed)?.is_file() {
-            fs::hard_link(entry.path(), to.join(entry.file_name())).map_err(failed)?;
+/// Gives the files of `from` second names in `to`; apt replaces files and never changes them.
+fn link_files(from: &Directory, to: &Directory) -> Result<(), beneath::Error> {
+    for name in from.names()? {
+        if from.file_type(&name)? == Some(FileType::RegularFile) {
+            from.link(&name, to, &name)?;
         }
     }
     Ok(())
+}
+
+fn unprepared(error: beneath::Error) -> Error {
+    Error::Prepare {
+        path: error.path().into(),
+        source: error.into(),
+    }
 }
 
 /// Returns the packages that apt would install for `packages` on top of `below`, sorted by name.
@@ -218,24 +229,21 @@ pub(super) fn below_key(below: Option<&Stack>) -> Result<&str, Error> {
 
 /// Returns the key of what decides apt's choice: its configuration, the signed metadata and the packages below.
 fn resolution_key(tools: &Tools, below: Option<&Stack>, packages: &[String]) -> Result<Key, Error> {
-    let failed = |source| Error::Prepare {
-        path: tools.lists.clone(),
-        source,
-    };
     let mut files = Vec::new();
-    for entry in fs::read_dir(&tools.lists).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let metadata = entry.metadata().map_err(failed)?;
-        if !metadata.is_file() {
+    for name in tools.lists.names().map_err(unprepared)? {
+        let file = tools.lists.entry(&name).map_err(unprepared)?;
+        if file.file_type() != FileType::RegularFile {
             continue;
         }
         // Release files name the digests of all others; an unsigned repository may lack them.
-        let content = match name.ends_with("Release") {
-            true => fs::read(entry.path()).map_err(failed)?,
-            false => format!("{} {}", metadata.len(), metadata.mtime()).into_bytes(),
+        let content = match name.ends_with(b"Release") {
+            true => file.read(RELEASE_LIMIT_BYTES).map_err(unprepared)?,
+            false => {
+                let status = file.status();
+                format!("{} {}", status.stx_size, status.stx_mtime.tv_sec).into_bytes()
+            }
         };
-        files.push((name, content));
+        files.push((String::from_utf8_lossy(&name).into_owned(), content));
     }
     files.sort();
     Ok(KeyBuilder::new("resolution")

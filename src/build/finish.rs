@@ -1,8 +1,7 @@
 //! Completes and cleans the tree of an image. Nothing on disk changes.
 
-use fs_err as fs;
-
 use super::{Error, extra};
+use crate::beneath::Inode;
 use crate::recipe::Recipe;
 use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
@@ -31,7 +30,7 @@ const LEFTOVERS: [&str; 10] = [
 /// Directories whose contents belong to the running system.
 const VOLATILE: [&str; 5] = ["dev", "proc", "run", "sys", "tmp"];
 
-/// A file larger than this is no release file.
+/// A file larger than this is no release file, and no certificate.
 const RELEASE_LIMIT_BYTES: u64 = 1 << 20;
 
 const SYSTEMD: &str = "usr/lib/systemd/systemd";
@@ -137,9 +136,10 @@ fn add_certificate(tree: &mut FileTree, recipe: &Recipe, time: Timestamp) -> Res
     if !tree.get(&path("usr/lib")).is_some_and(Entry::is_directory) {
         return Ok(());
     }
-    let bytes = fs::read(certificate).map_err(|source| Error::Prepare {
+    let bytes = Inode::open(certificate).and_then(|file| file.read(RELEASE_LIMIT_BYTES));
+    let bytes = bytes.map_err(|error| Error::Prepare {
         path: certificate.clone(),
-        source,
+        source: error.into(),
     })?;
     let name = certificate
         .file_stem()

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use fs_err as fs;
+use rustix::fs::FileType;
 
 use super::stack::Stack;
 use super::{Builder, Error, Event, extra, finish, install, output, private, removal};
+use crate::beneath::Directory;
 use crate::capture;
 use crate::distribution;
 use crate::extension::{self, Accounts, ExtensionKind, Release};
@@ -247,16 +248,22 @@ fn describe_left_out(left_out: &[TreePath]) -> Option<String> {
 /// Fails when the base tree `path` of `recipe`, which is `found` on disk, is not what images can be built on.
 pub(super) fn check_base_tree(recipe: &Recipe, path: &Path, found: &Path) -> Result<(), Error> {
     let origin = recipe.origin_of("BaseTrees", &path.to_string_lossy());
-    private::check(recipe, found, &origin)?;
     let path = path.to_owned();
-    match fs::metadata(found) {
-        Err(_) => Err(Error::BaseTreeMissing { path, origin }),
-        Ok(metadata) if !metadata.is_dir() => Err(Error::BaseTreeNotDirectory { path, origin }),
-        Ok(_) if !recipe.packages.is_empty() && !found.join("var/lib/dpkg/status").is_file() => {
-            Err(Error::BaseTreeWithoutPackages { path, origin })
+    // The person named it, or the recipe one that was found inside its own directory, or an earlier image is there.
+    let tree = match Directory::open(found) {
+        Ok(tree) => tree,
+        Err(error) if error.is_not_directory() => {
+            return Err(Error::BaseTreeNotDirectory { path, origin });
         }
-        Ok(_) => Ok(()),
+        Err(_) => return Err(Error::BaseTreeMissing { path, origin }),
+    };
+    private::check(recipe, &tree, &origin)?;
+    let status = tree.inode_as_root(&finish::path("var/lib/dpkg/status"));
+    let has_packages = status.is_ok_and(|status| status.file_type() == FileType::RegularFile);
+    if !recipe.packages.is_empty() && !has_packages {
+        return Err(Error::BaseTreeWithoutPackages { path, origin });
     }
+    Ok(())
 }
 
 fn empty() -> Result<FileTree, Error> {

@@ -1,12 +1,13 @@
 //! Steps that run package code, without network: making a minimal system, and installing packages on it.
 
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use fs_err as fs;
 use overcoat_sandbox::{IdMapping, OwnerRecord};
+use rustix::fs::Mode;
 
 use super::download;
 use super::fetch;
@@ -16,6 +17,7 @@ use super::run::{Purpose, run};
 use super::stack::Stack;
 use super::tools::Tools;
 use super::{Builder, Error};
+use crate::beneath::{Directory, Place};
 use crate::capture::EntryOwner;
 use crate::distribution;
 use crate::packages::apt::{self, ResolvedPackage, Status};
@@ -150,7 +152,7 @@ impl Step<'_> {
         check_architecture(resolved)?;
         let staging = builder.store.stage()?;
         let tools = Tools {
-            archives: staging.subdirectory("archives")?,
+            archives: Arc::new(staging.subdirectory("archives")?),
             ..self.tools.clone()
         };
         download::download(builder, self.recipe, self.tools, resolved, &tools.archives)?;
@@ -162,7 +164,7 @@ impl Step<'_> {
         if self.ids == IdMapping::Range {
             real_ids::own(&tree)?;
         }
-        prepare(builder, purpose, &tools, &tree)?;
+        prepare(builder, purpose, &tools, tree.host_path())?;
         let owners = self.run_apt(
             builder,
             &tools,
@@ -187,14 +189,14 @@ impl Step<'_> {
         builder: &Builder<'_>,
         tools: &Tools,
         staging: &Staging,
-        tree: &Path,
+        tree: &Directory,
         epoch_seconds: u64,
         total: u64,
     ) -> Result<Vec<EntryOwner>, Error> {
         let guard = Guard::create(staging)?;
         let overlay = OverlayPlace {
-            work: staging.subdirectory("work")?,
-            guards: std::iter::once(guard.directory.clone())
+            work: staging.subdirectory("work")?.host_path().into(),
+            guards: std::iter::once(guard.directory.host_path().to_owned())
                 .chain(self.real_ids(staging)?)
                 .collect(),
             machine_id: guard.machine_id(),
@@ -207,7 +209,7 @@ impl Step<'_> {
             _ => Vec::new(),
         };
         let places = Places {
-            changes: Some(tree.into()),
+            changes: Some(tree.host_path().into()),
             overlay: Some(overlay),
             variables: vec![("SOURCE_DATE_EPOCH", epoch.to_string())],
             ..tools.places(self.below)
@@ -233,9 +235,9 @@ impl Step<'_> {
         let (IdMapping::Range, Some(below)) = (self.ids, self.below) else {
             return Ok(None);
         };
-        let directory = staging.path().join("ids");
-        real_ids::make_real(below.capture()?, &directory)?;
-        Ok(Some(directory))
+        let place = Place::new(staging.directory(), "ids".as_ref());
+        real_ids::make_real(below.capture()?, &place)?;
+        Ok(Some(place.host_path()))
     }
 }
 
@@ -317,37 +319,48 @@ fn unpack(
 /// A directory that keeps maintainer scripts from starting services and from making up a machine id. It is the topmost
 /// lower, so nothing of it gets into the captured layer.
 struct Guard {
-    directory: PathBuf,
+    directory: Directory,
 }
 
 impl Guard {
     fn create(staging: &Staging) -> Result<Self, Error> {
         let directory = staging.subdirectory("guard")?;
         let machine_id = format!("{}\n", super::finish::BUILD_MACHINE_ID);
-        let guard = Self { directory };
-        // Copied up, these directories give their modes to the layer, so the caller's umask must not show in them.
-        guard.make("usr", 0o755, None)?;
-        guard.make("usr/sbin", 0o755, None)?;
-        guard.make("etc", 0o755, None)?;
+        let usr = Self::make_directory(&directory, "usr")?;
+        let programs = Self::make_directory(&usr, "sbin")?;
+        let etc = Self::make_directory(&directory, "etc")?;
         // Status 101 forbids the action (Debian Policy 9.3.3, invoke-rc.d(8)).
-        guard.make("usr/sbin/policy-rc.d", 0o755, Some("#!/bin/sh\nexit 101\n"))?;
-        guard.make("etc/machine-id", 0o444, Some(&machine_id))?;
-        Ok(guard)
+        Self::make_file(&programs, "policy-rc.d", 0o755, "#!/bin/sh\nexit 101\n")?;
+        Self::make_file(&etc, "machine-id", 0o444, &machine_id)?;
+        Ok(Self { directory })
     }
 
-    /// Makes a file with `content`, or a directory without one.
-    fn make(&self, name: &str, mode: u32, content: Option<&str>) -> Result<(), Error> {
-        let path = self.directory.join(name);
-        let made = match content {
-            Some(content) => fs::write(&path, content),
-            None => fs::create_dir(&path),
+    /// Makes a directory. Copied up, it gives its mode to the layer, so the caller's umask must not show in it.
+    fn make_directory(parent: &Directory, name: &str) -> Result<Directory, Error> {
+        let made = parent.make_directory(name, Mode::RWXU).and_then(|made| {
+            made.set_own_mode(Mode::from_raw_mode(0o755))?;
+            Ok(made)
+        });
+        made.map_err(|error| Error::Prepare {
+            path: parent.path_of(name),
+            source: error.into(),
+        })
+    }
+
+    fn make_file(parent: &Directory, name: &str, mode: u32, content: &str) -> Result<(), Error> {
+        let make = || -> std::io::Result<()> {
+            let mut file = parent.create_file(name, Mode::RUSR | Mode::WUSR)?;
+            file.write_all(content.as_bytes())?;
+            Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?)
         };
-        made.and_then(|()| fs::set_permissions(&path, PermissionsExt::from_mode(mode)))
-            .map_err(|source| Error::Prepare { path, source })
+        make().map_err(|source| Error::Prepare {
+            path: parent.path_of(name),
+            source,
+        })
     }
 
     fn machine_id(&self) -> PathBuf {
-        self.directory.join("etc/machine-id")
+        self.directory.path_of("etc/machine-id")
     }
 }
 

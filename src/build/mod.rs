@@ -32,6 +32,7 @@ pub use self::run::Interrupt;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use overcoat_sandbox::{IdMapping, Spec, Strictness};
@@ -40,6 +41,7 @@ use self::policy::{Host, Places, StepKind};
 use self::protection::Protection;
 use self::run::Purpose;
 use crate::Hint;
+use crate::beneath::Directory;
 use crate::packages::apt::{self, Stanza};
 use crate::plan::{ImagePlan, Key, Step};
 use crate::publish::OutputDirectory;
@@ -91,7 +93,7 @@ struct Builder<'a> {
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
-    metadata: BTreeMap<Key, PathBuf>,
+    metadata: BTreeMap<Key, Arc<Directory>>,
     /// Layers of this run that are not in the store, because it is ignored.
     own_layers: RefCell<BTreeMap<Key, (Layer, Staging)>>,
 }

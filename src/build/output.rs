@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
-use std::path::Path;
 use std::time::Instant;
 
-use fs_err as fs;
+use rustix::fs::Mode;
 use uuid::Uuid;
 
 use super::Error;
 use crate::Hint;
-use crate::capture::{self, LayerDirectory};
+use crate::beneath::Place;
+use crate::capture;
 use crate::ddi::{self, Layout, PartitionArchitecture, VerityMode};
 use crate::digest::sha256_of_file;
 use crate::format::{compression, cpio, directory, erofs};
@@ -125,7 +125,7 @@ pub(super) fn write(
     let mode = recipe.output_mode;
     let mut warnings = Vec::new();
     let mut digest = None;
-    if recipe.format == Format::Directory && is_unchanged(&output.path_of(&name), tree) {
+    if recipe.format == Format::Directory && is_unchanged(&output.place_of(&name), tree) {
         output.keep(&recipe.name, &name, started);
         return Ok(warnings);
     }
@@ -134,17 +134,17 @@ pub(super) fn write(
         &name,
         mode,
         started,
-        |path| -> Result<(), Error> {
+        |place| -> Result<(), Error> {
             match recipe.format {
-                Format::Directory => directory::write(tree, path).map_err(writing(&name))?,
-                Format::Cpio => warnings = write_cpio(path, &name, recipe, tree)?,
+                Format::Directory => directory::write_at(tree, place).map_err(writing(&name))?,
+                Format::Cpio => warnings = write_cpio(place, &name, recipe, tree)?,
                 Format::Sysext | Format::Disk => {
-                    warnings.extend(write_disk_image(path, &name, recipe, tree, build_time)?);
+                    warnings.extend(write_disk_image(place, &name, recipe, tree, build_time)?);
                 }
                 Format::None => {}
             }
-            if recipe.checksum && path.is_file() {
-                digest = Some(sha256_of_file(path).map_err(writing(&name))?);
+            if recipe.checksum && recipe.format != Format::Directory {
+                digest = digest_of(place).map_err(writing(&name))?;
             }
             Ok(())
         },
@@ -154,34 +154,39 @@ pub(super) fn write(
     }
     if let Some(digest) = digest {
         let checksums = format!("{}.SHA256SUMS", recipe.output);
-        output.add(&recipe.name, &checksums, mode, started, |path| {
-            fs::write(path, format!("{digest} *{name}\n")).map_err(writing(&checksums))
+        output.add(&recipe.name, &checksums, mode, started, |place| {
+            let line = format!("{digest} *{name}\n");
+            create(place)
+                .and_then(|mut file| file.write_all(line.as_bytes()))
+                .map_err(writing(&checksums))
         })?;
     }
     Ok(warnings)
 }
 
-/// Tells whether the directory at `path` holds `tree` and nothing else.
+/// Returns the digest of the file at `place`, `None` when nothing is there.
+fn digest_of(place: &Place<'_>) -> std::io::Result<Option<String>> {
+    match place.directory().entry(place.name()) {
+        Err(error) if error.is_not_found() => Ok(None),
+        found => sha256_of_file(found.and_then(|found| found.open_file())?).map(Some),
+    }
+}
+
+/// Tells whether the directory at `place` holds `tree` and nothing else.
 ///
 /// Reading both is faster than writing thousands of files and removing as many old ones. A directory that cannot be
 /// read is simply made anew.
-fn is_unchanged(path: &Path, tree: &FileTree) -> bool {
-    if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
-        return false;
-    }
-    let layer = LayerDirectory {
-        path: path.into(),
-        entry_owners: Vec::new(),
-    };
-    let Ok(existing) = capture::merge(&[layer]) else {
+fn is_unchanged(place: &Place<'_>, tree: &FileTree) -> bool {
+    let Ok(directory) = place.directory().subdirectory(place.name()) else {
         return false;
     };
-    existing.is_same_as(tree).unwrap_or(false)
+    capture::merge_directory(directory)
+        .is_ok_and(|existing| existing.is_same_as(tree).unwrap_or(false))
 }
 
 /// Writes a disk image, and returns what the person should know about it.
 fn write_disk_image(
-    path: &Path,
+    place: &Place<'_>,
     name: &str,
     recipe: &Recipe,
     tree: &FileTree,
@@ -212,7 +217,7 @@ fn write_disk_image(
         payload_size_bytes: Some(plan.size_bytes()),
         verity,
     };
-    let mut file = create(path).map_err(writing(name))?;
+    let mut file = create(place).map_err(writing(name))?;
     ddi::assemble(&mut file, &layout, |payload| plan.write(payload)).map_err(writing(name))?;
     sync(&file).map_err(writing(name))?;
     let varies = signer.is_some_and(|signer| !signer.is_reproducible());
@@ -237,12 +242,12 @@ fn volume_uuid(recipe: &Recipe) -> Uuid {
 }
 
 fn write_cpio(
-    path: &Path,
+    place: &Place<'_>,
     name: &str,
     recipe: &Recipe,
     tree: &FileTree,
 ) -> Result<Vec<String>, Error> {
-    let file = create(path).map_err(writing(name))?;
+    let file = create(place).map_err(writing(name))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let lost = match recipe.compress_output {
         Compression::None => cpio::write(tree, &mut out).map_err(writing(name))?,
@@ -288,12 +293,8 @@ fn describe_lost(lost: &cpio::Lost) -> Vec<String> {
     kinds.into_iter().filter_map(describe).collect()
 }
 
-fn create(path: &Path) -> std::io::Result<File> {
-    let created = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path);
-    Ok(created?.into_parts().0)
+fn create(place: &Place<'_>) -> std::io::Result<File> {
+    Ok(place.create_file(Mode::from_raw_mode(0o666))?)
 }
 
 /// Waits until the file is on disk: the rename that publishes it must not be there before its bytes.

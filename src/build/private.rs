@@ -3,15 +3,13 @@
 use std::path::Path;
 
 use super::Error;
+use crate::beneath::{Directory, Inode};
 use crate::recipe::Recipe;
 
 /// Fails when the directory `tree`, named at `origin`, holds the recipe's key, outputs or caches.
 ///
 /// `ExtraTrees=.` would put the signing key into the image, and `BaseTrees=.` show it to maintainer scripts.
-pub(super) fn check(recipe: &Recipe, tree: &Path, origin: &str) -> Result<(), Error> {
-    let Ok(resolved) = fs_err::canonicalize(tree) else {
-        return Ok(());
-    };
+pub(super) fn check(recipe: &Recipe, tree: &Directory, origin: &str) -> Result<(), Error> {
     let private = [
         (recipe.verity_key.as_deref(), "the signing key"),
         (Some(recipe.output_directory.as_path()), "the outputs"),
@@ -22,12 +20,9 @@ pub(super) fn check(recipe: &Recipe, tree: &Path, origin: &str) -> Result<(), Er
         ),
     ];
     for (path, what) in private {
-        let inside = path
-            .and_then(|path| fs_err::canonicalize(path).ok())
-            .is_some_and(|path| path.starts_with(&resolved));
-        if inside {
+        if path.is_some_and(|path| holds(tree, path)) {
             return Err(Error::TreeHoldsPrivate {
-                path: tree.into(),
+                path: tree.host_path().into(),
                 what,
                 origin: origin.into(),
             });
@@ -36,11 +31,22 @@ pub(super) fn check(recipe: &Recipe, tree: &Path, origin: &str) -> Result<(), Er
     Ok(())
 }
 
+/// Tells whether `path` is `tree` or lies in it, by whatever name the tree was opened.
+fn holds(tree: &Directory, path: &Path) -> bool {
+    let Ok(resolved) = fs_err::canonicalize(path) else {
+        return false;
+    };
+    resolved
+        .ancestors()
+        .any(|above| Inode::open(above).is_ok_and(|above| tree.is(&above)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Error;
     use super::super::fixture::recipe;
     use super::check;
+    use crate::beneath::Directory;
 
     #[test]
     fn a_tree_with_the_key_or_the_outputs_is_refused() {
@@ -56,7 +62,8 @@ mod tests {
             ("out", Some("the outputs")),
             ("tree", None),
         ] {
-            let found = match check(&recipe, &directory.path().join(name), "mkosi.conf:1") {
+            let tree = Directory::open(&directory.path().join(name)).unwrap();
+            let found = match check(&recipe, &tree, "mkosi.conf:1") {
                 Ok(()) => None,
                 Err(Error::TreeHoldsPrivate { what, .. }) => Some(what),
                 Err(other) => panic!("{other:?}"),

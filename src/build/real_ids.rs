@@ -9,22 +9,18 @@
 //! The layer was written by untrusted code. It is reached by descriptor alone and no link is followed, as in `capture`.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::ffi::CStr;
+use std::path::PathBuf;
 
 use overcoat_sandbox::ownership::acl::{self, Acl};
 use overcoat_sandbox::ownership::attributes::{self, Owner};
-use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, XattrFlags};
+use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
-use crate::capture::{EntryOwner, capability, descriptor_path};
+use crate::beneath::{self, Directory, InodeNumber, Place};
+use crate::capture::{EntryOwner, capability};
 use crate::format::directory;
-use crate::tree::{ContentError, Entry, FileTree, TreePath, TreeRoot};
-
-/// Largest attribute value and list of names that Linux passes (XATTR_SIZE_MAX and XATTR_LIST_MAX, linux/limits.h).
-const XATTR_MAX_BYTES: usize = 65536;
+use crate::tree::{ContentError, Entry, FileTree, TreePath};
 
 /// The ids of a step could not be made real, or could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -44,26 +40,40 @@ pub enum Error {
     AclWithoutRecord { path: PathBuf },
 }
 
-/// Gives the new directory `path` to the caller's own user and group. Its parent may have passed on another group.
-pub(super) fn own(path: &Path) -> Result<(), Error> {
-    let (user, group) = (Some(Uid::ROOT), Some(Gid::ROOT));
-    rustix::fs::chownat(
-        rustix::fs::CWD,
-        path,
-        user,
-        group,
-        AtFlags::SYMLINK_NOFOLLOW,
-    )
-    .map_err(|errno| Error::Entry {
-        operation: "taking possession of",
-        path: path.into(),
-        source: errno.into(),
-    })
+/// Gives the new directory `directory` to the caller's own user and group. Its parent may have passed on another group.
+pub(super) fn own(directory: &Directory) -> Result<(), Error> {
+    give(&directory.inode(&TreePath::root()).map_err(unopened)?)
+}
+
+fn give(inode: &beneath::Inode) -> Result<(), Error> {
+    inode
+        .set_owner(Owner::ROOT.uid, Owner::ROOT.gid)
+        .map_err(|errno| Error::Entry {
+            operation: "taking possession of",
+            path: inode.host_path().into(),
+            source: errno.into(),
+        })
+}
+
+/// Tells which operation on an entry could not be done.
+fn failed(operation: &'static str, error: beneath::Error) -> Error {
+    Error::Entry {
+        operation,
+        path: error.path().into(),
+        source: error.into_cause(),
+    }
+}
+
+fn unopened(error: beneath::Error) -> Error {
+    Error::Open {
+        path: error.path().into(),
+        source: error.into(),
+    }
 }
 
 /// Writes what a step must see with real owners and ACLs of `tree` into the new directory `destination`, with the
 /// directories above.
-pub(super) fn make_real(tree: FileTree, destination: &Path) -> Result<(), Error> {
+pub(super) fn make_real(tree: FileTree, destination: &Place<'_>) -> Result<(), Error> {
     let mut wanted = BTreeSet::new();
     for (path, _) in tree.iter().filter(|(_, entry)| has_records(entry)) {
         let parents = std::iter::successors(Some(path.clone()), TreePath::parent);
@@ -83,15 +93,11 @@ fn has_records(entry: &Entry) -> bool {
             .any(is_recorded)
 }
 
-/// Records the owners and ACLs in the layer at `directory`, gives everything in it to the caller, and returns the owners
+/// Records the owners and ACLs in the layer `directory`, gives everything in it to the caller, and returns the owners
 /// of what cannot carry a record.
-pub(super) fn record(directory: &Path) -> Result<Vec<EntryOwner>, Error> {
-    let root = TreeRoot::open(directory).map_err(|source| Error::Open {
-        path: directory.into(),
-        source,
-    })?;
+pub(super) fn record(directory: &Directory) -> Result<Vec<EntryOwner>, Error> {
     let mut walk = Walk {
-        root,
+        root: directory,
         linked: HashSet::new(),
         owners: Vec::new(),
     };
@@ -106,66 +112,44 @@ pub(super) fn record(directory: &Path) -> Result<Vec<EntryOwner>, Error> {
     Ok(walk.owners)
 }
 
-struct Walk {
-    root: TreeRoot,
+struct Walk<'a> {
+    root: &'a Directory,
     /// Inodes with several names that are done: the second time, their record would be taken for the step's own doing.
-    linked: HashSet<(u64, u64)>,
+    linked: HashSet<InodeNumber>,
     owners: Vec<EntryOwner>,
 }
 
-/// An inode of the layer, held by an `O_PATH` descriptor.
+/// An inode of the layer.
+#[derive(Debug)]
 struct Inode<'a> {
-    fd: OwnedFd,
-    /// For errors, and for the owner of what cannot carry it.
+    inode: beneath::Inode,
+    /// For the owner of what cannot carry it.
     path: &'a TreePath,
-    root: &'a TreeRoot,
-    status: Stat,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn record_root(&mut self) -> Result<(), Error> {
         let path = TreePath::root();
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        let fd = self.open(&path, flags)?;
-        Inode::new(fd, &path, &self.root)?.record()?;
+        let inode = self.root.inode(&path).map_err(unopened)?;
+        let inode = Inode { inode, path: &path };
+        inode.record()?;
         Ok(())
     }
 
-    fn open(&self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Error> {
-        self.root
-            .open_beneath(path, flags)
-            .map_err(|source| Error::Open {
-                path: self.root.host_path().join(path.as_path()),
-                source,
-            })
-    }
-
     fn visit(&mut self, path: &TreePath, pending: &mut Vec<TreePath>) -> Result<(), Error> {
-        let failed = |path: &TreePath, errno: Errno| Error::Entry {
-            operation: "reading",
-            path: self.root.host_path().join(path.as_path()),
-            source: errno.into(),
-        };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let directory = self.open(path, flags)?;
-        let listing = Dir::read_from(&directory).map_err(|errno| failed(path, errno))?;
-        for listed in listing {
-            let listed = listed.map_err(|errno| failed(path, errno))?;
-            let name = listed.file_name();
-            if name == c"." || name == c".." {
-                continue;
-            }
-            let path = path
-                .join(name.to_bytes())
-                .expect("a directory lists only file names");
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let fd = rustix::fs::openat(&directory, name, flags, Mode::empty())
-                .map_err(|errno| failed(&path, errno))?;
-            let inode = Inode::new(fd, &path, &self.root)?;
-            let number = (inode.status.st_dev, inode.status.st_ino);
+        let directory = self.root.directory(path).map_err(unopened)?;
+        for name in directory
+            .names()
+            .map_err(|error| failed("reading", error))?
+        {
+            let path = path.join(&name).expect("a directory lists only file names");
+            let inode = directory
+                .entry(&name)
+                .map_err(|error| failed("reading", error))?;
+            let inode = Inode { inode, path: &path };
             let is_directory = inode.file_type() == FileType::Directory;
-            let shared = inode.status.st_nlink > 1 && !is_directory;
-            if shared && !self.linked.insert(number) {
+            let shared = inode.inode.status().stx_nlink > 1 && !is_directory;
+            if shared && !self.linked.insert(inode.inode.number()) {
                 continue;
             }
             self.owners.extend(inode.record()?);
@@ -177,30 +161,16 @@ impl Walk {
     }
 }
 
-impl<'a> Inode<'a> {
-    fn new(fd: OwnedFd, path: &'a TreePath, root: &'a TreeRoot) -> Result<Self, Error> {
-        let status = rustix::fs::fstat(&fd).map_err(|errno| Error::Entry {
-            operation: "reading",
-            path: root.host_path().join(path.as_path()),
-            source: errno.into(),
-        })?;
-        Ok(Self {
-            fd,
-            path,
-            root,
-            status,
-        })
-    }
-
+impl Inode<'_> {
     fn file_type(&self) -> FileType {
-        FileType::from_raw_mode(self.status.st_mode)
+        self.inode.file_type()
     }
 
     /// Makes records of this inode's owner and ACLs, and gives it to the caller. Returns the owner if it can carry none.
     fn record(&self) -> Result<Option<EntryOwner>, Error> {
         let owner = Owner {
-            uid: self.status.st_uid,
-            gid: self.status.st_gid,
+            uid: self.inode.status().stx_uid,
+            gid: self.inode.status().stx_gid,
         };
         match self.file_type() {
             FileType::RegularFile | FileType::Directory => {
@@ -208,7 +178,7 @@ impl<'a> Inode<'a> {
                 self.record_acl(acl::ACCESS, Some(attributes::ACCESS_ACL))?;
                 self.record_acl(acl::DEFAULT, Some(attributes::DEFAULT_ACL))?;
                 if owner != Owner::ROOT {
-                    self.set(attributes::OWNER, &owner.to_bytes())?;
+                    self.set(attributes::OWNER.to_bytes(), &owner.to_bytes())?;
                     self.give_to_caller()?;
                 }
                 Ok(None)
@@ -235,19 +205,16 @@ impl<'a> Inode<'a> {
     /// Removes what the step, of which the recorder watches only devices, set itself under our names: a program that is
     /// not root could else give what it makes to others.
     fn remove_foreign_records(&self) -> Result<(), Error> {
-        let path = descriptor_path(&self.fd);
-        let mut names = Vec::with_capacity(XATTR_MAX_BYTES);
-        match rustix::fs::listxattr(&path, spare_capacity(&mut names)) {
-            Ok(_) | Err(Errno::NOTSUP) => {}
-            Err(errno) => return Err(self.failed("listing the attributes of", errno)),
-        }
+        let names = self
+            .inode
+            .attribute_names()
+            .map_err(|error| failed("listing the attributes of", error))?;
         let foreign = names
-            .split(|byte| *byte == 0)
+            .iter()
             .filter(|name| attributes::is_reserved(name))
             .filter(|name| *name != attributes::DEVICE.to_bytes());
         for name in foreign {
-            let name = CString::new(name).expect("it was split at NUL");
-            self.remove(&name)?;
+            self.remove(name)?;
         }
         Ok(())
     }
@@ -263,13 +230,12 @@ impl<'a> Inode<'a> {
         }
         let Some(record) = record else {
             return Err(Error::AclWithoutRecord {
-                path: self.host_path(),
+                path: self.inode.host_path().into(),
             });
         };
-        self.set(record, &value)?;
+        self.set(record.to_bytes(), &value)?;
         // The mode keeps the bits that the ACL gave it.
-        let name = CString::new(name).expect("names of attributes hold no NUL");
-        self.remove(&name)
+        self.remove(name.as_bytes())
     }
 
     /// Makes the owner 0:0, and restores what the kernel clears on the way: set-id bits and file capabilities.
@@ -279,61 +245,43 @@ impl<'a> Inode<'a> {
             true => self.get(capability::ATTRIBUTE)?,
             false => None,
         };
-        let (user, group) = (Some(Uid::ROOT), Some(Gid::ROOT));
-        rustix::fs::chownat(&self.fd, c"", user, group, AtFlags::EMPTY_PATH)
-            .map_err(|errno| self.failed("taking possession of", errno))?;
-        let mode = Mode::from_raw_mode(self.status.st_mode);
+        give(&self.inode)?;
+        let mode = Mode::from_raw_mode(self.inode.status().stx_mode.into());
         if self.file_type() != FileType::Symlink && mode.intersects(Mode::SUID | Mode::SGID) {
-            rustix::fs::chmod(descriptor_path(&self.fd), mode)
+            self.inode
+                .set_mode(mode)
                 .map_err(|errno| self.failed("restoring the mode of", errno))?;
         }
         match held {
-            Some(value) => {
-                let name = CString::new(capability::ATTRIBUTE).expect("it holds no NUL");
-                self.set(&name, &value)
-            }
+            Some(value) => self.set(capability::ATTRIBUTE.as_bytes(), &value),
             None => Ok(()),
         }
     }
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        let mut value = Vec::with_capacity(XATTR_MAX_BYTES);
-        match rustix::fs::getxattr(descriptor_path(&self.fd), name, spare_capacity(&mut value)) {
-            Ok(_) => Ok(Some(value)),
-            Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
-            Err(errno) => Err(self.failed("reading an attribute of", errno)),
-        }
+        self.inode
+            .attribute(name.as_bytes())
+            .map_err(|error| failed("reading an attribute of", error))
     }
 
-    fn set(&self, name: &CStr, value: &[u8]) -> Result<(), Error> {
-        rustix::fs::setxattr(descriptor_path(&self.fd), name, value, XattrFlags::empty())
+    fn set(&self, name: &[u8], value: &[u8]) -> Result<(), Error> {
+        self.inode
+            .set_attribute(name, value)
             .map_err(|errno| self.failed("setting an attribute of", errno))
     }
 
-    fn remove(&self, name: &CStr) -> Result<(), Error> {
-        rustix::fs::removexattr(descriptor_path(&self.fd), name)
-            .map_err(|errno| self.failed("removing an attribute of", errno))
+    fn remove(&self, name: &[u8]) -> Result<(), Error> {
+        self.inode
+            .remove_attribute(name)
+            .map_err(|error| failed("removing an attribute of", error))
     }
 
     fn failed(&self, operation: &'static str, errno: Errno) -> Error {
         Error::Entry {
             operation,
-            path: self.host_path(),
+            path: self.inode.host_path().into(),
             source: errno.into(),
         }
-    }
-
-    fn host_path(&self) -> PathBuf {
-        self.root.host_path().join(self.path.as_path())
-    }
-}
-
-impl std::fmt::Debug for Inode<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inode")
-            .field("fd", &self.fd.as_fd().as_raw_fd())
-            .field("path", self.path)
-            .finish_non_exhaustive()
     }
 }
 

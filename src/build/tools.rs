@@ -1,9 +1,11 @@
 //! What the host's package manager works with on an image.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::policy::Places;
 use super::stack::Stack;
+
+use crate::beneath::Directory;
 
 /// What a package manager's steps are given besides the host's programs.
 #[derive(Clone, Debug)]
@@ -13,9 +15,9 @@ pub(super) struct Tools {
     /// The list of repositories.
     pub(super) sources: String,
     /// The directory with the repositories' metadata, on the host.
-    pub(super) lists: PathBuf,
+    pub(super) lists: Arc<Directory>,
     /// The directory with downloaded packages, on the host.
-    pub(super) archives: PathBuf,
+    pub(super) archives: Arc<Directory>,
 }
 
 impl Tools {
@@ -24,8 +26,8 @@ impl Tools {
         Places {
             configuration: self.configuration.clone(),
             repositories: self.sources.clone(),
-            lists: Some(self.lists.clone()),
-            archives: Some(self.archives.clone()),
+            lists: Some(self.lists.host_path().into()),
+            archives: Some(self.archives.host_path().into()),
             below: below.into_iter().flat_map(Stack::lowers).collect(),
             ..Places::default()
         }

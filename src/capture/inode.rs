@@ -30,7 +30,7 @@ pub(super) fn read_entry(
     ids: &Ids,
     recorded: Option<Owner>,
 ) -> Result<Entry, Error> {
-    let status = &inode.status;
+    let status = inode.status();
     let attributes = match inode.file_type() {
         // A link carries none that belongs in an image: user.* and ACLs are refused on it (xattr(7)).
         FileType::Symlink => Attributes::default(),
@@ -41,7 +41,7 @@ pub(super) fn read_entry(
         gid: status.stx_gid,
     };
     let mapped = ids.owner(on_disk).ok_or_else(|| Error::ForeignOwner {
-        path: inode.host_path(),
+        path: inode.host_path().into(),
         uid: on_disk.uid,
         gid: on_disk.gid,
     })?;
@@ -66,7 +66,7 @@ pub(super) fn carries_records(file_type: FileType) -> bool {
 }
 
 fn read_kind(inode: &Inode, device: Option<Device>) -> Result<EntryKind, Error> {
-    let status = &inode.status;
+    let status = inode.status();
     let number = DeviceNumber {
         major: status.stx_rdev_major,
         minor: status.stx_rdev_minor,
@@ -103,7 +103,7 @@ fn read_kind(inode: &Inode, device: Option<Device>) -> Result<EntryKind, Error> 
         (FileType::Socket, None) => EntryKind::Socket,
         (_, None) => {
             return Err(Error::UnknownType {
-                path: inode.host_path(),
+                path: inode.host_path().into(),
                 mode: status.stx_mode,
             });
         }
@@ -207,7 +207,7 @@ fn read_capability(inode: &Inode, ids: &Ids, value: &[u8]) -> Result<Vec<u8>, Er
         .map_err(|reason| corrupt(inode, capability::ATTRIBUTE, reason))?;
     match capability.root_id {
         Some(id) if !ids.owns_namespace_of(id) => Err(Error::ForeignAttribute {
-            path: inode.host_path(),
+            path: inode.host_path().into(),
             attribute: capability::ATTRIBUTE.to_owned(),
             id,
         }),
@@ -221,7 +221,7 @@ fn read_real_acl(inode: &Inode, ids: &Ids, name: &[u8], value: &[u8]) -> Result<
         Acl::from_bytes(value).map_err(|malformed| corrupt(inode, &name, malformed.reason()))?;
     acl.try_map_ids(|id| ids.acl_id(id))
         .map_err(|id| Error::ForeignAttribute {
-            path: inode.host_path(),
+            path: inode.host_path().into(),
             attribute: name.into_owned(),
             id,
         })?;
@@ -230,7 +230,7 @@ fn read_real_acl(inode: &Inode, ids: &Ids, name: &[u8], value: &[u8]) -> Result<
 
 fn corrupt(inode: &Inode, attribute: &str, reason: &'static str) -> Error {
     Error::CorruptAttribute {
-        path: inode.host_path(),
+        path: inode.host_path().into(),
         attribute: attribute.to_owned(),
         reason,
     }

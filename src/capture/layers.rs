@@ -1,22 +1,20 @@
 //! Stacking layers: what overlayfs with `userxattr` shows of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use overcoat_sandbox::ownership::attributes::Owner;
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::disk::{Inode, InodeNumber, OpenDirectory};
+use super::disk::{Inode, OpenDirectory};
 use super::inode::{carries_records, read_entry};
 use super::owners::Ids;
-use crate::tree::{
-    ContentError, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath, TreeRoot,
-};
+use crate::beneath::{self, Directory, InodeNumber};
+use crate::tree::{Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath};
 
 /// A directory that is one layer of a tree, lower or upper.
 #[derive(Clone, Debug)]
@@ -58,12 +56,28 @@ pub(super) struct Stacked {
 /// An [`Error`] that names the path: it cannot be read, is a mount point, belongs to somebody else, or bears a corrupt
 /// record.
 pub fn merge(layers: &[LayerDirectory]) -> Result<FileTree, Error> {
-    let mut entries = stack(layers)?.entries;
+    Ok(into_tree(stack(layers)?))
+}
+
+/// As [`merge`], of one open directory.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merge_directory(directory: Directory) -> Result<FileTree, Error> {
+    let layer = Layer {
+        root: Arc::new(directory),
+        recorded: HashMap::new(),
+    };
+    Ok(into_tree(Walk::over(vec![layer])?.stack()?))
+}
+
+fn into_tree(stacked: Stacked) -> FileTree {
+    let mut entries = stacked.entries;
     number_hard_links(entries.values_mut());
     let root = entries
         .remove(&TreePath::root())
         .unwrap_or_else(|| Entry::directory(Timestamp::default()));
-    Ok(tree_of(root, entries))
+    tree_of(root, entries)
 }
 
 /// Returns who owns the symbolic links, FIFOs and sockets of a tree, sorted by path: what these cannot tell whoever sees
@@ -113,21 +127,12 @@ pub(super) fn number_hard_links<'a>(entries: impl Iterator<Item = &'a mut Entry>
 
 /// Stacks `layers`, lowest first.
 pub(super) fn stack(layers: &[LayerDirectory]) -> Result<Stacked, Error> {
-    let mut walk = Walk::open(layers)?;
-    // Directories are reopened by path when their turn comes, so the number of open descriptors does not depend on
-    // how deep untrusted code nests them.
-    let mut pending = Vec::new();
-    if let Some(root) = walk.visit_root()? {
-        pending.push(root);
-    }
-    while let Some(directory) = pending.pop() {
-        walk.visit(&directory, &mut pending)?;
-    }
-    Ok(walk.stacked)
+    let layers = layers.iter().map(Layer::open).collect::<Result<_, _>>()?;
+    Walk::over(layers)?.stack()
 }
 
 struct Layer {
-    root: Arc<TreeRoot>,
+    root: Arc<Directory>,
     recorded: HashMap<InodeNumber, Owner>,
 }
 
@@ -146,9 +151,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn open(layers: &[LayerDirectory]) -> Result<Self, Error> {
+    fn over(layers: Vec<Layer>) -> Result<Self, Error> {
         let ids = Ids::of_this_process().map_err(|source| Error::ReadIdMapping { source })?;
-        let layers = layers.iter().map(Layer::open).collect::<Result<_, _>>()?;
         Ok(Self {
             layers,
             ids,
@@ -157,17 +161,27 @@ impl Walk {
         })
     }
 
+    fn stack(mut self) -> Result<Stacked, Error> {
+        // Directories are reopened by path when their turn comes, so the number of open descriptors does not depend on
+        // how deep untrusted code nests them.
+        let mut pending = Vec::new();
+        if let Some(root) = self.visit_root()? {
+            pending.push(root);
+        }
+        while let Some(directory) = pending.pop() {
+            self.visit(&directory, &mut pending)?;
+        }
+        Ok(self.stacked)
+    }
+
     /// Enters the root, which is made of every layer's: overlayfs heeds no opaque mark there.
     fn visit_root(&mut self) -> Result<Option<Pending>, Error> {
         let Some(top) = self.layers.len().checked_sub(1) else {
             return Ok(None);
         };
         let root = &self.layers[top].root;
-        let inode = open_inode(root, &TreePath::root()).map_err(|source| Error::OpenLayer {
-            path: root.host_path().into(),
-            source,
-        })?;
-        let entry = read_entry(&Inode::new(inode, root, TreePath::root())?, &self.ids, None)?;
+        let inode = Inode::open(root, TreePath::root()).map_err(unopened)?;
+        let entry = read_entry(&inode, &self.ids, None)?;
         self.stacked.entries.insert(TreePath::root(), entry);
         Ok(Some(Pending {
             path: TreePath::root(),
@@ -241,7 +255,7 @@ impl Walk {
         entry_owner: Option<&Owner>,
     ) -> Result<Entry, Error> {
         let number = inode.number();
-        let shared = inode.status.stx_nlink > 1 && inode.file_type() != FileType::Directory;
+        let shared = inode.status().stx_nlink > 1 && inode.file_type() != FileType::Directory;
         if shared && let Some(first) = self.linked.get(&(layer, number)) {
             return Ok(first.clone());
         }
@@ -257,24 +271,13 @@ impl Walk {
 
 impl Layer {
     fn open(directory: &LayerDirectory) -> Result<Self, Error> {
-        let open = TreeRoot::open(&directory.path).map_err(|source| Error::OpenLayer {
-            path: directory.path.clone(),
-            source,
-        })?;
-        let root = Arc::new(open);
+        let root = Arc::new(Directory::open(&directory.path).map_err(unopened)?);
         let mut recorded = HashMap::new();
         for record in &directory.entry_owners {
-            let fd = match open_inode(&root, &record.path) {
-                Ok(fd) => fd,
+            let inode = match Inode::open(&root, record.path.clone()) {
                 Err(error) if is_absent(&error) => continue,
-                Err(source) => {
-                    return Err(Error::OpenLayer {
-                        path: root.host_path().join(record.path.as_path()),
-                        source,
-                    });
-                }
+                inode => inode.map_err(unopened)?,
             };
-            let inode = Inode::new(fd, &root, record.path.clone())?;
             if !carries_records(inode.file_type()) {
                 let owner = Owner {
                     uid: record.uid,
@@ -288,16 +291,14 @@ impl Layer {
 }
 
 /// Tells whether the name is not there, or only behind a symbolic link.
-fn is_absent(error: &ContentError) -> bool {
+fn is_absent(error: &beneath::Error) -> bool {
     const ABSENT: [Errno; 3] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
-    match error {
-        ContentError::Open { source, .. } => {
-            Errno::from_io_error(source).is_some_and(|errno| ABSENT.contains(&errno))
-        }
-        _ => false,
-    }
+    error.errno().is_some_and(|errno| ABSENT.contains(&errno))
 }
 
-fn open_inode(root: &TreeRoot, path: &TreePath) -> Result<OwnedFd, ContentError> {
-    root.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW)
+fn unopened(error: beneath::Error) -> Error {
+    Error::OpenLayer {
+        path: error.path().into(),
+        source: error.into(),
+    }
 }

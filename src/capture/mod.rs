@@ -19,9 +19,8 @@ pub(crate) mod overlay;
 mod owners;
 mod payload;
 
-pub(crate) use self::disk::descriptor_path;
 pub use self::error::Error;
-pub use self::layers::{EntryOwner, LayerDirectory, entry_owners, merge};
+pub use self::layers::{EntryOwner, LayerDirectory, entry_owners, merge, merge_directory};
 pub use self::payload::{Payload, payload};
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn remove(project: &Project, force: u8, style: Style) -> Result<(), Error> {
         return Ok(());
     };
     // What is there may be somebody's who keeps something else in it.
-    if !cache.join("staging").is_dir() {
+    if !Store::is_at(&cache) {
         return Ok(());
     }
     let store = Store::open(&cache)?;

@@ -9,17 +9,18 @@
 //! link. The top directory lets in nobody but its owner, because set-user-id files below it are the owner's own.
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use overcoat_sandbox::ownership::acl;
 use overcoat_sandbox::ownership::attributes::{self as records, Device, DeviceKind, Owner};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use rustix::fs::{FileType, Gid, Mode, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use crate::beneath::{self, Directory, Place};
 use crate::tree::{
     ContentError, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
-    TreeRoot,
 };
 
 use self::attributes::Attributes;
@@ -103,7 +104,20 @@ pub enum Error {
 /// An [`Error`] that names the path, when it cannot be written, its content cannot be read, or something of it cannot
 /// be recorded.
 pub fn write(tree: &FileTree, destination: &Path) -> Result<(), Error> {
-    write_in(Form::Recorded, tree, destination)
+    let (parent, name) = Place::split(destination).map_err(uncreated)?;
+    let parent = Directory::open(parent).map_err(|error| Error::Create {
+        path: destination.into(),
+        source: error.into_cause(),
+    })?;
+    write_at(tree, &Place::new(&parent, name))
+}
+
+/// As [`write()`], at a place in an open directory.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_at(tree: &FileTree, destination: &Place<'_>) -> Result<(), Error> {
+    write_as(Form::Recorded, tree, destination)
 }
 
 /// Writes `tree` into the new directory `destination`, with owners and ACLs for real, as only root of their ids may.
@@ -111,29 +125,32 @@ pub fn write(tree: &FileTree, destination: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`write()`], and [`Error::SetOwner`].
-pub fn write_with_real_ids(tree: &FileTree, destination: &Path) -> Result<(), Error> {
-    write_in(Form::Real, tree, destination)
+pub fn write_with_real_ids(tree: &FileTree, destination: &Place<'_>) -> Result<(), Error> {
+    write_as(Form::Real, tree, destination)
 }
 
-fn write_in(form: Form, tree: &FileTree, destination: &Path) -> Result<(), Error> {
-    let root = create_root(destination)?;
+fn write_as(form: Form, tree: &FileTree, destination: &Place<'_>) -> Result<(), Error> {
+    let root = create_root(destination).map_err(|error| Error::Create {
+        path: destination.host_path(),
+        source: error.into_cause(),
+    })?;
     let mut writer = Writer {
         form,
         root,
         first_names: HashMap::new(),
         entry_owners: BTreeMap::new(),
     };
-    let mut parent: Option<(TreePath, OwnedFd)> = None;
+    let mut parent: Option<(TreePath, Directory)> = None;
     for (path, entry) in tree.iter() {
         let Some(directory) = path.parent() else {
             continue;
         };
         if parent.as_ref().is_none_or(|(open, _)| *open != directory) {
-            let fd = writer.open_directory(&directory)?;
-            parent = Some((directory, fd));
+            let opened = writer.open_directory(&directory)?;
+            parent = Some((directory, opened));
         }
-        let (_, fd) = parent.as_ref().expect("it was opened above");
-        writer.add(fd, path, entry)?;
+        let (_, directory) = parent.as_ref().expect("it was opened above");
+        writer.add(directory, path, entry)?;
     }
     // Backwards, so that nothing is added to a directory after its time is set, or below one closed by its mode.
     for (path, entry) in tree.iter().rev().filter(|(_, entry)| entry.is_directory()) {
@@ -142,12 +159,15 @@ fn write_in(form: Form, tree: &FileTree, destination: &Path) -> Result<(), Error
     Ok(())
 }
 
-/// Tells whether `path` is a directory that [`write()`] made, and that a newer one may replace.
-pub fn is_output(path: &Path) -> bool {
-    let mut value = [0; 16];
-    let name = records::MODE;
-    fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
-        && rustix::fs::lgetxattr(path, name, &mut value).is_ok()
+/// Tells whether at `place` is a directory that [`write()`] made, and that a newer one may replace.
+pub fn is_output(place: &Place<'_>) -> bool {
+    let Ok(found) = place.directory().entry(place.name()) else {
+        return false;
+    };
+    found.file_type() == FileType::Directory
+        && found
+            .attribute(records::MODE.to_bytes())
+            .is_ok_and(|record| record.is_some())
 }
 
 /// How owners and ACLs are kept.
@@ -159,65 +179,48 @@ enum Form {
 
 struct Writer {
     form: Form,
-    root: TreeRoot,
+    root: Directory,
     first_names: HashMap<HardLinkGroup, TreePath>,
     /// Owners that the entries of a directory cannot record themselves.
     entry_owners: BTreeMap<TreePath, BTreeMap<Vec<u8>, Owner>>,
 }
 
 /// Makes the destination, with nothing inherited from the directory it lies in.
-fn create_root(destination: &Path) -> Result<TreeRoot, Error> {
-    let created = |source: std::io::Error| Error::Create {
-        path: destination.into(),
-        source,
-    };
-    let name = destination
-        .file_name()
-        .ok_or_else(|| created(Errno::EXIST.into()))?;
-    let parent = match destination.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    // The parent is opened once, and the new directory without following a link that took its place.
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let parent =
-        rustix::fs::open(parent, flags, Mode::empty()).map_err(|errno| created(errno.into()))?;
-    rustix::fs::mkdirat(&parent, name, PRIVATE_DIRECTORY).map_err(|errno| created(errno.into()))?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = rustix::fs::openat(&parent, name, flags, Mode::empty())
-        .map_err(|errno| created(errno.into()))?;
+fn create_root(destination: &Place<'_>) -> Result<Directory, beneath::Error> {
+    let name = destination.name();
+    let parent = destination.directory();
+    let directory = parent.make_directory(name, PRIVATE_DIRECTORY)?;
     // A set-group-id parent passes on its group and that bit, a default ACL itself, to everything made below it.
-    let group = Gid::from_raw(nix::unistd::getegid().as_raw());
-    rustix::fs::fchown(&directory, None, Some(group)).map_err(|errno| created(errno.into()))?;
+    directory.set_own_group(nix::unistd::getegid().as_raw())?;
     for acl in [acl::ACCESS, acl::DEFAULT] {
-        match rustix::fs::fremovexattr(&directory, acl) {
-            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
-            Err(errno) => return Err(created(errno.into())),
-        }
+        directory.remove_own_attribute(acl.as_bytes())?;
     }
-    rustix::fs::fchmod(&directory, PRIVATE_DIRECTORY).map_err(|errno| created(errno.into()))?;
-    Ok(TreeRoot::from_descriptor(directory, destination.into()))
+    directory.set_own_mode(PRIVATE_DIRECTORY)?;
+    Ok(directory)
 }
 
-fn open_directory(root: &TreeRoot, path: &TreePath) -> Result<OwnedFd, Error> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-    root.open_beneath(path, flags)
-        .map_err(|source| Error::OpenDirectory {
-            path: root.host_path().join(path.as_path()),
-            source,
-        })
+fn uncreated(error: beneath::Error) -> Error {
+    Error::Create {
+        path: error.path().into(),
+        source: error.into_cause(),
+    }
 }
 
 impl Writer {
-    fn open_directory(&self, path: &TreePath) -> Result<OwnedFd, Error> {
-        open_directory(&self.root, path)
+    fn open_directory(&self, path: &TreePath) -> Result<Directory, Error> {
+        self.root
+            .directory(path)
+            .map_err(|error| Error::OpenDirectory {
+                path: error.path().into(),
+                source: error.into(),
+            })
     }
 
     fn host_path(&self, path: &TreePath) -> PathBuf {
-        self.root.host_path().join(path.as_path())
+        self.root.path_of(path.as_bytes())
     }
 
-    fn add(&mut self, parent: &OwnedFd, path: &TreePath, entry: &Entry) -> Result<(), Error> {
+    fn add(&mut self, parent: &Directory, path: &TreePath, entry: &Entry) -> Result<(), Error> {
         match &entry.kind {
             EntryKind::Symlink(_) | EntryKind::Fifo | EntryKind::Socket => {
                 self.note_owner(path, entry);
@@ -232,11 +235,12 @@ impl Writer {
         }
         match &entry.kind {
             EntryKind::Directory => {
-                rustix::fs::mkdirat(parent, path.file_name(), PRIVATE_DIRECTORY)
-                    .map_err(|errno| self.create_error(path, errno))
+                let made = parent.make_directory(path.file_name(), PRIVATE_DIRECTORY);
+                made.map(drop).map_err(uncreated)
             }
             EntryKind::Regular(content) => {
-                let file = self.create_file(parent, path)?;
+                let file = parent.create_file(path.file_name(), PRIVATE_FILE);
+                let file = file.map_err(uncreated)?;
                 copy::copy(path, content, &file, || self.host_path(path))?;
                 self.finish_file(&file, path, entry, None)
             }
@@ -244,7 +248,8 @@ impl Writer {
                 Err(Error::WhiteoutDevice { path: path.clone() })
             }
             EntryKind::CharacterDevice(number) => {
-                let file = self.create_file(parent, path)?;
+                let file = parent.create_file(path.file_name(), PRIVATE_FILE);
+                let file = file.map_err(uncreated)?;
                 self.finish_file(
                     &file,
                     path,
@@ -253,20 +258,20 @@ impl Writer {
                 )
             }
             EntryKind::BlockDevice(number) => {
-                let file = self.create_file(parent, path)?;
+                let file = parent.create_file(path.file_name(), PRIVATE_FILE);
+                let file = file.map_err(uncreated)?;
                 self.finish_file(&file, path, entry, Some(device(DeviceKind::Block, *number)))
             }
             EntryKind::Symlink(target) => {
-                rustix::fs::symlinkat(target, parent, path.file_name())
-                    .map_err(|errno| self.create_error(path, errno))?;
+                parent
+                    .make_symlink(path.file_name(), target)
+                    .map_err(uncreated)?;
                 attributes::refuse_all(path, entry)?;
                 if self.form == Form::Real {
-                    let flags = AtFlags::SYMLINK_NOFOLLOW;
-                    let (user, group) = ids(entry);
-                    rustix::fs::chownat(parent, path.file_name(), user, group, flags)
-                        .map_err(|errno| self.owner_error(path, entry, errno))?;
+                    let link = parent.entry(path.file_name()).map_err(uncreated)?;
+                    self.set_real_owner(&link, path, entry)?;
                 }
-                self.set_time(parent, path, entry.modified)
+                set_time(parent, path, entry.modified)
             }
             EntryKind::Fifo => self.add_special(parent, path, entry, FileType::Fifo),
             EntryKind::Socket => self.add_special(parent, path, entry, FileType::Socket),
@@ -287,59 +292,49 @@ impl Writer {
         }
     }
 
-    fn link(&self, first: &TreePath, parent: &OwnedFd, path: &TreePath) -> Result<(), Error> {
+    fn link(&self, first: &TreePath, parent: &Directory, path: &TreePath) -> Result<(), Error> {
         let first_parent = first.parent().expect("the root is no hard link");
         let first_directory = self.open_directory(&first_parent)?;
-        // Without AT_SYMLINK_FOLLOW the last component is linked itself, also when it is a symbolic link.
-        rustix::fs::linkat(
-            &first_directory,
-            first.file_name(),
-            parent,
-            path.file_name(),
-            AtFlags::empty(),
-        )
-        .map_err(|errno| Error::Link {
-            path: self.host_path(path),
-            first: self.host_path(first),
-            source: errno.into(),
-        })
-    }
-
-    fn create_file(&self, parent: &OwnedFd, path: &TreePath) -> Result<OwnedFd, Error> {
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(parent, path.file_name(), flags, PRIVATE_FILE)
-            .map_err(|errno| self.create_error(path, errno))
+        first_directory
+            .link(first.file_name(), parent, path.file_name())
+            .map_err(|error| Error::Link {
+                path: self.host_path(path),
+                first: self.host_path(first),
+                source: error.into_cause(),
+            })
     }
 
     fn add_special(
         &self,
-        parent: &OwnedFd,
+        parent: &Directory,
         path: &TreePath,
         entry: &Entry,
         file_type: FileType,
     ) -> Result<(), Error> {
-        let name = path.file_name();
-        rustix::fs::mknodat(parent, name, file_type, PRIVATE_FILE, 0)
-            .map_err(|errno| self.create_error(path, errno))?;
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let inode = rustix::fs::openat(parent, name, flags, Mode::empty())
-            .map_err(|errno| self.create_error(path, errno))?;
-        // fchmod(2) refuses O_PATH descriptors, and opening a FIFO in earnest waits for its other end.
-        let reached = crate::capture::descriptor_path(&inode);
+        let inode = parent
+            .make_special(path.file_name(), file_type, PRIVATE_FILE)
+            .map_err(uncreated)?;
         if self.form == Form::Real {
-            let (user, group) = ids(entry);
-            rustix::fs::chownat(&inode, c"", user, group, AtFlags::EMPTY_PATH)
-                .map_err(|errno| self.owner_error(path, entry, errno))?;
+            self.set_real_owner(&inode, path, entry)?;
         }
         Attributes::of_special(path, entry)?
-            .set(|name, value| {
-                rustix::fs::setxattr(&reached, name, value, rustix::fs::XattrFlags::empty())
-            })
+            .set(|name, value| inode.set_attribute(name, value))
             .map_err(|failed| failed.at(self.host_path(path)))?;
-        rustix::fs::chmod(&reached, Mode::from(u32::from(entry.mode)))
+        inode
+            .set_mode(Mode::from(u32::from(entry.mode)))
             .map_err(|errno| self.mode_error(path, entry, errno))?;
-        self.set_time(parent, path, entry.modified)
+        set_time(parent, path, entry.modified)
+    }
+
+    fn set_real_owner(
+        &self,
+        inode: &beneath::Inode,
+        path: &TreePath,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        inode
+            .set_owner(entry.uid, entry.gid)
+            .map_err(|errno| self.owner_error(path, entry, errno))
     }
 
     fn finish_directory(&mut self, path: &TreePath, entry: &Entry) -> Result<(), Error> {
@@ -364,7 +359,7 @@ impl Writer {
 
     fn finish_file(
         &self,
-        file: &OwnedFd,
+        file: &File,
         path: &TreePath,
         entry: &Entry,
         device: Option<Device>,
@@ -377,7 +372,7 @@ impl Writer {
     /// the mode still allows it, the mode, the time.
     fn finish(
         &self,
-        fd: std::os::fd::BorrowedFd<'_>,
+        fd: BorrowedFd<'_>,
         path: &TreePath,
         entry: &Entry,
         attributes: &Attributes,
@@ -400,28 +395,6 @@ impl Writer {
         })
     }
 
-    fn set_time(
-        &self,
-        parent: &OwnedFd,
-        path: &TreePath,
-        modified: Timestamp,
-    ) -> Result<(), Error> {
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        rustix::fs::utimensat(parent, path.file_name(), &timestamps(modified), flags).map_err(
-            |errno| Error::SetTime {
-                path: self.host_path(path),
-                source: errno.into(),
-            },
-        )
-    }
-
-    fn create_error(&self, path: &TreePath, errno: Errno) -> Error {
-        Error::Create {
-            path: self.host_path(path),
-            source: errno.into(),
-        }
-    }
-
     fn owner_error(&self, path: &TreePath, entry: &Entry, errno: Errno) -> Error {
         Error::SetOwner {
             path: self.host_path(path),
@@ -438,6 +411,15 @@ impl Writer {
             source: errno.into(),
         }
     }
+}
+
+fn set_time(parent: &Directory, path: &TreePath, modified: Timestamp) -> Result<(), Error> {
+    parent
+        .set_times(path.file_name(), &timestamps(modified))
+        .map_err(|error| Error::SetTime {
+            path: error.path().into(),
+            source: error.into_cause(),
+        })
 }
 
 fn ids(entry: &Entry) -> (Option<Uid>, Option<Gid>) {

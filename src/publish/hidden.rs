@@ -1,11 +1,11 @@
 //! The directory in which outputs wait for their places.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fs_err as fs;
+use rustix::fs::Mode;
 
 use super::Error;
+use crate::beneath::Directory;
 use crate::store;
 
 const HIDDEN: &str = ".overcoat";
@@ -13,54 +13,73 @@ const HIDDEN: &str = ".overcoat";
 /// The directory in which outputs are staged. It goes when this is dropped, unless another build uses it.
 #[derive(Debug)]
 pub(super) struct HiddenDirectory {
-    output: PathBuf,
+    output: Directory,
     /// Whether the output directory did not exist before.
     made_output: bool,
+    hidden: Directory,
 }
 
 impl HiddenDirectory {
     /// Makes the hidden directory of `output`, and `output` itself when it does not exist.
     pub(super) fn make(output: &Path) -> Result<Self, Error> {
-        let made_output = !output.exists();
         let prepare = |source| Error::Prepare {
             path: output.into(),
             source,
         };
-        fs::create_dir_all(output).map_err(prepare)?;
-        let made = Self {
-            output: output.into(),
-            made_output,
-        };
-        match store::directory_below(output, Path::new(HIDDEN)) {
-            Ok(hidden) => {
-                // What is staged is not yet what anybody asked for, and may hold set-id programs.
-                match fs::set_permissions(&hidden, PermissionsExt::from_mode(0o700)) {
-                    // Another build that ended has removed it again; who stages next finds out.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    done => done.map_err(prepare)?,
-                }
-                Ok(made)
+        // The person names this directory, or the recipe one inside its own; what is below is reached from it.
+        let made_output = !output.exists();
+        fs_err::create_dir_all(output).map_err(prepare)?;
+        let opened = Directory::open(output).map_err(|error| prepare(error.into()))?;
+        let hidden = match store::own_directory(&opened, HIDDEN) {
+            Ok(hidden) => hidden,
+            Err(error) => {
+                remove_empty(&opened, made_output);
+                return Err(match error {
+                    store::Error::NotDirectory { path } => Error::NotDirectory { path },
+                    source => Error::Stage {
+                        path: output.into(),
+                        source,
+                    },
+                });
             }
-            Err(store::Error::NotDirectory { path }) => Err(Error::NotDirectory { path }),
-            Err(source) => Err(Error::Stage {
-                path: output.into(),
-                source,
-            }),
+        };
+        let made = Self {
+            output: opened,
+            made_output,
+            hidden,
+        };
+        // What is staged is not yet what anybody asked for, and may hold set-id programs.
+        match made.hidden.set_own_mode(Mode::RWXU) {
+            // Another build that ended has removed it again; who stages next finds out.
+            Err(error) if error.is_not_found() => {}
+            done => done.map_err(|error| prepare(error.into()))?,
         }
+        Ok(made)
     }
 
-    /// Returns where the directory is.
-    pub(super) fn path(&self) -> PathBuf {
-        self.output.join(HIDDEN)
+    /// Returns the directory itself.
+    pub(super) fn directory(&self) -> &Directory {
+        &self.hidden
+    }
+
+    /// Returns the directory that it is in, for outputs.
+    pub(super) fn output(&self) -> &Directory {
+        &self.output
     }
 }
 
 impl Drop for HiddenDirectory {
     fn drop(&mut self) {
-        // Only empty directories go. Another build may be staging beside us; then both stay.
-        let _ = fs::remove_dir(self.path());
-        if self.made_output {
-            let _ = fs::remove_dir(&self.output);
-        }
+        // Only an empty directory goes. Another build may be staging beside us; then it stays.
+        let _ = self.output.remove_directory(HIDDEN);
+        remove_empty(&self.output, self.made_output);
+    }
+}
+
+/// Removes the output directory if this build has made it and it is empty.
+fn remove_empty(output: &Directory, made_output: bool) {
+    if made_output {
+        // Its path may be another directory's by now, of which only an empty one could go.
+        let _ = fs_err::remove_dir(output.host_path());
     }
 }

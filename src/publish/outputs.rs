@@ -1,24 +1,24 @@
 //! The outputs of one run, staged until all are done.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fs_err as fs;
-
 use super::Error;
 use super::hidden::HiddenDirectory;
-use super::place::{place, size_of};
+use super::place::{put, size_of};
+use crate::beneath::{Directory, Place};
 use crate::store::{self, Staging};
 
 /// A directory for outputs, with those of this build that are not yet in place.
 #[derive(Debug)]
 pub struct OutputDirectory {
-    path: PathBuf,
     staging: Staging,
     staged: Vec<Staged>,
     left_behind: Vec<store::Error>,
     // After `staging`, which is dropped first and lies in it.
-    _hidden: HiddenDirectory,
+    hidden: HiddenDirectory,
 }
 
 /// An output that waits for its place.
@@ -26,7 +26,6 @@ pub struct OutputDirectory {
 struct Staged {
     image: String,
     name: String,
-    path: PathBuf,
     kind: Kind,
     elapsed: Duration,
 }
@@ -80,17 +79,16 @@ impl OutputDirectory {
 
     fn try_open(path: &Path) -> Result<Self, Error> {
         let hidden = HiddenDirectory::make(path)?;
-        let left_behind = Staging::remove_abandoned(&hidden.path());
-        let staging = Staging::create(&hidden.path()).map_err(|source| Error::Stage {
+        let left_behind = Staging::remove_abandoned(hidden.directory());
+        let staging = Staging::create(hidden.directory()).map_err(|source| Error::Stage {
             path: path.into(),
             source,
         })?;
         Ok(Self {
-            path: path.into(),
             staging,
             staged: Vec::new(),
             left_behind,
-            _hidden: hidden,
+            hidden,
         })
     }
 
@@ -99,7 +97,7 @@ impl OutputDirectory {
         &self.left_behind
     }
 
-    /// Has `write` make the output `name` of `image` at the path that it is given, where nothing exists yet.
+    /// Has `write` make the output `name` of `image` at the place that it is given, where nothing exists yet.
     ///
     /// # Errors
     /// What `write` returns.
@@ -109,25 +107,21 @@ impl OutputDirectory {
         name: &str,
         mode: Option<u32>,
         started: Instant,
-        write: impl FnOnce(&Path) -> Result<T, E>,
+        write: impl FnOnce(&Place<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let path = self.staging.path().join(name);
-        let written = write(&path)?;
-        let kind = Kind::Image { mode };
-        let (image, name, elapsed) = (image.into(), name.into(), started.elapsed());
+        let written = write(&Place::new(self.staging.directory(), name.as_ref()))?;
         self.staged.push(Staged {
-            image,
-            name,
-            path,
-            kind,
-            elapsed,
+            image: image.into(),
+            name: name.into(),
+            kind: Kind::Image { mode },
+            elapsed: started.elapsed(),
         });
         Ok(written)
     }
 
-    /// Returns where the output `name` is or will be.
-    pub fn path_of(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+    /// Returns the place where the output `name` is or will be.
+    pub fn place_of<'a>(&'a self, name: &'a str) -> Place<'a> {
+        Place::new(self.hidden.output(), name.as_ref())
     }
 
     /// Leaves the output `name` of `image` as it is.
@@ -135,7 +129,6 @@ impl OutputDirectory {
         self.staged.push(Staged {
             image: image.into(),
             name: name.into(),
-            path: self.path.join(name),
             kind: Kind::Unchanged,
             elapsed: started.elapsed(),
         });
@@ -146,16 +139,16 @@ impl OutputDirectory {
     /// # Errors
     /// [`Error::Place`] when it cannot be made.
     pub fn add_link(&mut self, image: &str, name: &str, target: &str) -> Result<(), Error> {
-        let path = self.staging.path().join(name);
-        fs::os::unix::fs::symlink(target, &path).map_err(|source| Error::Place {
-            path: path.clone(),
-            source,
-        })?;
-        let (image, name) = (image.into(), name.into());
+        self.staging
+            .directory()
+            .make_symlink(name, target)
+            .map_err(|error| Error::Place {
+                path: error.path().into(),
+                source: error.into_cause(),
+            })?;
         self.staged.push(Staged {
-            image,
-            name,
-            path,
+            image: image.into(),
+            name: name.into(),
             kind: Kind::Link,
             elapsed: Duration::ZERO,
         });
@@ -166,23 +159,36 @@ impl OutputDirectory {
     pub fn staged(&self, path: &Path) -> Option<PathBuf> {
         self.staged
             .iter()
-            .find(|staged| self.path.join(&staged.name) == path)
-            .map(|staged| staged.path.clone())
+            .find(|staged| self.place_of(&staged.name).host_path() == path)
+            .map(|staged| self.directory_of(staged).path_of(&staged.name))
     }
 
-    /// Removes the directory `path` of this directory by one rename, so that nobody ever sees a part of it.
-    pub(super) fn remove(self, path: &Path) -> Result<(), Error> {
-        fs::rename(path, self.staging.path().join("removed")).map_err(|source| Error::Remove {
-            path: path.into(),
-            source,
-        })?;
+    /// Returns the directory that an output is in until it takes its place.
+    fn directory_of(&self, staged: &Staged) -> &Directory {
+        match staged.kind {
+            Kind::Unchanged => self.hidden.output(),
+            Kind::Image { .. } | Kind::Link => self.staging.directory(),
+        }
+    }
+
+    /// Removes the directory `name` of this directory by one rename, so that nobody ever sees a part of it.
+    pub(super) fn remove(self, name: &OsStr) -> Result<(), Error> {
+        let output = self.hidden.output();
+        let path = output.path_of(name.as_bytes());
+        output
+            .rename(name.as_bytes(), self.staging.directory(), "removed")
+            .map_err(|error| Error::Remove {
+                path: path.clone(),
+                source: error.into_cause(),
+            })?;
         let Self {
-            staging, _hidden, ..
+            staging,
+            hidden: _hidden,
+            ..
         } = self;
-        staging.remove().map_err(|source| Error::Stage {
-            path: path.into(),
-            source,
-        })
+        staging
+            .remove()
+            .map_err(|source| Error::Stage { path, source })
     }
 
     /// Puts everything in place.
@@ -192,14 +198,14 @@ impl OutputDirectory {
     pub fn publish(self) -> Result<Vec<Published>, Error> {
         let mut published = Vec::new();
         for staged in &self.staged {
-            let path = self.path.join(&staged.name);
-            place(&staged.path, staged.kind, &path)?;
+            let place = self.place_of(&staged.name);
+            let from = Place::new(self.staging.directory(), staged.name.as_ref());
+            put(&from, staged.kind, &place)?;
             if staged.kind != Kind::Link {
-                let size_bytes = size_of(&path);
                 published.push(Published {
                     image: staged.image.clone(),
-                    path,
-                    size_bytes,
+                    path: place.host_path(),
+                    size_bytes: size_of(&place),
                     elapsed: staged.elapsed,
                 });
             }

@@ -1,18 +1,21 @@
 use std::convert::Infallible;
-use std::path::Path;
+use std::io::Write;
 use std::time::Instant;
 
 use fs_err as fs;
+use rustix::fs::Mode;
 
 use super::{
     Error, OutputDirectory, check_directory_place, check_file_place, remove_link, remove_output,
 };
+use crate::beneath::Place;
 use crate::format::directory;
 use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
 fn add(output: &mut OutputDirectory, name: &str, content: &str) {
-    let write = |path: &std::path::Path| {
-        fs::write(path, content).unwrap();
+    let write = |place: &Place<'_>| {
+        let mut file = place.create_file(Mode::RUSR | Mode::WUSR).unwrap();
+        file.write_all(content.as_bytes()).unwrap();
         Ok::<(), Infallible>(())
     };
     output
@@ -59,7 +62,7 @@ fn a_directory_takes_the_place_of_an_older_output_only() {
     let place = directory.path().join("base");
     for name in ["old", "new"] {
         let mut output = OutputDirectory::open(directory.path()).unwrap();
-        let write = |path: &Path| directory::write(&tree_with(name), path);
+        let write = |place: &Place<'_>| directory::write_at(&tree_with(name), place);
         output
             .add("base", "base", None, Instant::now(), write)
             .unwrap();
@@ -80,7 +83,7 @@ fn a_directory_takes_the_place_of_an_older_output_only() {
             Err(Error::Occupied { .. })
         ));
         let mut output = OutputDirectory::open(directory.path()).unwrap();
-        let write = |path: &Path| directory::write(&tree_with("new"), path);
+        let write = |place: &Place<'_>| directory::write_at(&tree_with("new"), place);
         output.add("x", own, None, Instant::now(), write).unwrap();
         assert!(matches!(output.publish(), Err(Error::Occupied { .. })));
         assert!(!place.join("new").exists());

@@ -1,12 +1,13 @@
 //! Layers: captured upper directories with what describes them.
 
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
-use fs_err as fs;
+use rustix::fs::{FileType, Mode};
 use serde::{Deserialize, Serialize};
 
-use super::directory::{is_directory_below, read_own};
 use super::{Error, Staging};
+use crate::beneath::{self, Directory};
 use crate::capture::EntryOwner;
 use crate::plan::Key;
 
@@ -46,66 +47,85 @@ const DESCRIPTION: &str = "layer.json";
 const DESCRIPTION_LIMIT_BYTES: u64 = 256 << 20;
 const TREE: &str = "tree";
 
-pub(super) fn read(root: &Path, key: &Key) -> Result<Option<Layer>, Error> {
-    let relative = Path::new("layers").join(key.as_str());
-    let directory = root.join(&relative);
-    let description = directory.join(DESCRIPTION);
-    let text = match read_own(&description, DESCRIPTION_LIMIT_BYTES) {
-        Ok(Some(text)) => text,
-        Ok(None) => return Ok(None),
-        Err(source) => {
-            return Err(Error::ReadLayer {
-                path: directory,
-                source,
-            });
+pub(super) fn read(layers: &Directory, key: &Key) -> Result<Option<Layer>, Error> {
+    let unreadable = |error: beneath::Error| Error::ReadLayer {
+        path: layers.path_of(key.as_str()),
+        source: error.into(),
+    };
+    let directory = match layers.subdirectory(key.as_str()) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) if error.is_not_directory() => {
+            let path = error.path().into();
+            return Err(Error::NotDirectory { path });
         }
+        opened => opened.map_err(unreadable)?,
+    };
+    let text = match directory.read(DESCRIPTION, DESCRIPTION_LIMIT_BYTES) {
+        Ok(None) => return Ok(None),
+        read => read.map_err(unreadable)?.unwrap_or_default(),
     };
     // A link in its place would show another directory's files in an image.
-    if !is_directory_below(root, &relative.join(TREE)) {
+    if directory.file_type(TREE).map_err(unreadable)? != Some(FileType::Directory) {
         return Err(Error::NotDirectory {
-            path: directory.join(TREE),
+            path: directory.path_of(TREE),
         });
     }
     match serde_json::from_slice(&text) {
         Ok(metadata) => Ok(Some(Layer {
-            tree: directory.join(TREE),
+            tree: directory.path_of(TREE),
             metadata,
         })),
         Err(source) => Err(Error::ParseLayer {
-            path: directory,
+            path: directory.host_path().into(),
             source,
         }),
     }
 }
 
 pub(super) fn add(
-    directory: &Path,
+    layers: &Directory,
+    key: &Key,
     staging: Staging,
     metadata: &LayerMetadata,
 ) -> Result<Layer, Error> {
+    let path = layers.path_of(key.as_str());
     let failed = |source| Error::AddLayer {
-        path: directory.into(),
+        path: path.clone(),
         source,
     };
+    let not_added = |error: beneath::Error| failed(error.into());
     let parcel = staging.subdirectory("layer")?;
-    fs::rename(staging.path().join(TREE), parcel.join(TREE)).map_err(failed)?;
+    staging
+        .directory()
+        .rename(TREE, &parcel, TREE)
+        .map_err(not_added)?;
     let text = serde_json::to_vec_pretty(metadata).map_err(|source| Error::ParseLayer {
-        path: directory.into(),
+        path: path.clone(),
         source,
     })?;
-    fs::write(parcel.join(DESCRIPTION), text).map_err(failed)?;
+    parcel
+        .create_file(DESCRIPTION, Mode::from_raw_mode(0o666))
+        .map_err(not_added)?
+        .write_all(&text)
+        .map_err(failed)?;
     // Steps run without syncing. After a power failure a layer must be whole or absent, never half under its key.
-    let parcel_directory = fs::File::open(&parcel).map_err(failed)?;
-    nix::unistd::syncfs(parcel_directory.file()).map_err(|errno| failed(errno.into()))?;
-    match fs::rename(&parcel, directory) {
+    rustix::fs::syncfs(&parcel).map_err(|errno| failed(errno.into()))?;
+    match staging.directory().rename("layer", layers, key.as_str()) {
         Ok(()) => {}
         // Another build was faster; both made the same layer, and the staged one goes with its staging directory.
-        Err(_) if directory.join(DESCRIPTION).exists() => {}
-        Err(source) => return Err(failed(source)),
+        Err(_) if is_layer(layers, key) => {}
+        Err(error) => return Err(not_added(error)),
     }
     drop(staging);
     Ok(Layer {
-        tree: directory.join(TREE),
+        tree: path.join(TREE),
         metadata: metadata.clone(),
     })
+}
+
+fn is_layer(layers: &Directory, key: &Key) -> bool {
+    let description = layers
+        .subdirectory(key.as_str())
+        .and_then(|layer| layer.file_type(DESCRIPTION));
+    description.is_ok_and(|found| found == Some(FileType::RegularFile))
 }

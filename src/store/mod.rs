@@ -22,35 +22,39 @@ mod directory;
 pub(crate) mod fuzzing;
 mod layer;
 mod lock;
-mod removal;
 mod staging;
 
-pub use self::directory::directory_below;
+pub use self::directory::own_directory;
 pub use self::layer::{InstalledPackage, Layer, LayerMetadata};
 pub use self::lock::Lock;
-pub(crate) use self::removal::remove_tree;
 pub use self::staging::Staging;
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
+use rustix::fs::Mode;
 
-use self::directory::read_own;
+use self::directory::unprepared;
 use crate::Hint;
+use crate::beneath::{self, Directory};
 use crate::packages::apt::ResolvedPackage;
 use crate::plan::Key;
 
 /// A directory that builds share.
 #[derive(Debug)]
 pub struct Store {
-    root: PathBuf,
+    root: Directory,
+    locks: Directory,
     in_use: Lock,
     left_behind: Vec<Error>,
 }
 
 /// The packages of a whole distribution need a tenth of it.
 const RESOLUTION_LIMIT_BYTES: u64 = 64 << 20;
+
+const STAGING: &str = "staging";
+/// The lock in `locks` that every build shares, and that who clears the store holds alone.
+const IN_USE: &str = "in-use";
 
 /// What [`Store::clear`] removes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -156,28 +160,36 @@ impl Store {
     /// [`Error::Prepare`] when the directories cannot be made, [`Error::Lock`] when the store cannot be locked. What
     /// killed builds left and cannot be removed is no error: see [`Self::left_behind`].
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let shown = root;
         let prepare = |source| Error::Prepare {
-            root: shown.into(),
+            root: root.into(),
             source,
         };
-        fs::create_dir_all(root).map_err(prepare)?;
-        directory_below(root, Path::new("locks"))?;
+        // The person names this directory, or the recipe one inside its own; what is below is reached from it.
+        fs_err::create_dir_all(root).map_err(prepare)?;
         // Absolute, because overlay directories are opened by the launcher, whose working directory is another one.
-        let root = fs::canonicalize(root).map_err(prepare)?;
+        let root = fs_err::canonicalize(root).map_err(prepare)?;
+        let root = Directory::open(&root).map_err(unprepared)?;
+        let locks = own_directory(&root, "locks")?;
         // Before the others are made: who clears the store removes them.
-        let in_use = Lock::acquire_shared(&root.join("locks/in-use"))?;
+        let in_use = Lock::acquire_shared(&locks, IN_USE)?;
         for name in ["layers", "metadata", "resolutions", "packages", "staging"] {
-            let directory = directory_below(&root, Path::new(name))?;
             // Set-id programs in a layer belong to the person who builds, so nobody else may reach them.
-            fs::set_permissions(&directory, PermissionsExt::from_mode(0o700)).map_err(prepare)?;
+            own_directory(&root, name)?
+                .set_own_mode(Mode::RWXU)
+                .map_err(unprepared)?;
         }
-        let left_behind = Staging::remove_abandoned(&root.join("staging"));
+        let left_behind = Staging::remove_abandoned(&own_directory(&root, STAGING)?);
         Ok(Self {
             root,
+            locks,
             in_use,
             left_behind,
         })
+    }
+
+    /// Tells whether at `root` is a store.
+    pub fn is_at(root: &Path) -> bool {
+        Directory::open(root).is_ok_and(|root| root.subdirectory(STAGING).is_ok())
     }
 
     /// Returns why something that killed builds left behind could not be removed.
@@ -195,7 +207,7 @@ impl Store {
 
     /// Returns the directory that holds everything.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.root.host_path()
     }
 
     /// Removes `contents` and what killed builds left behind, unless another build uses the store.
@@ -203,23 +215,31 @@ impl Store {
     /// # Errors
     /// [`Error::InUse`] when one does, [`Error::Clear`] or [`Error::RemoveStaging`] when something cannot be removed.
     pub fn clear(self, contents: Contents) -> Result<(), Error> {
-        let Self { root, in_use, .. } = self;
+        let Self {
+            root,
+            locks,
+            in_use,
+            ..
+        } = self;
         drop(in_use);
-        let Some(alone) = Lock::try_acquire(&root.join("locks/in-use"))? else {
+        let Some(alone) = Lock::try_acquire(&locks, IN_USE)? else {
+            let root = root.host_path().into();
             return Err(Error::InUse { root });
         };
-        let staging_directory = root.join("staging");
+        let staging_directory = own_directory(&root, STAGING)?;
         let staging = Staging::create(&staging_directory)?;
         let directories: &[&str] = match contents {
             Contents::LayersAndMetadata => &["layers", "metadata", "resolutions"],
             Contents::Everything => &["layers", "metadata", "resolutions", "packages"],
         };
         for name in directories {
-            let path = root.join(name);
             // By one rename: a removal that is killed halfway would leave layers that look whole.
-            match fs::rename(&path, staging.path().join(name)) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                done => done.map_err(|source| Error::Clear { path, source })?,
+            match root.rename(name, staging.directory(), name) {
+                Err(error) if error.is_not_found() => {}
+                done => done.map_err(|error| Error::Clear {
+                    path: error.path().into(),
+                    source: error.into_cause(),
+                })?,
             }
         }
         drop(alone);
@@ -235,7 +255,7 @@ impl Store {
     /// # Errors
     /// [`Error::ReadLayer`] or [`Error::ParseLayer`] when it is there but unreadable.
     pub fn layer(&self, key: &Key) -> Result<Option<Layer>, Error> {
-        layer::read(&self.root, key)
+        layer::read(&own_directory(&self.root, "layers")?, key)
     }
 
     /// Returns the exclusive right to make the layer of `key`, unless another build has it.
@@ -243,7 +263,7 @@ impl Store {
     /// # Errors
     /// [`Error::Lock`] when the lock file cannot be made or locked.
     pub fn try_lock_layer(&self, key: &Key) -> Result<Option<Lock>, Error> {
-        Lock::try_acquire(&self.root.join("locks").join(format!("layer-{key}")))
+        Lock::try_acquire(&self.locks, &format!("layer-{key}"))
     }
 
     /// Makes a directory for work in progress, which is removed when the value is dropped or its process dies.
@@ -251,7 +271,7 @@ impl Store {
     /// # Errors
     /// [`Error::Stage`] when it cannot be made.
     pub fn stage(&self) -> Result<Staging, Error> {
-        Staging::create(&self.root.join("staging"))
+        Staging::create(&own_directory(&self.root, STAGING)?)
     }
 
     /// Turns the `tree` directory of `staging` into the layer of `key`.
@@ -266,11 +286,8 @@ impl Store {
         staging: Staging,
         metadata: &LayerMetadata,
     ) -> Result<Layer, Error> {
-        layer::add(
-            &self.root.join("layers").join(key.as_str()),
-            staging,
-            metadata,
-        )
+        let layers = own_directory(&self.root, "layers")?;
+        layer::add(&layers, key, staging, metadata)
     }
 
     /// Returns the exclusive right to change the repository metadata of `key`, unless another build has it.
@@ -278,20 +295,22 @@ impl Store {
     /// # Errors
     /// [`Error::Lock`] when the lock file cannot be made or locked.
     pub fn try_lock_metadata(&self, key: &Key) -> Result<Option<Lock>, Error> {
-        Lock::try_acquire(&self.root.join("locks").join(format!("metadata-{key}")))
+        Lock::try_acquire(&self.locks, &format!("metadata-{key}"))
     }
 
     /// Returns the directory for the repository metadata of `key`.
     ///
     /// # Errors
     /// [`Error::Prepare`] or [`Error::NotDirectory`].
-    pub fn repository_metadata(&self, key: &Key) -> Result<PathBuf, Error> {
-        directory_below(&self.root, &Path::new("metadata").join(key.as_str()))
+    pub fn repository_metadata(&self, key: &Key) -> Result<Directory, Error> {
+        own_directory(&own_directory(&self.root, "metadata")?, key.as_str())
     }
 
     /// Returns the packages that were chosen for `key`, `None` when none are known or what is kept cannot be read.
     pub fn resolution(&self, key: &Key) -> Option<Vec<ResolvedPackage>> {
-        let text = read_own(&self.resolution_path(key), RESOLUTION_LIMIT_BYTES).ok()??;
+        let resolutions = own_directory(&self.root, "resolutions").ok()?;
+        let text = resolutions.read(resolution_name(key), RESOLUTION_LIMIT_BYTES);
+        let text = text.ok()??;
         serde_json::from_slice(&text).ok()
     }
 
@@ -305,28 +324,38 @@ impl Store {
         packages: &[ResolvedPackage],
         staging: &Staging,
     ) -> Result<(), Error> {
-        let path = self.resolution_path(key);
-        let staged = staging.path().join(format!("resolution-{key}"));
+        let resolutions = own_directory(&self.root, "resolutions")?;
+        let name = resolution_name(key);
+        let failed = |source| Error::KeepResolution {
+            path: resolutions.path_of(&name),
+            source,
+        };
+        let not_kept = |error: beneath::Error| failed(error.into());
         let text = serde_json::to_vec(packages).expect("texts and numbers can be serialised");
-        fs::write(&staged, text)
-            .and_then(|()| fs::rename(&staged, &path))
-            .map_err(|source| Error::KeepResolution { path, source })
-    }
-
-    fn resolution_path(&self, key: &Key) -> PathBuf {
-        self.root.join("resolutions").join(format!("{key}.json"))
+        staging
+            .directory()
+            .create_file(&name, Mode::from_raw_mode(0o666))
+            .map_err(not_kept)?
+            .write_all(&text)
+            .map_err(failed)?;
+        staging
+            .directory()
+            .rename(&name, &resolutions, &name)
+            .map_err(not_kept)
     }
 
     /// Returns the directory for downloaded packages of `target`, such as `debian~bookworm~x86-64`.
     ///
     /// # Errors
     /// [`Error::Prepare`] or [`Error::NotDirectory`].
-    pub fn package_directory(&self, target: &str) -> Result<PathBuf, Error> {
-        directory_below(
-            &self.root,
-            &Path::new("packages").join(target).join("archives"),
-        )
+    pub fn package_directory(&self, target: &str) -> Result<Directory, Error> {
+        let packages = own_directory(&self.root, "packages")?;
+        own_directory(&own_directory(&packages, target)?, "archives")
     }
+}
+
+fn resolution_name(key: &Key) -> String {
+    format!("{key}.json")
 }
 
 #[cfg(test)]

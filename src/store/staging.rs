@@ -1,19 +1,20 @@
 //! Directories for work in progress.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fs_err as fs;
+use rustix::fs::Mode;
 use uuid::Uuid;
 
-use super::{Error, Lock, remove_tree};
+use super::{Error, Lock};
+use crate::beneath::{self, Directory};
 
 /// A directory for work in progress. It is removed on drop; when the process is killed, the next build removes it,
 /// because the lock beside it is free then.
 #[derive(Debug)]
 pub struct Staging {
-    directory: PathBuf,
-    lock_path: PathBuf,
+    parent: Directory,
+    name: String,
+    directory: Directory,
     _lock: Lock,
 }
 
@@ -22,18 +23,21 @@ impl Staging {
     ///
     /// # Errors
     /// [`Error::Stage`] or [`Error::Lock`] when it cannot be made.
-    pub fn create(parent: &Path) -> Result<Self, Error> {
+    pub fn create(parent: &Directory) -> Result<Self, Error> {
+        let unstaged = |error: beneath::Error| Error::Stage {
+            root: parent.host_path().into(),
+            source: error.into(),
+        };
         let name = random_name();
-        let (directory, lock_path) = (parent.join(&name), lock_path(parent, &name));
         // The lock comes first: a directory without a held lock would be taken for abandoned.
-        let lock = Lock::acquire(&lock_path)?;
-        fs::create_dir(&directory).map_err(|source| Error::Stage {
-            root: parent.into(),
-            source,
-        })?;
+        let lock = Lock::acquire(parent, &lock_name(&name))?;
+        let directory = parent
+            .make_directory(&name, Mode::from_raw_mode(0o777))
+            .map_err(unstaged)?;
         Ok(Self {
+            parent: parent.try_clone().map_err(unstaged)?,
+            name,
             directory,
-            lock_path,
             _lock: lock,
         })
     }
@@ -41,18 +45,13 @@ impl Staging {
     /// Removes the staging directories below `parent` whose processes are gone, and returns why some stay.
     ///
     /// What stays only takes space: nothing ever reads it. So it stops no build, and the next one tries again.
-    pub fn remove_abandoned(parent: &Path) -> Vec<Error> {
-        let names = match staged_names(parent) {
-            Ok(names) => names,
-            Err(source) => {
-                let path = parent.into();
-                return vec![Error::RemoveStaging { path, source }];
-            }
-        };
-        names
-            .iter()
-            .filter_map(|name| remove_if_abandoned(parent, name).err())
-            .collect()
+    pub fn remove_abandoned(parent: &Directory) -> Vec<Error> {
+        match parent.names() {
+            Ok(names) => staged_names(&names)
+                .filter_map(|name| remove_if_abandoned(parent, name).err())
+                .collect(),
+            Err(error) => vec![unremoved(error)],
+        }
     }
 
     /// Removes the directory, as dropping does, and tells whether that worked.
@@ -60,14 +59,16 @@ impl Staging {
     /// # Errors
     /// [`Error::RemoveStaging`] when something stays; the next build tries again.
     pub fn remove(self) -> Result<(), Error> {
-        remove_tree(&self.directory).map_err(|source| Error::RemoveStaging {
-            path: self.directory.clone(),
-            source,
-        })
+        self.parent.remove(&self.name).map_err(unremoved)
+    }
+
+    /// Returns where the directory is, for mounting what is in it.
+    pub fn path(&self) -> &Path {
+        self.directory.host_path()
     }
 
     /// Returns the directory itself.
-    pub fn path(&self) -> &Path {
+    pub fn directory(&self) -> &Directory {
         &self.directory
     }
 
@@ -76,61 +77,59 @@ impl Staging {
     ///
     /// # Errors
     /// [`Error::Stage`] when it cannot be made.
-    pub fn subdirectory(&self, name: &str) -> Result<PathBuf, Error> {
-        let path = self.directory.join(name);
-        let made = fs::create_dir(&path)
-            .and_then(|()| fs::set_permissions(&path, PermissionsExt::from_mode(0o755)));
-        made.map_err(|source| Error::Stage {
-            root: self.directory.clone(),
-            source,
-        })?;
-        Ok(path)
+    pub fn subdirectory(&self, name: &str) -> Result<Directory, Error> {
+        let made = self.directory.make_directory(name, Mode::RWXU);
+        made.and_then(|made| {
+            made.set_own_mode(Mode::from_raw_mode(0o755))?;
+            Ok(made)
+        })
+        .map_err(|error| Error::Stage {
+            root: self.path().into(),
+            source: error.into(),
+        })
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
         // What cannot be removed now is tried again by the next build; the build's own outcome matters more.
-        if remove_tree(&self.directory).is_ok() {
-            let _ = fs::remove_file(&self.lock_path);
+        if self.parent.remove(&self.name).is_ok() {
+            let _ = self.parent.remove_file(lock_name(&self.name));
         }
     }
 }
 
-/// Returns the names below `parent` that [`Staging::create`] may have given. Nothing else is touched: what lies in an
-/// output directory came with a recipe that strangers wrote.
-fn staged_names(parent: &Path) -> std::io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(parent)? {
-        let name = entry?.file_name();
-        let name = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(LOCK_SUFFIX));
-        names.extend(name.filter(|name| is_random_name(name)).map(str::to_owned));
-    }
-    Ok(names)
+/// Returns the names that [`Staging::create`] may have given. Nothing else is touched: what lies in an output directory
+/// came with a recipe that strangers wrote.
+fn staged_names(names: &[Vec<u8>]) -> impl Iterator<Item = &str> {
+    names
+        .iter()
+        .filter_map(|name| std::str::from_utf8(name).ok()?.strip_suffix(LOCK_SUFFIX))
+        .filter(|name| is_random_name(name))
 }
 
-fn remove_if_abandoned(parent: &Path, name: &str) -> Result<(), Error> {
-    let lock_path = lock_path(parent, name);
-    let Some(_lock) = Lock::try_acquire(&lock_path)? else {
+fn remove_if_abandoned(parent: &Directory, name: &str) -> Result<(), Error> {
+    let lock_name = lock_name(name);
+    let Some(_lock) = Lock::try_acquire(parent, &lock_name)? else {
         return Ok(());
     };
-    let directory = parent.join(name);
-    remove_tree(&directory).map_err(|source| Error::RemoveStaging {
-        path: directory,
-        source,
-    })?;
-    fs::remove_file(&lock_path).map_err(|source| Error::RemoveStaging {
-        path: lock_path,
-        source,
-    })
+    parent
+        .remove(name)
+        .and_then(|()| parent.remove_file(&lock_name))
+        .map_err(unremoved)
+}
+
+fn unremoved(error: beneath::Error) -> Error {
+    Error::RemoveStaging {
+        path: error.path().into(),
+        source: error.into_cause(),
+    }
 }
 
 const LOCK_SUFFIX: &str = ".lock";
 
-fn lock_path(parent: &Path, name: &str) -> PathBuf {
-    parent.join(format!("{name}{LOCK_SUFFIX}"))
+fn lock_name(name: &str) -> String {
+    format!("{name}{LOCK_SUFFIX}")
 }
 
 fn is_random_name(name: &str) -> bool {

@@ -3,12 +3,17 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::{Contents, Error, LayerMetadata, Lock, Staging, Store};
+use crate::beneath::Directory;
 use crate::capture::EntryOwner;
 use crate::plan::{Key, KeyBuilder};
 use crate::tree::TreePath;
 
 fn key(text: &str) -> Key {
     KeyBuilder::new("test").field("text", text).finish()
+}
+
+fn open(path: &Path) -> Directory {
+    Directory::open(path).unwrap()
 }
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -25,7 +30,7 @@ fn an_added_layer_is_found_under_its_key_only() {
         ..LayerMetadata::default()
     };
     let staging = store.stage().unwrap();
-    fs::write(staging.subdirectory("tree").unwrap().join("file"), "x").unwrap();
+    fs::write(staging.subdirectory("tree").unwrap().path_of("file"), "x").unwrap();
     store.add_layer(&key("a"), staging, &metadata).unwrap();
     let found = store.layer(&key("a")).unwrap().unwrap();
     assert_eq!(found.metadata, metadata);
@@ -79,7 +84,11 @@ fn adding_a_layer_twice_keeps_the_first() {
     let (_directory, store) = store();
     for content in ["first", "second"] {
         let staging = store.stage().unwrap();
-        fs::write(staging.subdirectory("tree").unwrap().join("file"), content).unwrap();
+        fs::write(
+            staging.subdirectory("tree").unwrap().path_of("file"),
+            content,
+        )
+        .unwrap();
         store
             .add_layer(&key("a"), staging, &LayerMetadata::default())
             .unwrap();
@@ -131,7 +140,7 @@ fn names_that_no_build_has_given_are_left_alone() {
         fs::write(directory.path().join(name), "x").unwrap();
     }
     fs::create_dir(directory.path().join("Cargo")).unwrap();
-    assert!(Staging::remove_abandoned(directory.path()).is_empty());
+    assert!(Staging::remove_abandoned(&open(directory.path())).is_empty());
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
 }
 
@@ -141,18 +150,21 @@ fn a_lock_follows_no_link() {
     let elsewhere = directory.path().join("elsewhere");
     let link = directory.path().join("link");
     fs::os::unix::fs::symlink(&elsewhere, &link).unwrap();
-    assert!(matches!(Lock::acquire(&link), Err(Error::Lock { .. })));
+    assert!(matches!(
+        Lock::acquire(&open(directory.path()), "link"),
+        Err(Error::Lock { .. })
+    ));
     assert!(!elsewhere.exists());
 }
 
 #[test]
 fn a_held_lock_is_not_taken_again() {
     let (directory, _store) = store();
-    let path = directory.path().join("locks/x");
-    let held = Lock::acquire(&path).unwrap();
-    assert!(Lock::try_acquire(&path).unwrap().is_none());
+    let locks = open(&directory.path().join("locks"));
+    let held = Lock::acquire(&locks, "x").unwrap();
+    assert!(Lock::try_acquire(&locks, "x").unwrap().is_none());
     drop(held);
-    assert!(Lock::try_acquire(&path).unwrap().is_some());
+    assert!(Lock::try_acquire(&locks, "x").unwrap().is_some());
 }
 
 #[test]

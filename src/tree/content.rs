@@ -2,16 +2,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
-
 use super::TreePath;
+use crate::beneath::{self, Directory};
 
-/// What of a path is resolved at once: PATH_MAX of linux/limits.h is 4096 with the final NUL.
-const LONGEST_PATH_BYTES: usize = 4095;
 /// How much of each file is held to compare two; changing it changes nothing but the number of reads.
 const COMPARED_CHUNK_BYTES: usize = 128 * 1024;
 
@@ -25,14 +21,10 @@ pub struct Content {
 #[derive(Clone, Debug)]
 enum Source {
     Memory(Arc<[u8]>),
-    File { root: Arc<TreeRoot>, path: TreePath },
-}
-
-/// A directory on the host that holds a tree, kept open so that its contents are reached by descriptor alone.
-#[derive(Debug)]
-pub struct TreeRoot {
-    directory: OwnedFd,
-    host_path: PathBuf,
+    File {
+        root: Arc<Directory>,
+        path: TreePath,
+    },
 }
 
 /// A file's bytes could not be read.
@@ -59,79 +51,12 @@ pub enum ContentError {
     },
 }
 
-impl TreeRoot {
-    /// Opens the directory `host_path`.
-    ///
-    /// # Errors
-    /// [`ContentError::Open`] when it cannot be opened or is no directory.
-    pub fn open(host_path: &Path) -> Result<Self, ContentError> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(host_path, flags, Mode::empty()).map_err(|errno| {
-            ContentError::Open {
-                path: host_path.into(),
-                source: errno.into(),
-            }
-        })?;
-        Ok(Self {
-            directory,
-            host_path: host_path.into(),
-        })
-    }
-
-    /// Takes the open directory `directory`, which messages call `host_path`.
-    pub fn from_descriptor(directory: OwnedFd, host_path: PathBuf) -> Self {
-        Self {
-            directory,
-            host_path,
+impl From<beneath::Error> for ContentError {
+    fn from(error: beneath::Error) -> Self {
+        Self::Open {
+            path: error.path().into(),
+            source: error.into_cause(),
         }
-    }
-
-    /// Returns where the tree is on the host, for messages.
-    pub fn host_path(&self) -> &Path {
-        &self.host_path
-    }
-
-    /// Opens `path` below this root with `flags`, following no symbolic link and never leaving the root.
-    ///
-    /// The path may be longer than one system call takes.
-    ///
-    /// # Errors
-    /// [`ContentError::Open`] with the kernel's error; `ELOOP` when a component is a symbolic link.
-    pub fn open_beneath(&self, path: &TreePath, flags: OFlags) -> Result<OwnedFd, ContentError> {
-        // The tree was written by untrusted code: RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS keep a planted link or a
-        // swapped directory from leading outside (openat2(2)).
-        let resolve =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let open = |directory: BorrowedFd<'_>, relative: &[u8], flags: OFlags| {
-            rustix::fs::openat2(
-                directory,
-                relative,
-                flags | OFlags::CLOEXEC,
-                Mode::empty(),
-                resolve,
-            )
-            .map_err(|errno| ContentError::Open {
-                path: self.host_path.join(path.as_path()),
-                source: errno.into(),
-            })
-        };
-        let mut passed: Option<OwnedFd> = None;
-        let mut rest = if path.is_root() {
-            b"."
-        } else {
-            path.as_bytes()
-        };
-        while rest.len() > LONGEST_PATH_BYTES {
-            let slash = rest[..LONGEST_PATH_BYTES].iter().rposition(|b| *b == b'/');
-            // A single name this long is left to the kernel to refuse.
-            let Some(slash) = slash else { break };
-            let directory = passed.as_ref().unwrap_or(&self.directory).as_fd();
-            let step = OFlags::PATH | OFlags::DIRECTORY;
-            passed = Some(open(directory, &rest[..slash], step)?);
-            rest = &rest[slash + 1..];
-        }
-        let directory = passed.as_ref().unwrap_or(&self.directory).as_fd();
-        open(directory, rest, flags)
     }
 }
 
@@ -146,7 +71,7 @@ impl Content {
     }
 
     /// Returns the content of the file `path` below `root`, which was seen to be `size_bytes` long.
-    pub fn from_file(root: Arc<TreeRoot>, path: TreePath, size_bytes: u64) -> Self {
+    pub fn from_file(root: Arc<Directory>, path: TreePath, size_bytes: u64) -> Self {
         Self {
             source: Source::File { root, path },
             size_bytes,
@@ -162,7 +87,7 @@ impl Content {
     pub fn location(&self) -> PathBuf {
         match &self.source {
             Source::Memory(_) => PathBuf::from("(generated)"),
-            Source::File { root, path } => root.host_path.join(path.as_path()),
+            Source::File { root, path } => root.path_of(path.as_bytes()),
         }
     }
 
@@ -176,11 +101,7 @@ impl Content {
     pub fn open(&self) -> Result<ContentReader, ContentError> {
         let inner = match &self.source {
             Source::Memory(bytes) => Inner::Memory(std::io::Cursor::new(bytes.clone())),
-            Source::File { root, path } => {
-                // NONBLOCK: a file swapped for a FIFO must not stall the build.
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-                Inner::File(File::from(root.open_beneath(path, flags)?))
-            }
+            Source::File { root, path } => Inner::File(root.file(path)?),
         };
         Ok(ContentReader {
             inner,

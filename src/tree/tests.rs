@@ -93,7 +93,7 @@ fn a_file_that_changed_its_length_is_an_error() {
     use std::io::Read;
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("f"), "12345").unwrap();
-    let root = std::sync::Arc::new(super::TreeRoot::open(directory.path()).unwrap());
+    let root = std::sync::Arc::new(crate::beneath::Directory::open(directory.path()).unwrap());
     for promised in [4, 6] {
         let content = Content::from_file(root.clone(), path("f"), promised);
         assert!(
@@ -118,7 +118,9 @@ fn a_symbolic_link_in_the_way_is_not_followed() {
     fs_err::create_dir(directory.path().join("tree")).unwrap();
     fs_err::os::unix::fs::symlink("..", directory.path().join("tree/up")).unwrap();
     fs_err::os::unix::fs::symlink("../secret", directory.path().join("tree/link")).unwrap();
-    let root = std::sync::Arc::new(super::TreeRoot::open(&directory.path().join("tree")).unwrap());
+    let root = std::sync::Arc::new(
+        crate::beneath::Directory::open(&directory.path().join("tree")).unwrap(),
+    );
     for planted in ["up/secret", "link"] {
         let content = Content::from_file(root.clone(), path(planted), 1);
         assert!(content.open().is_err(), "{planted}");

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use fs_err as fs;
 
-use super::{Error, make_real, own, record};
+use super::Error;
+use crate::beneath::{Directory, Place};
 use crate::build::fixture::{TIME, path};
 use crate::capture::{EntryOwner, LayerDirectory, merge};
 use crate::tree::arbitrary::describe;
@@ -16,6 +17,15 @@ const CAPABILITY: [u8; 20] = [
 ];
 const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
+
+fn make_real(tree: FileTree, path: &Path) -> Result<(), Error> {
+    let parent = Directory::open(path.parent().unwrap()).unwrap();
+    super::make_real(tree, &Place::new(&parent, path.file_name().unwrap()))
+}
+
+fn record(path: &Path) -> Result<Vec<EntryOwner>, Error> {
+    super::record(&Directory::open(path).unwrap())
+}
 
 fn is_root() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
@@ -274,6 +284,6 @@ fn a_group_that_the_place_passed_on_is_not_kept() {
     let made = place.path().join("tree");
     fs::create_dir(&made).unwrap();
     assert_eq!(fs::metadata(&made).unwrap().gid(), 44);
-    own(&made).unwrap();
+    super::own(&Directory::open(&made).unwrap()).unwrap();
     assert_eq!(fs::metadata(&made).unwrap().gid(), 0);
 }

@@ -143,7 +143,7 @@ fn what_does_not_fit_is_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let sparse = fs_err::File::create(directory.path().join("f")).unwrap();
     sparse.set_len(1 << 32).unwrap();
-    let root = std::sync::Arc::new(crate::tree::TreeRoot::open(directory.path()).unwrap());
+    let root = std::sync::Arc::new(crate::beneath::Directory::open(directory.path()).unwrap());
     let huge = EntryKind::Regular(Content::from_file(root, path("f"), 1 << 32));
     let target = vec![b'x'; 4096];
     let cases = [

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -19,7 +18,7 @@ const RANGE_BYTES: usize = 1 << 30;
 pub(super) fn copy(
     path: &TreePath,
     content: &Content,
-    file: &OwnedFd,
+    file: &File,
     host_path: impl Fn() -> PathBuf,
 ) -> Result<(), Error> {
     let unreadable = |source| Error::ReadContent {
@@ -54,7 +53,7 @@ pub(super) fn copy(
 /// Copies by copy_file_range(2); false when these two file systems do not offer it and nothing was copied.
 ///
 /// One byte more than expected is asked for, so that a file that grew is noticed and one that grows on ends.
-fn copy_range(source: &File, file: &OwnedFd, expected_bytes: u64) -> Result<bool, std::io::Error> {
+fn copy_range(source: &File, file: &File, expected_bytes: u64) -> Result<bool, std::io::Error> {
     let mut copied_bytes = 0;
     while copied_bytes <= expected_bytes {
         let wanted = usize::try_from(expected_bytes - copied_bytes).unwrap_or(RANGE_BYTES);
@@ -75,8 +74,8 @@ fn copy_range(source: &File, file: &OwnedFd, expected_bytes: u64) -> Result<bool
     Ok(copied_bytes > 0)
 }
 
-fn stream(reader: &mut ContentReader, file: &OwnedFd) -> Result<(), std::io::Error> {
-    let mut file = File::from(file.try_clone()?);
+fn stream(reader: &mut ContentReader, file: &File) -> Result<(), std::io::Error> {
+    let mut file = file;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         match reader.read(&mut chunk) {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{Error, write};
+use crate::beneath::{Directory, Place};
 use crate::capture::{LayerDirectory, merge};
 use crate::tree::{
-    Content, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath, TreeRoot,
+    Content, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
 };
 
 const THEN: Timestamp = Timestamp {
@@ -162,7 +163,7 @@ fn every_kind_of_metadata_comes_back() {
 fn contents_of_files_are_copied_whole() {
     let directory = tempfile::tempdir().unwrap();
     let mut tree = tree_of(&[]);
-    let root = TreeRoot::open(directory.path()).unwrap();
+    let root = Directory::open(directory.path()).unwrap();
     let root = Arc::new(root);
     for size in [0, 1, 4096, 300_001] {
         let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
@@ -179,7 +180,7 @@ fn contents_of_files_are_copied_whole() {
 fn content_that_changed_its_length_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     fs_err::write(directory.path().join("f"), "12345").unwrap();
-    let root = Arc::new(TreeRoot::open(directory.path()).unwrap());
+    let root = Arc::new(Directory::open(directory.path()).unwrap());
     for promised in [0, 4, 6] {
         let content = Content::from_file(root.clone(), path("f"), promised);
         let tree = tree_of(&[("f", Entry::new(EntryKind::Regular(content), 0o600, THEN))]);
@@ -421,7 +422,13 @@ fn nobody_but_the_owner_gets_in_and_the_mode_comes_back() {
             entry_owners: Vec::new(),
         };
         assert_eq!(merge(&[layer]).unwrap().root().mode, mode);
-        assert!(super::is_output(&destination));
-        assert!(!super::is_output(place.path()));
+        let directory = Directory::open(place.path()).unwrap();
+        fs_err::create_dir(place.path().join("other")).unwrap();
+        fs_err::os::unix::fs::symlink("out", place.path().join("link")).unwrap();
+        let is_output = |name: &str| super::is_output(&Place::new(&directory, name.as_ref()));
+        assert_eq!(
+            ["out", "other", "link", "none"].map(is_output),
+            [true, false, false, false]
+        );
     }
 }

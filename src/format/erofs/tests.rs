@@ -255,7 +255,7 @@ fn more_than_65_535_links_take_an_extended_inode() {
 #[test]
 fn a_file_of_4_gib_is_planned_without_reading_it() {
     let directory = tempfile::tempdir().unwrap();
-    let root = crate::tree::TreeRoot::open(directory.path()).unwrap();
+    let root = crate::beneath::Directory::open(directory.path()).unwrap();
     let content = Content::from_file(root.into(), path("absent"), 1 << 32);
     let entry = Entry::new(EntryKind::Regular(content), 0o644, BUILD_TIME);
     let tree = tree_of([(path("f"), entry)]);
