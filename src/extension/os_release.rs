@@ -54,26 +54,11 @@ impl OsRelease {
             .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Sets `key`, in its place or at the end.
-    pub(super) fn set(&mut self, key: &str, value: String) {
-        match self.find_mut(key) {
-            Some(place) => *place = value,
-            None => self.assignments.push((key.into(), value)),
-        }
-    }
-
     /// Sets `key` at the end unless it is there.
     pub(super) fn set_default(&mut self, key: &str, value: &str) {
-        if self.find_mut(key).is_none() {
+        if self.iter().all(|(candidate, _)| candidate != key) {
             self.assignments.push((key.into(), value.into()));
         }
-    }
-
-    fn find_mut(&mut self, key: &str) -> Option<&mut String> {
-        self.assignments
-            .iter_mut()
-            .find(|(candidate, _)| candidate == key)
-            .map(|(_, value)| value)
     }
 }
 
@@ -182,9 +167,9 @@ not an assignment
     #[test]
     fn values_are_quoted_where_a_shell_would_split_or_expand_them() {
         let mut release = OsRelease::default();
-        release.set("PLAIN", "12.7~rc1".into());
-        release.set("SPACES", "initrd system".into());
-        release.set("SPECIAL", r#"$a`b"c\"#.into());
+        release.set_default("PLAIN", "12.7~rc1");
+        release.set_default("SPACES", "initrd system");
+        release.set_default("SPECIAL", r#"$a`b"c\"#);
         assert_eq!(
             release.to_string(),
             "PLAIN=12.7~rc1\nSPACES=\"initrd system\"\nSPECIAL=\"\\$a\\`b\\\"c\\\\\"\n"
