@@ -97,7 +97,8 @@ pub(super) fn expand(
     origin: &Origin,
     directory: &Path,
 ) -> Result<String, RecipeError> {
-    specifiers::expand(setting, text, origin, |letter| match letter {
+    let bounds = &around.bounds;
+    specifiers::expand(setting, text, origin, bounds, |letter| match letter {
         'C' | 'P' => Ok(directory.display().to_string()),
         'D' => Ok(around.root.display().to_string()),
         'I' => Ok(image.name.clone()),

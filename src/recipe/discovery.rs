@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::assign;
+use super::bounds::NextFile;
 use super::error::{Findings, RecipeError};
 use super::image::{Image, Surroundings};
 use super::matching::{self, Purpose, Subject};
@@ -17,7 +18,7 @@ use super::origin::Origin;
 use super::outside;
 use super::settings::{self, Section, Setting};
 use super::syntax::{self, Document, RawSection};
-use super::values::Value;
+use super::values::{self, Value};
 use crate::beneath::Inode;
 
 /// How deep directories may include each other: more than any recipe needs, and few enough to stop a circle of links.
@@ -111,9 +112,20 @@ impl<'a> Reader<'a> {
     }
 
     fn descend(&mut self, path: &Path) -> Option<()> {
+        match self.around.bounds.next_file() {
+            NextFile::Permitted => {}
+            NextFile::TooMany => {
+                let path = self.around.shown(path);
+                self.findings.error(RecipeError::TooManyFiles { path });
+                return None;
+            }
+            NextFile::Ended => return None,
+        }
         if self.depth == MAX_DEPTH {
             let path = self.around.shown(path);
             self.findings.error(RecipeError::TooDeep { path });
+            // Two links in each directory would lead to twice as many at every depth.
+            self.around.bounds.end();
             return None;
         }
         self.depth += 1;
@@ -260,6 +272,8 @@ impl<'a> Reader<'a> {
     /// Returns whether a condition would let what the host has decide what is built.
     fn asks_outside(&self, subject: Subject, value: &str, directory: &Path) -> bool {
         matches!(subject, Subject::PathExists)
+            // No file has a longer path.
+            && value.len() < values::PATH_LIMIT_BYTES
             && !self
                 .image
                 .permits(&outside::real_path(&directory.join(value)))

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::bounds::{MOST_EXPANDED_BYTES, MOST_FILES};
 use super::origin::Origin;
 use super::syntax::SyntaxProblem;
 use crate::Hint;
@@ -63,6 +64,8 @@ pub enum RecipeError {
         letter: char,
         unset: &'static str,
     },
+    #[error("{origin}: the specifiers in `{setting}=` and before stand for more than {limit} MiB", limit = MOST_EXPANDED_BYTES >> 20)]
+    ExpandedTooFar { origin: Origin, setting: String },
     #[error("{origin}: unknown condition `{name}=` in `[{section}]`")]
     UnknownCondition {
         origin: Origin,
@@ -128,6 +131,10 @@ pub enum RecipeError {
     },
     #[error("`{path}` is included too deep, perhaps in a circle")]
     TooDeep { path: PathBuf },
+    #[error(
+        "more than {MOST_FILES} files of configuration are read, of which `{path}` is the first too many"
+    )]
+    TooManyFiles { path: PathBuf },
     #[error("no configuration in `{directory}`")]
     NoConfiguration { directory: PathBuf },
     #[error("the directory `{directory}` does not exist")]
@@ -157,6 +164,7 @@ impl RecipeError {
             | Self::Value { origin, .. }
             | Self::Unsupported { origin, .. }
             | Self::UnknownSpecifier { origin, .. }
+            | Self::ExpandedTooFar { origin, .. }
             | Self::UnsetSpecifier { origin, .. }
             | Self::UnknownCondition { origin, .. }
             | Self::UnsupportedCondition { origin, .. }

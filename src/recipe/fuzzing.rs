@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use super::matching::{glob, one};
+use super::bounds::Bounds;
+use super::matching::{Element, elements, glob};
 use super::names::Rule;
 use super::syntax::{self, Document};
 use super::values::{self, Kind, Value};
@@ -96,7 +97,7 @@ fn expanded(text: &str) {
         'v' => Err(Some("ImageVersion")),
         _ => Err(None),
     };
-    if let Ok(expanded) = specifiers::expand("Output", text, &origin, lookup) {
+    if let Ok(expanded) = specifiers::expand("Output", text, &origin, &Bounds::default(), lookup) {
         assert!(expanded.len() <= text.len() * 3);
     }
 }
@@ -141,8 +142,7 @@ pub fn recipe_conditions(bytes: &[u8]) {
     );
     let matched = glob(a, b);
     if a.len() <= 32 && b.len() <= 32 {
-        let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        assert_eq!(matched, plain_glob(&chars(a), &chars(b)), "{a:?} {b:?}");
+        assert_eq!(matched, plain_glob(a, b), "{a:?} {b:?}");
     }
     let ab = version::compare(a, b);
     assert_eq!(ab, version::compare(b, a).reverse(), "{a:?} {b:?}");
@@ -158,31 +158,30 @@ pub fn recipe_conditions(bytes: &[u8]) {
 }
 
 /// Matches by trying every length of every `*`, each once.
-fn plain_glob(pattern: &[char], text: &[char]) -> bool {
-    // What of the pattern may begin at each place of the text, while the text is read.
-    let mut starts = vec![false; pattern.len() + 1];
+fn plain_glob(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let elements = elements(&pattern);
+    // Where in the pattern the rest of the text may begin.
+    let mut starts = vec![false; elements.len() + 1];
     starts[0] = true;
     let skip_stars = |starts: &mut Vec<bool>| {
-        for place in 0..pattern.len() {
-            if starts[place] && pattern[place] == '*' {
+        for place in 0..elements.len() {
+            if starts[place] && elements[place] == Element::AnyText {
                 starts[place + 1] = true;
             }
         }
     };
-    for character in text {
+    for character in text.chars() {
         skip_stars(&mut starts);
         let mut next = vec![false; starts.len()];
-        for place in (0..pattern.len()).filter(|place| starts[*place]) {
-            if pattern[place] == '*' {
-                next[place] = true;
-            } else if let Some(used) = one(&pattern[place..], *character) {
-                next[place + used] = true;
-            }
+        for place in (0..elements.len()).filter(|place| starts[*place]) {
+            next[place] |= elements[place] == Element::AnyText;
+            next[place + 1] |= elements[place].matches(character);
         }
         starts = next;
     }
     skip_stars(&mut starts);
-    starts[pattern.len()]
+    starts[elements.len()]
 }
 
 /// A directory of files, each from a line `@@ NAME` to the next: whatever it says, nothing outside is named on its

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::bounds::Bounds;
 use super::origin::Origin;
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Setting};
@@ -19,6 +20,7 @@ pub(super) struct Surroundings {
     /// Where `mkosi.conf` is: the root, or its `mkosi/`.
     pub(super) directory: PathBuf,
     pub(super) host: HostFacts,
+    pub(super) bounds: Bounds,
 }
 
 impl Surroundings {

@@ -167,11 +167,12 @@ fn is_architecture(architecture: Architecture, value: &str) -> bool {
 /// Matches a shell pattern of `*`, `?` and `[...]`.
 pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
+    let pattern = elements(&pattern);
     let text: Vec<char> = text.chars().collect();
     // Where to go on when the characters after the last `*` do not match.
     let (mut p, mut t, mut retry) = (0, 0, None);
     loop {
-        if pattern.get(p) == Some(&'*') {
+        if pattern.get(p) == Some(&Element::AnyText) {
             retry = Some((p + 1, t));
             p += 1;
             continue;
@@ -179,30 +180,62 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
         if t == text.len() {
             return p == pattern.len();
         }
-        match one(&pattern[p..], text[t]) {
-            Some(used) => (p, t) = (p + used, t + 1),
-            None => {
-                let Some((after_star, from)) = retry else {
-                    return false;
-                };
-                (p, t) = (after_star, from + 1);
-                retry = Some((after_star, from + 1));
-            }
+        if pattern
+            .get(p)
+            .is_some_and(|element| element.matches(text[t]))
+        {
+            (p, t) = (p + 1, t + 1);
+            continue;
+        }
+        let Some((after_star, from)) = retry else {
+            return false;
+        };
+        (p, t) = (after_star, from + 1);
+        retry = Some((after_star, from + 1));
+    }
+}
+
+/// A part of a pattern; all but [`Element::AnyText`] match one character.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Element<'a> {
+    AnyText,
+    AnyCharacter,
+    Literal(char),
+    Class { set: &'a [char], negated: bool },
+}
+
+impl Element<'_> {
+    pub(super) fn matches(self, character: char) -> bool {
+        match self {
+            Self::AnyText => false,
+            Self::AnyCharacter => true,
+            Self::Literal(literal) => literal == character,
+            Self::Class { set, negated } => is_in(set, character) != negated,
         }
     }
 }
 
-/// Matches one character against the first element of a pattern; returns the length of the element.
-pub(super) fn one(pattern: &[char], character: char) -> Option<usize> {
-    match pattern.first()? {
-        '?' => Some(1),
-        '[' => match class(pattern) {
-            Some((set, negated, length)) => (is_in(set, character) != negated).then_some(length),
-            // Without its end it is an ordinary character.
-            None => (character == '[').then_some(1),
-        },
-        literal => (*literal == character).then_some(1),
+/// Splits a pattern, once, so that matching need not look for the end of a `[` again and again.
+pub(super) fn elements(pattern: &[char]) -> Vec<Element<'_>> {
+    let last_end = pattern.iter().rposition(|c| *c == ']').unwrap_or(0);
+    let mut elements = Vec::new();
+    let mut place = 0;
+    while let Some(first) = pattern.get(place) {
+        let class = match first {
+            '[' if place < last_end => class(&pattern[place..]),
+            _ => None,
+        };
+        let (element, length) = match (first, class) {
+            (_, Some((set, negated, length))) => (Element::Class { set, negated }, length),
+            ('*', None) => (Element::AnyText, 1),
+            ('?', None) => (Element::AnyCharacter, 1),
+            // A `[` without its end is an ordinary character.
+            (literal, None) => (Element::Literal(*literal), 1),
+        };
+        elements.push(element);
+        place += length;
     }
+    elements
 }
 
 /// Returns the characters of a `[...]`, whether it starts with `!`, and its length.

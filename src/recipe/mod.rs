@@ -9,6 +9,7 @@
 //! ```
 
 mod assign;
+mod bounds;
 mod discovery;
 mod error;
 #[cfg(any(fuzzing, test))]

@@ -26,7 +26,7 @@ impl Rule {
             Self::Package => (is_package(text), "the name of a package"),
             Self::Word => (
                 is_word(text),
-                "letters, digits and `.`, `_`, `~`, `+`, `:`, `/` or `-`, starting with a letter or digit",
+                "at most 255 letters, digits and `.`, `_`, `~`, `+`, `:`, `/` or `-`, starting with a letter or digit",
             ),
             Self::Url => (
                 is_url(text),
@@ -42,6 +42,9 @@ const FILE_NAME: &str =
 
 /// The longest name that leaves room for the suffixes of outputs and temporary files (a name has 255 bytes at most).
 const MAX_FILE_NAME_BYTES: usize = 200;
+
+/// A suite or component is a directory's name in an archive, or some of them.
+const MAX_WORD_BYTES: usize = 255;
 
 pub(super) fn is_file_name(text: &str) -> bool {
     !text.is_empty()
@@ -67,7 +70,8 @@ fn is_package(text: &str) -> bool {
 }
 
 fn is_word(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+    text.len() <= MAX_WORD_BYTES
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "._~+:/-".contains(c))
@@ -148,6 +152,8 @@ mod tests {
         for (text, holds) in [
             ("bookworm", true),
             ("non-free-firmware", true),
+            (&"a".repeat(255), true),
+            (&"a".repeat(256), false),
             ("bookworm/../x", false),
             ("main\nTrusted: yes", false),
             ("main [trusted=yes]", false),

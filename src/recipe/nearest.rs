@@ -7,23 +7,21 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     // A third of the letters wrong is still recognisably the same word; more is a guess.
     let limit = (name.chars().count() / 3).max(1);
+    let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
+    let name = lower(name);
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                distance(&name.to_lowercase(), &candidate.to_lowercase()),
-                candidate,
-            )
-        })
+        .map(|candidate| (lower(candidate), candidate))
+        // Each letter more or less is one to insert or delete. A name of megabytes is not worth a table of gigabytes.
+        .filter(|(letters, _)| letters.len().abs_diff(name.len()) <= limit)
+        .map(|(letters, candidate)| (distance(&name, &letters), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Counts the letters to insert, delete, replace or swap with their neighbour to get from `a` to `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().collect();
-    let b: Vec<char> = b.chars().collect();
+fn distance(a: &[char], b: &[char]) -> usize {
     // `rows[i][j]` is the distance between the first `i` letters of `a` and the first `j` of `b`.
     let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
     for i in 1..=a.len() {
@@ -57,6 +55,7 @@ mod tests {
             ("Otuput", Some("Output")),
             ("Frobnicate", None),
             ("", None),
+            (&"P".repeat(1 << 20), None),
         ] {
             assert_eq!(nearest(typed, names), meant, "{typed}");
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::assign;
+use super::bounds::Bounds;
 use super::discovery::{Extent, Reader};
 use super::error::{Findings, Note, RecipeError, RecipeErrors};
 use super::graph::{self, Dependency};
@@ -72,6 +73,7 @@ pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
         directory: configuration_directory(&root),
         root,
         host: invocation.host.clone(),
+        bounds: Bounds::default(),
     };
     let mut findings = Findings::default();
     let images = read_images(invocation, &around, &mut findings);

@@ -1,5 +1,6 @@
 //! `%` specifiers in values.
 
+use super::bounds::Bounds;
 use super::error::RecipeError;
 use super::origin::Origin;
 
@@ -10,6 +11,7 @@ pub(super) fn expand(
     setting: &str,
     text: &str,
     origin: &Origin,
+    bounds: &Bounds,
     mut lookup: impl FnMut(char) -> Result<String, Option<&'static str>>,
 ) -> Result<String, RecipeError> {
     let mut expanded = String::with_capacity(text.len());
@@ -22,19 +24,32 @@ pub(super) fn expand(
         match characters.next() {
             // mkosi keeps a lone `%` at the end as well.
             None | Some('%') => expanded.push('%'),
-            Some(letter) => expanded.push_str(&lookup(letter).map_err(|unset| match unset {
-                Some(unset) => RecipeError::UnsetSpecifier {
+            Some(letter) => {
+                let too_much = || RecipeError::ExpandedTooFar {
                     origin: origin.clone(),
                     setting: setting.to_owned(),
-                    letter,
-                    unset,
-                },
-                None => RecipeError::UnknownSpecifier {
-                    origin: origin.clone(),
-                    setting: setting.to_owned(),
-                    letter,
-                },
-            })?),
+                };
+                if !bounds.may_expand() {
+                    return Err(too_much());
+                }
+                let value = lookup(letter).map_err(|unset| match unset {
+                    Some(unset) => RecipeError::UnsetSpecifier {
+                        origin: origin.clone(),
+                        setting: setting.to_owned(),
+                        letter,
+                        unset,
+                    },
+                    None => RecipeError::UnknownSpecifier {
+                        origin: origin.clone(),
+                        setting: setting.to_owned(),
+                        letter,
+                    },
+                })?;
+                if !bounds.expand(value.len()) {
+                    return Err(too_much());
+                }
+                expanded.push_str(&value);
+            }
         }
     }
     Ok(expanded)
@@ -48,7 +63,8 @@ mod tests {
         let origin = Origin::CommandLine {
             option: "--output".to_owned(),
         };
-        expand("Output", text, &origin, |letter| match letter {
+        let bounds = Bounds::default();
+        expand("Output", text, &origin, &bounds, |letter| match letter {
             'd' => Ok("debian".to_owned()),
             'v' => Err(Some("ImageVersion")),
             _ => Err(None),

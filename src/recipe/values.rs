@@ -274,6 +274,9 @@ fn words(text: &str) -> Vec<&str> {
     .collect()
 }
 
+/// `PATH_MAX`, which counts the NUL at the end.
+pub(super) const PATH_LIMIT_BYTES: usize = 4096;
+
 /// Makes an absolute path of text, without asking the file system.
 fn path(text: &str, directory: &Path) -> Result<PathBuf, Refused> {
     if text.starts_with('~') {
@@ -295,7 +298,11 @@ fn path(text: &str, directory: &Path) -> Result<PathBuf, Refused> {
     if text.chars().any(char::is_control) {
         return Err(Refused::new(text, "a path without control characters"));
     }
-    Ok(normal(&directory.join(text)))
+    let path = directory.join(text);
+    if path.as_os_str().len() >= PATH_LIMIT_BYTES {
+        return Err(Refused::new(text, "a path of less than 4096 bytes"));
+    }
+    Ok(normal(&path))
 }
 
 /// Resolves `.` and `..` by their spelling.
@@ -318,7 +325,8 @@ fn tree(text: &str, directory: &Path) -> Result<TreeSource, Refused> {
     let is_plain = Path::new(target)
         .components()
         .all(|component| !matches!(component, Component::ParentDir));
-    if source.is_empty() || !target.starts_with('/') || !is_plain {
+    let is_short = target.len() < PATH_LIMIT_BYTES;
+    if source.is_empty() || !target.starts_with('/') || !is_plain || !is_short {
         return Err(Refused::new(
             text,
             "`SOURCE` or `SOURCE:TARGET` with an absolute target without `..`",

@@ -49,6 +49,16 @@ fn patterns_match_as_in_a_shell() {
         ("[!a-c]x", "bx", false),
         ("[]]", "]", true),
         ("[a", "[a", true),
+        ("[]", "[]", true),
+        ("[]a", "[]a", true),
+        ("[!]", "[!]", true),
+        ("[b][a", "b[a", true),
+        ("*[", "a[", true),
+        (
+            &format!("*{}", "[".repeat(1 << 20)),
+            &"a".repeat(255),
+            false,
+        ),
         ("é*", "été", true),
     ] {
         assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
