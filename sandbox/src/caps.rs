@@ -1,4 +1,4 @@
-//! Cutting capabilities (capabilities(7)) of the program and of a supervisor that records nothing.
+//! Cutting capabilities (capabilities(7)) of the program and of a supervisor that does not record.
 
 use std::str::FromStr;
 
@@ -25,6 +25,11 @@ pub(crate) fn restrict_program(sets: &oci::LinuxCapabilities) -> Result<Vec<Stri
 /// Leaves the calling process none. What it could get by executing a program is not touched.
 pub(crate) fn drop_all() -> Result<(), Failure> {
     keep(&CapsHashSet::new())
+}
+
+/// Leaves the calling process what it takes to read the memory and the descriptors of the program.
+pub(crate) fn keep_tracing() -> Result<(), Failure> {
+    keep(&CapsHashSet::from([Capability::CAP_SYS_PTRACE]))
 }
 
 fn keep(kept: &CapsHashSet) -> Result<(), Failure> {

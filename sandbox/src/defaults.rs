@@ -105,7 +105,7 @@ pub(crate) fn build_step(arguments: Vec<String>) -> oci::Spec {
         .set_resources(None)
         .set_masked_paths(None)
         .set_readonly_paths(None)
-        .set_namespaces(Some(namespaces(Network::None)));
+        .set_namespaces(Some(namespaces(&Network::None)));
     let mut root = oci::Root::default();
     root.set_path("/".into()).set_readonly(Some(true));
     let mut spec = oci::Spec::default();
@@ -119,7 +119,7 @@ pub(crate) fn build_step(arguments: Vec<String>) -> oci::Spec {
 }
 
 /// Returns the namespaces that a program gets of its own.
-pub(crate) fn namespaces(network: Network) -> Vec<oci::LinuxNamespace> {
+pub(crate) fn namespaces(network: &Network) -> Vec<oci::LinuxNamespace> {
     use oci::LinuxNamespaceType as Type;
     let mut types = vec![
         Type::User,
@@ -129,7 +129,7 @@ pub(crate) fn namespaces(network: Network) -> Vec<oci::LinuxNamespace> {
         Type::Uts,
         Type::Cgroup,
     ];
-    if network == Network::None {
+    if *network == Network::None {
         types.push(Type::Network);
     }
     types

@@ -25,6 +25,8 @@ pub enum Error {
     HostPath { path: PathBuf },
     #[error("sysfs is asked for together with the host's network")]
     SysfsWithHostNetwork,
+    #[error("recording ownership is asked for together with a scoped network")]
+    RecordingWithScopedNetwork,
     #[error("serialising the specification")]
     SerialiseSpec { source: serde_json::Error },
     #[error("starting the sandbox launcher")]
@@ -133,6 +135,9 @@ impl Error {
                 "remove the link from the tree that is mounted above it".to_owned(),
             ),
             Self::Threaded => Some("call it first in `main`".to_owned()),
+            Self::RecordingWithScopedNetwork => Some(
+                "download with a scoped network first, and record in another sandbox".to_owned(),
+            ),
             Self::SysfsWithHostNetwork => Some(
                 "the kernel lets only the owner of a network namespace mount sysfs; leave it out"
                     .to_owned(),

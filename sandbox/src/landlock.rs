@@ -11,8 +11,9 @@
 use std::os::fd::AsFd;
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    make_bitflags,
 };
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -76,8 +77,8 @@ const LEVELS: [Level; NEWEST as usize] = [
     Level {
         abi: 4,
         linux: "6.7",
-        enforces: "rules on TCP",
-        otherwise: Otherwise::Kept("the network namespace"),
+        enforces: "no TCP of a program's own with a scoped network",
+        otherwise: Otherwise::Kept("seccomp and the supervisor"),
     },
     Level {
         abi: 5,
@@ -89,7 +90,8 @@ const LEVELS: [Level; NEWEST as usize] = [
         abi: 6,
         linux: "6.12",
         enforces: "no signals and abstract sockets beyond the sandbox",
-        otherwise: Otherwise::KeptWithoutHostNetwork("namespaces"),
+        // Without a network of its own there are no foreign abstract sockets, and with a scoped one no such sockets.
+        otherwise: Otherwise::KeptWithoutHostNetwork("namespaces and seccomp"),
     },
     Level {
         abi: 7,
@@ -114,7 +116,8 @@ pub(crate) struct Restricted {
 /// What an older kernel does not know is not enforced. That is a failure where the level is needed, as is a kernel without
 /// Landlock, unless the specification asks for best effort.
 ///
-/// Network rights are left alone: the network namespace decides about them.
+/// Network rights are handled with a scoped network only, where the supervisor makes all connections: the program itself
+/// may make none. Elsewhere the network namespace decides, or a person has given the host's network away.
 pub(crate) fn restrict(spec: &Spec) -> Result<Restricted, Failure> {
     let kernel = kernel_abi(spec.pretended_landlock_abi);
     let abi = kernel.unwrap_or(0);
@@ -138,7 +141,7 @@ pub(crate) fn restrict(spec: &Spec) -> Result<Restricted, Failure> {
             missing,
         });
     }
-    enforce(abi, &spec.landlock)?;
+    enforce(abi, &spec.landlock, &spec.network)?;
     Ok(Restricted {
         abi,
         scopes: abi >= 6,
@@ -200,9 +203,9 @@ fn kernel_abi(pretended: Option<u32>) -> Result<u32, Errno> {
     }
 }
 
-fn enforce(abi: u32, rules: &[LandlockRule]) -> Result<(), Failure> {
+fn enforce(abi: u32, rules: &[LandlockRule], network: &Network) -> Result<(), Failure> {
     let abi = ABI::from(abi.cast_signed());
-    let created = ruleset(abi).map_err(|error| ruleset_failure(&error))?;
+    let created = ruleset(abi, network).map_err(|error| ruleset_failure(&error))?;
     let created = rules
         .iter()
         .try_fold(created, |created, rule| add_rule(created, abi, rule))?;
@@ -216,10 +219,14 @@ fn enforce(abi: u32, rules: &[LandlockRule]) -> Result<(), Failure> {
     }
 }
 
-fn ruleset(abi: ABI) -> Result<RulesetCreated, RulesetError> {
+fn ruleset(abi: ABI, network: &Network) -> Result<RulesetCreated, RulesetError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(abi))?;
+    let tcp = AccessNet::from_all(abi);
+    if matches!(network, Network::Scoped(_)) && !tcp.is_empty() {
+        ruleset = ruleset.handle_access(tcp)?;
+    }
     let scopes = Scope::from_all(abi);
     if !scopes.is_empty() {
         ruleset = ruleset.scope(scopes)?;

@@ -277,5 +277,6 @@ fn finished(status: ProgramStatus) -> Answer {
     Answer::Finished {
         status,
         records: Vec::new(),
+        refused: Vec::new(),
     }
 }

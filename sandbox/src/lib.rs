@@ -7,6 +7,7 @@
 
 mod caps;
 mod defaults;
+mod egress;
 mod error;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
@@ -37,6 +38,7 @@ mod trials;
 
 pub use oci_spec::runtime::{Capability, PosixRlimitType};
 
+pub use self::egress::NetworkScope;
 pub use self::error::Error;
 pub use self::idmap::enter_user_namespace;
 pub use self::idrange::{IdRange, RangeRefusal, enter_range_namespace};

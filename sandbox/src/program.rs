@@ -15,7 +15,7 @@ use oci_spec::runtime as oci;
 
 use crate::init::{self, Said};
 use crate::report::{Answer, At, Enforcement, Failure, Step, run_process, write_line};
-use crate::spec::{OwnershipRecording, Spec};
+use crate::spec::{Network, OwnershipRecording, Spec};
 use crate::{caps, landlock, rlimits, seccomp, sys};
 
 /// Where a program without a slash in its name is looked for when the environment has no `PATH`.
@@ -65,7 +65,7 @@ fn confine(
         landlock_scopes: restricted.scopes,
         landlock_pretended: spec.pretended_landlock_abi.is_some(),
         missing: restricted.missing,
-        network: spec.network,
+        network: spec.network.clone(),
         seccomp: filter_calls(spec, socket)?,
         ownership_recorded: spec.ownership != OwnershipRecording::Off,
         sync_suppressed: spec.suppress_sync,
@@ -95,19 +95,23 @@ fn open_null() -> nix::Result<Option<OwnedFd>> {
     Ok((is_device && status.st_rdev == makedev(1, 3)).then_some(null))
 }
 
-/// Installs the filter, and hands its listener to the supervisor when calls are to be recorded.
+/// Installs the filter, and hands its listener to the supervisor when calls are to be recorded or judged.
 ///
 /// It comes last: the filter applies to the launcher's own next calls as well.
 fn filter_calls(spec: &Spec, socket: BorrowedFd<'_>) -> Result<bool, Failure> {
     let policy = seccomp::Policy {
         ownership: spec.ownership,
         suppress_sync: spec.suppress_sync,
+        network_scoped: matches!(spec.network, Network::Scoped(_)),
     };
     let program = seccomp::assemble(&policy);
-    let want_listener = spec.ownership != OwnershipRecording::Off;
+    let want_listener = policy.network_scoped || spec.ownership != OwnershipRecording::Off;
     let listener = seccomp::install(&program, want_listener).during(Step::FilterCalls)?;
     if let Some(listener) = listener {
         init::say(socket, Said::Listener, Some(listener.as_fd())).during(Step::PassListener)?;
+    }
+    if policy.network_scoped {
+        seccomp::install(&seccomp::assemble_seal(), false).during(Step::FilterCalls)?;
     }
     Ok(true)
 }

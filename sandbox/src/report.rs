@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ pub(crate) enum Answer {
     Finished {
         status: ProgramStatus,
         records: Vec<OwnerRecord>,
+        refused: Vec<SocketAddr>,
     },
     /// A process of the launcher ended without saying why.
     Lost,
@@ -96,6 +98,7 @@ pub enum Step {
     FilterCalls,
     PassListener,
     Supervise,
+    AnswerConnections,
     Execute,
 }
 
@@ -134,6 +137,7 @@ impl Step {
             Self::FilterCalls => "installing the seccomp filter",
             Self::PassListener => "passing the seccomp listener",
             Self::Supervise => "recording ownership",
+            Self::AnswerConnections => "answering connections",
             Self::Execute => "executing",
         }
     }

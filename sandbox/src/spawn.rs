@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -40,6 +40,8 @@ pub struct Outcome {
     pub enforcement: Enforcement,
     /// Owners of entries that cannot carry extended attributes: links, sockets and pipes.
     pub records: Vec<OwnerRecord>,
+    /// The first addresses that a scoped network refused.
+    pub refused: Vec<SocketAddr>,
 }
 
 impl Spec {
@@ -102,10 +104,15 @@ impl Running {
             receive(&self.control, &mut self.launcher)
         })?;
         match answer {
-            Answer::Finished { status, records } => Ok(Outcome {
+            Answer::Finished {
+                status,
+                records,
+                refused,
+            } => Ok(Outcome {
                 status,
                 enforcement: self.enforcement.clone(),
                 records,
+                refused,
             }),
             other => Err(unexpected(other)),
         }

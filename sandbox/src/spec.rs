@@ -16,6 +16,7 @@ use std::time::Duration;
 use oci_spec::runtime as oci;
 use serde::{Deserialize, Serialize};
 
+use crate::egress::NetworkScope;
 use crate::ownership::OwnerRecord;
 use crate::seccomp::Profile;
 
@@ -53,11 +54,14 @@ pub struct Spec {
 }
 
 /// Which network the program has.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// An empty network namespace in which only loopback is up.
     None,
+    /// The network namespace of the caller, of which the program reaches what the scope has. It has no sockets but TCP and
+    /// UDP, and serves nobody.
+    Scoped(NetworkScope),
     /// The network namespace of the caller.
     Host,
 }

@@ -1,5 +1,6 @@
 //! The supervisor: in the sandbox's user and mount namespaces, but outside of its pid namespace, so that the program
-//! can neither see nor signal it. It starts the init process, records ownership, and tells the launcher the outcome.
+//! can neither see nor signal it. It starts the init process, records ownership or makes the program's connections, and
+//! tells the launcher the outcome.
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,9 +18,9 @@ use crate::init::{self, Said};
 use crate::namespaces;
 use crate::ownership::OwnerRecord;
 use crate::report::{Answer, At, Failure, Step, run_process, write_line};
-use crate::spec::{OwnershipRecording, Spec};
+use crate::spec::{Network, OwnershipRecording, Spec};
 use crate::sys::process::{Fork, clone_process, exit_now};
-use crate::{caps, ownership, sys};
+use crate::{caps, egress, ownership, sys};
 
 /// The supervisor's ends of the launcher's pipes.
 #[derive(Debug)]
@@ -92,20 +93,32 @@ fn supervise(
 ) -> Result<Infallible, Failure> {
     // This also closes the report: from here on it belongs to the init process and the program.
     sys::fds::close_all_but(&[outcome, socket, host_proc.as_fd()]).during(Step::OpenDescriptors)?;
-    if spec.ownership == OwnershipRecording::Off {
-        caps::drop_all()?;
+    match (&spec.network, spec.ownership) {
+        (Network::Scoped(_), _) => caps::keep_tracing()?,
+        (_, OwnershipRecording::Off) => caps::drop_all()?,
+        _ => {}
     }
-    let mut records = Vec::new();
+    let (mut records, mut refused) = (Vec::new(), Vec::new());
     let mut heard = init::hear(socket).during(Step::Supervise)?;
     if let Some((Said::Listener, listener)) = heard {
         let listener = listener.ok_or_else(|| Failure::of(Step::PassListener, Errno::EBADF))?;
-        records = record(spec, listener, host_proc)?;
+        match &spec.network {
+            Network::Scoped(scope) => {
+                refused = egress::answer(scope, listener, host_proc)
+                    .map_err(|error| Failure::from_chain(Step::AnswerConnections, &error))?;
+            }
+            Network::None | Network::Host => records = record(spec, listener, host_proc)?,
+        }
         heard = init::hear(socket).during(Step::Supervise)?;
     }
     waitpid(init, None).during(Step::Supervise)?;
     // Without a status the init process was killed, which an empty outcome says.
     if let Some((Said::Ended(status), _)) = heard {
-        let answer = Answer::Finished { status, records };
+        let answer = Answer::Finished {
+            status,
+            records,
+            refused,
+        };
         write_line(outcome, &answer).during(Step::Supervise)?;
     }
     exit_now(0)

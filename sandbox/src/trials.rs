@@ -155,6 +155,7 @@ fn filter(ownership: OwnershipRecording) -> Result<String, Failure> {
     let program = seccomp::assemble(&seccomp::Policy {
         ownership,
         suppress_sync: true,
+        network_scoped: false,
     });
     let want_listener = ownership != OwnershipRecording::Off;
     seccomp::install(&program, want_listener).during(Step::FilterCalls)?;

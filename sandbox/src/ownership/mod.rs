@@ -104,3 +104,4 @@ mod xattr;
 pub use self::error::Error;
 pub use self::records::OwnerRecord;
 pub use self::supervisor::Supervisor;
+pub(crate) use self::tracee::Tracee;

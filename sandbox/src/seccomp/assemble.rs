@@ -10,6 +10,7 @@ use libc::{
     sock_filter,
 };
 
+use super::network::SEAL;
 use super::numbers::{FIRST_UNJUDGED, GAPS, NATIVE_ARCHITECTURE};
 use super::table::{Action, Row, Scope, Test, rows};
 use crate::spec::OwnershipRecording;
@@ -19,6 +20,8 @@ use crate::spec::OwnershipRecording;
 pub struct Policy {
     pub ownership: OwnershipRecording,
     pub suppress_sync: bool,
+    /// Whether the network is [scoped](crate::Network::Scoped).
+    pub network_scoped: bool,
 }
 
 /// Offsets in `struct seccomp_data` of `linux/seccomp.h`.
@@ -61,6 +64,15 @@ pub fn assemble(policy: &Policy) -> Vec<sock_filter> {
     program
 }
 
+/// Returns the filter to install after that of a scoped network, when the listener has been passed. Of the answers of two
+/// filters the kernel takes the stricter one.
+pub(crate) fn assemble_seal() -> Vec<sock_filter> {
+    let mut program = vec![statement(LOAD, NUMBER_OFFSET)];
+    append(&mut program, &SEAL);
+    program.push(statement(RETURN, SECCOMP_RET_ALLOW));
+    program
+}
+
 impl Policy {
     fn enforces(&self, scope: Scope) -> bool {
         match scope {
@@ -72,6 +84,7 @@ impl Policy {
             Scope::RecordingDevices => self.ownership != OwnershipRecording::Off,
             Scope::Answering => self.ownership == OwnershipRecording::RecordAndAnswer,
             Scope::SuppressSync => self.suppress_sync,
+            Scope::ScopedNetwork => self.network_scoped,
         }
     }
 }

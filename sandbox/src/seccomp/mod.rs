@@ -12,6 +12,7 @@ mod calls;
 mod denied;
 #[cfg(test)]
 mod interpreter;
+mod network;
 mod numbers;
 mod profile;
 mod recorded;
@@ -20,7 +21,9 @@ mod table;
 mod tests;
 
 pub use self::allowed::{Allowed, allowed};
+pub(crate) use self::assemble::assemble_seal;
 pub use self::assemble::{Policy, assemble};
+pub(crate) use self::network::PASSING;
 pub(crate) use self::numbers::{
     SYS_getxattrat, SYS_listxattrat, SYS_removexattrat, SYS_setxattrat,
 };

@@ -4,6 +4,7 @@
 use libc::c_long;
 
 use super::denied::DENIED;
+use super::network;
 use super::numbers::FIRST_UNJUDGED;
 use super::recorded::RECORDED;
 
@@ -51,7 +52,8 @@ pub enum Action {
     Allow,
     /// The call is not made and returns this error, or success when it is 0.
     Errno(i32),
-    /// The ownership recorder makes the call, or one that a single mapped id permits, and answers.
+    /// The supervisor answers: the ownership recorder makes the call, or one that a single mapped id permits; with a scoped
+    /// network a call is made when the scope permits it.
     Notify,
 }
 
@@ -67,6 +69,8 @@ pub enum Scope {
     RecordingDevices,
     /// With [`Policy::suppress_sync`](super::Policy::suppress_sync).
     SuppressSync,
+    /// With [`Policy::network_scoped`](super::Policy::network_scoped).
+    ScopedNetwork,
 }
 
 impl SystemCall {
@@ -105,7 +109,8 @@ pub(super) use calls;
 
 /// Returns every row, in the order in which they are tried.
 pub fn rows() -> impl Iterator<Item = Row> {
-    DENIED.iter().chain(RECORDED).flat_map(|group| {
+    let tables = [DENIED, RECORDED, network::TABLE];
+    tables.into_iter().flatten().flat_map(|group| {
         group.calls.iter().map(|&call| Row {
             call,
             tests: group.tests,

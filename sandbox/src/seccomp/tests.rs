@@ -14,14 +14,17 @@ use crate::spec::OwnershipRecording;
 const ANSWERING: Policy = Policy {
     ownership: OwnershipRecording::RecordAndAnswer,
     suppress_sync: true,
+    network_scoped: false,
 };
 const RECORDING: Policy = Policy {
     ownership: OwnershipRecording::Record,
     suppress_sync: true,
+    network_scoped: false,
 };
 const PLAIN: Policy = Policy {
     ownership: OwnershipRecording::Off,
     suppress_sync: false,
+    network_scoped: false,
 };
 /// `AUDIT_ARCH_I386`.
 const I386: u32 = 0x4000_0003;

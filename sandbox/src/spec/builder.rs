@@ -206,9 +206,9 @@ impl Spec {
     /// Chooses the network; [`Network::None`] without it.
     #[must_use]
     pub fn network(mut self, network: Network) -> Self {
-        self.network = network;
         let linux = self.oci.linux_mut().get_or_insert_default();
-        linux.set_namespaces(Some(defaults::namespaces(network)));
+        linux.set_namespaces(Some(defaults::namespaces(&network)));
+        self.network = network;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{IdMapping, Network, Spec};
+use super::{IdMapping, Network, OwnershipRecording, Spec};
 use crate::defaults;
 use crate::error::Error;
 use crate::idrange;
@@ -62,10 +62,15 @@ impl Spec {
         if self.arguments().is_empty() {
             return Err(Error::NoProgram);
         }
+        // A filter has one listener, and what answers there does one or the other.
+        let is_scoped = matches!(self.network, Network::Scoped(_));
+        if is_scoped && self.ownership != OwnershipRecording::Off {
+            return Err(Error::RecordingWithScopedNetwork);
+        }
         for mount in self.oci.mounts().iter().flatten() {
             check_inside(mount.destination())?;
             let kind = mount.typ().as_deref().unwrap_or_default();
-            if kind == "sysfs" && self.network == Network::Host {
+            if kind == "sysfs" && self.network != Network::None {
                 return Err(Error::SysfsWithHostNetwork);
             }
             if kind == "bind" {

@@ -1,8 +1,9 @@
-//! The loopback interface of a new network namespace.
+//! The loopback interface of a new network namespace, and sockets that are connected to nothing.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 /// Brings the loopback interface up; a new network namespace has it down.
@@ -33,4 +34,14 @@ pub(crate) fn bring_loopback_up() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Takes a socket's connection back, by connecting it to `AF_UNSPEC`.
+pub(crate) fn disconnect(socket: &OwnedFd) -> Result<(), Errno> {
+    // SAFETY: sockaddr is plain data for which all zeroes is a value, and means AF_UNSPEC.
+    let nothing: libc::sockaddr = unsafe { std::mem::zeroed() };
+    let length = libc::socklen_t::try_from(size_of_val(&nothing)).expect("addresses are short");
+    // SAFETY: connect(2) reads one address of that length, which lives through the call.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), &raw const nothing, length) };
+    Errno::result(result).map(drop)
 }

@@ -25,6 +25,17 @@ pub(crate) struct Notification {
     pub(crate) arguments: [u64; 6],
 }
 
+impl Notification {
+    /// Returns an argument that is an `int` to the kernel, which ignores its high half.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the kernel ignores the high half"
+    )]
+    pub(crate) fn int(&self, index: usize) -> c_int {
+        (self.arguments[index] as u32).cast_signed()
+    }
+}
+
 /// Room for the structures of a later kernel, which writes or reads as many bytes as it knows of.
 const ROOM: usize = 256;
 

@@ -6,7 +6,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-/// Sends one message, with a descriptor when there is one.
+use crate::seccomp::PASSING;
+
+/// Sends one message, with a descriptor when there is one; also past the filter of a scoped network.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     message: &[u8],
@@ -18,7 +20,7 @@ pub(crate) fn send(
         socket.as_raw_fd(),
         &[IoSlice::new(message)],
         rights.as_slice(),
-        MsgFlags::MSG_NOSIGNAL,
+        MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(PASSING.cast_signed()),
         None,
     )?;
     Ok(())

@@ -10,6 +10,7 @@
     reason = "all of it is a test, which clippy cannot see without libtest"
 )]
 
+mod egress;
 mod files;
 mod harness;
 mod host;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Some("caller") => lifecycle::run_caller(&arguments[1..]),
         Some("nested") => host::run_nested(),
         Some("masked") => host::run_masked(),
+        Some("in-network") => egress::run_case(&arguments[1]),
         Some("in-range") => range::run_case(&arguments[1]),
         Some("without-landlock") => landlock::run_without(&arguments[1]),
         Some("limited") => host::run_limited(),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
                 trees::TESTS,
                 recording::TESTS,
                 network::TESTS,
+                egress::TESTS,
                 landlock::TESTS,
                 privileges::TESTS,
                 profiles::TESTS,

@@ -89,6 +89,7 @@ fn operate(arguments: &[&str]) -> io::Result<ExitCode> {
             let _listener = UnixListener::bind_addr(&address)?;
             UnixStream::connect_addr(&address)?;
         }
+        ["egress", ref operation @ ..] => crate::egress::operate(operation)?,
         ["change-owner", path, id] => {
             let id = id.parse().unwrap();
             lchown(path, Some(id), Some(id))?;

@@ -197,6 +197,7 @@ fn send_listener(name: &str) {
             OwnershipRecording::RecordAndAnswer
         },
         suppress_sync: true,
+        network_scoped: false,
     });
     nix::sys::prctl::set_no_new_privs().unwrap();
     let listener = seccomp::install(&program, true).unwrap().unwrap();
