@@ -8,6 +8,12 @@ pub trait Hint: std::error::Error {
     fn hint(&self) -> Option<String>;
 }
 
+impl Hint for overcoat_sandbox::seccomp::ProfileError {
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+}
+
 impl Hint for overcoat_sandbox::Error {
     fn hint(&self) -> Option<String> {
         Self::hint(self)

@@ -42,6 +42,41 @@ fn mistyped_arguments_are_told_with_what_was_meant() {
 }
 
 #[test]
+fn seccomp_profiles_that_are_wrong_stop_the_build_with_their_place() {
+    let world = World::new();
+    world.write("mkosi.conf", "[Output]\nFormat=directory\n");
+    world.write(
+        "profile.json",
+        "{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n \"syscalls\": [{\"names\": [\"raed\"], \"action\": \"SCMP_ACT_ERRNO\"}]}",
+    );
+    world.write("no-profile.json", "{\n  \"default\": 1\n}");
+    for (file, message) in [
+        (
+            "profile.json",
+            "error: using the seccomp profile `profile.json`\n  caused by: `syscalls[0].names[0]` refuses `raed`, \
+             which is no known call, so that nothing would be refused\n\nhint: calls are named as in syscalls(2)\n",
+        ),
+        (
+            "no-profile.json",
+            "error: using the seccomp profile `no-profile.json`\n  caused by: the profile has not the form of one\n  \
+             caused by: unknown field `default`, expected one of `defaultAction`, `defaultErrnoRet`, `defaultErrno`, \
+             `architectures`, `archMap`, `flags`, `listenerPath`, `listenerMetadata`, `syscalls` at line 2 column 11\n\n\
+             hint: a profile is the object `linux.seccomp` of the OCI runtime specification, or a file for Docker's \
+             `--security-opt seccomp=`\n",
+        ),
+        (
+            "none.json",
+            "error: reading the seccomp profile\n  caused by: failed to open file `none.json`: No such file or \
+             directory (os error 2)\n",
+        ),
+    ] {
+        world
+            .run(&["--seccomp-profile", file])
+            .assert_failed(2, message);
+    }
+}
+
+#[test]
 fn directories_without_a_recipe_are_refused_by_every_verb_that_needs_one() {
     let world = World::new();
     world.write("file", "");

@@ -34,7 +34,7 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
     let tools = fetch::tools(builder, recipe)?;
     let bootstrap = distribution::bootstrap(recipe.distribution, recipe.architecture);
     let resolved = fetch::resolve(builder, recipe, &tools, None, &bootstrap.packages)?;
-    let key = layer_key(builder.ids, BOOTSTRAP, None, recipe, &tools, &resolved)?
+    let key = layer_key(builder, BOOTSTRAP, None, recipe, &tools, &resolved)?
         .list("requested", &bootstrap.packages)
         .list("merged directories", &bootstrap.merged_directories)
         .finish();
@@ -70,16 +70,9 @@ pub(super) fn install(
         return Ok(below);
     }
     // apt records which packages were asked for by name, so the same files can come with another record of them.
-    let key = layer_key(
-        builder.ids,
-        INSTALL,
-        Some(&below),
-        recipe,
-        &tools,
-        &resolved,
-    )?
-    .list("requested", &recipe.packages)
-    .finish();
+    let key = layer_key(builder, INSTALL, Some(&below), recipe, &tools, &resolved)?
+        .list("requested", &recipe.packages)
+        .finish();
     let step = Step {
         name: INSTALL,
         ids: builder.ids,
@@ -93,7 +86,7 @@ pub(super) fn install(
 }
 
 fn layer_key(
-    ids: IdMapping,
+    builder: &Builder<'_>,
     kind: &str,
     below: Option<&Stack>,
     recipe: &Recipe,
@@ -114,7 +107,8 @@ fn layer_key(
         .field("configuration", &tools.configuration)
         .field("source date epoch", epoch)
         .list("packages", packages);
-    Ok(match ids {
+    let key = builder.protection.key(key);
+    Ok(match builder.ids {
         IdMapping::Single => key,
         // Programs may do something else where ids are real.
         IdMapping::Range => key.field("ids", "range"),

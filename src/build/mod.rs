@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use overcoat_sandbox::seccomp::Profile;
 use overcoat_sandbox::{IdMapping, Spec, Strictness};
 
 use self::policy::{Host, Places, StepKind};
@@ -63,6 +64,8 @@ pub struct Options<'a> {
     pub ids: IdMapping,
     /// What becomes of the build on a kernel that lacks a part of Landlock that a promise needs.
     pub strictness: Strictness,
+    /// The person's own filter of system calls, under which every step runs as well.
+    pub seccomp_profile: Option<&'a Profile>,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -204,7 +207,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         host_repositories: options.host_repositories,
         ignore_store: options.ignore_store,
         ids: options.ids,
-        protection: Protection::new(options.strictness),
+        protection: Protection::new(options.strictness, options.seccomp_profile),
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),

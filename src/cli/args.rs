@@ -66,6 +66,7 @@ pub(super) struct Invoked {
     pub json: bool,
     pub debug: bool,
     pub ids: IdMapping,
+    pub seccomp_profile: Option<PathBuf>,
     /// The settings, in the order they were typed.
     pub overrides: Vec<Override>,
     pub genkey_valid_days: u32,
@@ -169,6 +170,14 @@ fn general_options() -> Vec<Arg> {
                 "Which ids packages see while they are installed: `single` records all but root's, `range` makes them \
                  real, by root or by newuidmap(1), for packages that insist on it",
             ),
+        Arg::new("seccomp-profile")
+            .long("seccomp-profile")
+            .value_name("PATH")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(
+                "Run every step under this filter of system calls as well, a JSON file in the form of OCI or Docker; it \
+                 can refuse more, and allow nothing",
+            ),
         flag("json", "Print JSON instead of text"),
         flag("debug", "Say more"),
         flag("no-pager", "Has no effect, for there is no pager").hide(true),
@@ -267,6 +276,7 @@ pub(super) fn parse(
             Some("range") => IdMapping::Range,
             _ => IdMapping::Single,
         },
+        seccomp_profile: matches.get_one("seccomp-profile").cloned(),
         overrides: overrides(&matches),
         genkey_valid_days: matches
             .get_one("genkey-valid-days")

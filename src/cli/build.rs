@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::output::Style;
 use super::progress::{Detail, Progress};
 use super::signal::Interruption;
-use super::{exit, host};
+use super::{exit, host, profile};
 use crate::build::{self, Interrupt, Options};
 use crate::plan;
 use crate::recipe::Project;
@@ -15,6 +15,10 @@ use crate::recipe::Project;
 /// Builds every image of `project`.
 pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Failure> {
     let plans = plan::plan(&project.recipes)?;
+    let profile = match &invoked.seccomp_profile {
+        Some(path) => Some(profile::load(path, style)?),
+        None => None,
+    };
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
     match invoked.ids {
@@ -46,6 +50,7 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         ignore_store: invoked.force > 1,
         ids: invoked.ids,
         strictness: Strictness::Required,
+        seccomp_profile: profile.as_ref(),
         observer: &progress,
         interrupt: &interrupt,
     };

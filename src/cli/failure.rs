@@ -26,6 +26,7 @@ const HINTS: &[HintOf] = &[
     hint_of::<distribution::Error>,
     hint_of::<extension::Error>,
     hint_of::<overcoat_sandbox::Error>,
+    hint_of::<overcoat_sandbox::seccomp::ProfileError>,
     hint_of::<publish::Error>,
     hint_of::<signing::Error>,
     hint_of::<signing::GenerateError>,

@@ -12,6 +12,7 @@ pub(crate) mod fuzzing;
 mod genkey;
 mod host;
 mod output;
+mod profile;
 mod progress;
 mod render;
 mod signal;

@@ -35,6 +35,7 @@ fn nothing_means_build_here() {
             json: false,
             debug: false,
             ids: IdMapping::Single,
+            seccomp_profile: None,
             overrides: Vec::new(),
             genkey_valid_days: 730,
             genkey_common_name: None,
