@@ -195,6 +195,28 @@ impl Spec {
             .tmpfs(dev.join("shm"), 0o1777)
     }
 
+    /// Shows one device node of the host, which the program may open for writing and use the ioctls of.
+    ///
+    /// The node itself stays as it is: its mode and owner cannot be changed.
+    #[must_use]
+    pub fn device(self, host: impl AsRef<Path>, inside: impl AsRef<Path>) -> Self {
+        // As for the harmless devices, a read-only mount protects the node and not what the device does.
+        let options = ["bind", "ro", "nosuid", "noexec"];
+        self.mount("bind", host, &inside, options)
+            .allow(&inside, FileAccess::Device)
+    }
+
+    /// Covers what mounts show at a path, when all mounts are done: a directory is empty then, a file has no bytes.
+    ///
+    /// What is not there needs no cover. The path must lead through no link.
+    #[must_use]
+    pub fn mask(mut self, inside: impl AsRef<Path>) -> Self {
+        let path = utf8_or_note(inside.as_ref().as_os_str(), &mut self.not_utf8);
+        let linux = self.oci.linux_mut().get_or_insert_default();
+        linux.masked_paths_mut().get_or_insert_default().push(path);
+        self
+    }
+
     /// Mounts sysfs read-only. The kernel refuses it unless the network is [`Network::None`].
     #[must_use]
     pub fn sysfs(self, inside: impl AsRef<Path>) -> Self {

@@ -84,6 +84,11 @@ impl Spec {
                 }
             }
         }
+        let linux = self.oci.linux().as_ref();
+        let masked = linux.and_then(|linux| linux.masked_paths().as_ref());
+        for path in masked.into_iter().flatten() {
+            check_inside(Path::new(path))?;
+        }
         let entries = self.entries.iter().map(|entry| &entry.path);
         let rules = self.landlock.iter().map(|rule| &rule.path);
         entries.chain(rules).try_for_each(|path| check_inside(path))

@@ -5,7 +5,9 @@ use std::path::Path;
 use overcoat_sandbox::{Error, ProgramStatus, Spec};
 
 use crate::harness::tests;
-use crate::support::{assert_errno, contents, host_directory, plant, probe, run};
+use crate::support::{
+    assert_errno, contents, host_directory, plant, probe, run, this_program, with_host_system,
+};
 
 tests![
     a_file_of_the_host_is_not_there_unless_it_is_bound,
@@ -20,6 +22,9 @@ tests![
     a_tmpfs_starts_empty_with_its_mode,
     device_nodes_cannot_be_made,
     devices_work,
+    a_device_of_the_host_is_there_only_when_it_is_shown,
+    a_masked_path_shows_nothing,
+    a_masked_path_is_not_reached_through_a_link,
     a_path_that_goes_up_is_refused,
     a_relative_host_path_is_refused,
     a_missing_source_is_named,
@@ -153,6 +158,65 @@ fn devices_work() {
     assert_errno(&probe(["create", "/dev/new"]), libc::EACCES);
     assert_errno(&probe(["read", "/dev/tty"]), libc::ENXIO);
     assert_errno(&probe(["read", "/dev/kmsg"]), libc::ENOENT);
+}
+
+fn a_device_of_the_host_is_there_only_when_it_is_shown() {
+    const DEVICE: &str = "/dev/urandom";
+    let operation = |name| {
+        with_host_system(Spec::new(["/probe", "probe", name, DEVICE]))
+            .bind_read_only(this_program(), "/probe")
+    };
+    for name in ["read", "ask-device"] {
+        assert_errno(&operation(name), libc::ENOENT);
+        assert_errno(&operation(name).device(DEVICE, DEVICE), 0);
+        // As a file it is not opened: only `device` makes a mount on which devices work.
+        let as_file = operation(name).bind(DEVICE, DEVICE);
+        assert_errno(&as_file, libc::EACCES);
+    }
+    assert_errno(&operation("write").device(DEVICE, DEVICE), 0);
+    assert_errno(&operation("open-mode").device(DEVICE, DEVICE), libc::EROFS);
+    // Another one beside it is not there.
+    let other = operation("read").device("/dev/zero", "/dev/zero");
+    assert_errno(&other, libc::ENOENT);
+    // It goes into a small `/dev` too, below directories that are missing.
+    let deep = probe(["ask-device", "/dev/deep/random"]).device(DEVICE, "/dev/deep/random");
+    assert_errno(&deep, 0);
+    assert_errno(&probe(["ask-device", "/dev/deep/random"]), libc::ENOENT);
+}
+
+fn a_masked_path_shows_nothing() {
+    let host = host_directory();
+    plant(host.path(), "secrets/key", "secret");
+    plant(host.path(), "key", "secret");
+    let bound = |operation| probe(operation).bind_read_only(host.path(), "/tree");
+    for path in ["/tree/key", "/tree/secrets/key"] {
+        assert_eq!(run(&bound(["print", path])).stdout, "secret");
+    }
+    let masked = |operation| bound(operation).mask("/tree/key").mask("/tree/secrets");
+    assert_eq!(run(&masked(["print", "/tree/key"])).stdout, "");
+    assert_errno(&masked(["print", "/tree/secrets/key"]), libc::ENOENT);
+    assert_eq!(run(&masked(["list", "/tree/secrets"])).stdout, "");
+    assert_errno(&masked(["remove", "/tree/key"]), libc::EROFS);
+    // What is not there needs no cover.
+    assert_errno(&bound(["exit", "0"]).mask("/tree/absent/key"), 0);
+    let error = bound(["exit", "0"]).mask("/tree/../key").spawn();
+    assert!(matches!(error, Err(Error::InsidePath { path }) if path == Path::new("/tree/../key")));
+}
+
+fn a_masked_path_is_not_reached_through_a_link() {
+    let host = host_directory();
+    plant(host.path(), "directory/key", "secret");
+    std::os::unix::fs::symlink("directory", host.path().join("link")).unwrap();
+    let spec = |path| {
+        probe(["exit", "0"])
+            .bind_read_only(host.path(), "/tree")
+            .mask(path)
+    };
+    assert_errno(&spec("/tree/directory/key"), 0);
+    let error = spec("/tree/link/key").spawn();
+    assert!(
+        matches!(error, Err(Error::SymlinkAtMountPoint { inside }) if inside == "/tree/link/key")
+    );
 }
 
 fn a_path_that_goes_up_is_refused() {

@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{DirBuilderExt, lchown, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, lchown, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -58,6 +59,15 @@ fn operate(arguments: &[&str]) -> io::Result<ExitCode> {
         }
         ["make-directory", path] => std::fs::DirBuilder::new().mode(0o755).create(path)?,
         ["remove", path] => std::fs::remove_file(path)?,
+        ["open-mode", path] => {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+        }
+        ["ask-device", path] => {
+            let device = File::open(path)?;
+            let mut bits = 0;
+            // SAFETY: the kernel writes one int (random(4)) to where `bits` is, which outlives the call.
+            unsafe { entropy_count(device.as_raw_fd(), &raw mut bits) }?;
+        }
         ["rename", from, to] => std::fs::rename(from, to)?,
         ["link", from, to] => std::fs::hard_link(from, to)?,
         ["symlink", target, path] => symlink(target, path)?,
@@ -198,6 +208,8 @@ fn operate(arguments: &[&str]) -> io::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+nix::ioctl_read!(entropy_count, b'R', 0x00, libc::c_int);
 
 fn process(number: &str) -> Pid {
     Pid::from_raw(number.parse().unwrap())
