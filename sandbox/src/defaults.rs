@@ -3,6 +3,7 @@
 use oci_spec::runtime as oci;
 
 use crate::idrange::Extent;
+use crate::limits::OPEN_FILES;
 use crate::spec::Network;
 
 /// What package managers and their scripts need as root of one mapped id. Nothing here reaches outside the user
@@ -75,9 +76,6 @@ pub(crate) const READ_ONLY_IN_PROC: &[&str] = &[
 
 /// Host name of a sandbox that is not given another.
 const HOSTNAME: &str = "overcoat";
-
-/// Open files that a program gets; package managers of some distributions need more than 1024.
-const OPEN_FILES: u64 = 65536;
 
 /// File mode creation mask of the program.
 const UMASK: u32 = 0o022;

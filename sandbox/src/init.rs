@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,7 +14,9 @@ use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{Pid, sethostname};
 use serde::{Deserialize, Serialize};
 
-use crate::mounts::Root;
+use crate::limits::usage::{self, Count};
+use crate::limits::{LimitMechanism, processes, watch};
+use crate::mounts::{Root, file_system, shared_tmpfs};
 use crate::program;
 use crate::report::{At, Failure, ProgramStatus, Step, run_process};
 use crate::spec::{Network, Spec};
@@ -27,7 +29,15 @@ pub(crate) enum Said {
     /// The seccomp listener comes with this message.
     Listener,
     /// The program has ended.
-    Ended(ProgramStatus),
+    Ended(Ended),
+}
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Ended {
+    pub(crate) status: ProgramStatus,
+    /// Whether it failed and left more processes than it may have.
+    pub(crate) crowded: bool,
 }
 
 /// Tells the supervisor something.
@@ -52,16 +62,30 @@ pub(crate) fn hear(socket: BorrowedFd<'_>) -> io::Result<Option<(Said, Option<Ow
     )))
 }
 
+/// What the init process tells others by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InitEnds<'a> {
+    /// Takes what set-up has to say.
+    pub(crate) report: BorrowedFd<'a>,
+    /// Leads to the supervisor.
+    pub(crate) socket: BorrowedFd<'a>,
+    /// Takes what the launcher looks at.
+    pub(crate) watch: BorrowedFd<'a>,
+}
+
 /// Runs the init process in the process that was cloned for it.
-pub(crate) fn run(spec: &Spec, report: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> ! {
+pub(crate) fn run(spec: &Spec, ends: InitEnds<'_>) -> ! {
+    let InitEnds { report, socket, .. } = ends;
     run_process(report, || {
-        die_with_supervisor(report, socket)?;
-        build(spec)?;
+        die_with_supervisor(&ends)?;
+        let proc = proc_to_count_in(spec)?;
+        let processes = bound_processes(spec, proc.as_ref());
+        build(spec, proc.as_ref(), ends.watch)?;
         let program = match clone_process(CloneFlags::empty()).during(Step::CloneProgram)? {
             Fork::Parent { child } => child,
-            Fork::Child => program::run(spec, report, socket),
+            Fork::Child => program::run(spec, processes, report, socket),
         };
-        serve(program, socket)
+        serve(spec, program, socket, proc.as_ref())
     })
 }
 
@@ -70,9 +94,14 @@ pub(crate) fn run(spec: &Spec, report: BorrowedFd<'_>, socket: BorrowedFd<'_>) -
 /// In a new pid namespace the parent has no id here to compare, but its end of the socket is closed when it is dead.
 /// That needs our copy of its end closed, along with every descriptor of the host: this process never executes a
 /// program, so close-on-exec does nothing, and the program could reach them through `/proc/1/fd`.
-fn die_with_supervisor(report: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<(), Failure> {
+fn die_with_supervisor(ends: &InitEnds<'_>) -> Result<(), Failure> {
+    let InitEnds {
+        report,
+        socket,
+        watch,
+    } = *ends;
     set_pdeathsig(Signal::SIGKILL).during(Step::WatchParent)?;
-    sys::fds::close_all_but(&[report, socket]).during(Step::OpenDescriptors)?;
+    sys::fds::close_all_but(&[report, socket, watch]).during(Step::OpenDescriptors)?;
     let mut fds = [PollFd::new(socket, PollFlags::empty())];
     poll(&mut fds, PollTimeout::ZERO).during(Step::WatchParent)?;
     if fds[0].any().unwrap_or(true) {
@@ -81,9 +110,35 @@ fn die_with_supervisor(report: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result
     Ok(())
 }
 
-fn build(spec: &Spec) -> Result<(), Failure> {
-    let mut root = Root::make()?;
+/// Returns a proc of this pid namespace that is attached nowhere, when there is something to count in it.
+fn proc_to_count_in(spec: &Spec) -> Result<Option<OwnedFd>, Failure> {
+    if spec.process_limit().is_none() && spec.memory_limit().is_none() {
+        return Ok(None);
+    }
+    let proc = file_system("proc", &[], 0).map_err(|failure| failure.about("/proc"))?;
+    Ok(Some(proc))
+}
+
+fn bound_processes(spec: &Spec, proc: Option<&OwnedFd>) -> LimitMechanism {
+    let bounded = spec
+        .process_limit()
+        .zip(proc)
+        .is_some_and(|(most, proc)| processes::bound_namespace(proc.as_fd(), most));
+    match bounded {
+        true => LimitMechanism::PidNamespace,
+        false => LimitMechanism::Watch,
+    }
+}
+
+fn build(spec: &Spec, proc: Option<&OwnedFd>, watched: BorrowedFd<'_>) -> Result<(), Failure> {
+    let mut root = Root::make(shared_tmpfs(spec)?)?;
     root.populate(spec)?;
+    if let Some(proc) = proc {
+        watch::show_processes(watched, proc.as_fd())?;
+    }
+    if let Some(temporary) = root.temporary() {
+        watch::show_tmpfs(watched, temporary)?;
+    }
     root.enter()?;
     if spec.network == Network::None {
         sys::net::bring_loopback_up().during(Step::BringLoopbackUp)?;
@@ -95,9 +150,15 @@ fn build(spec: &Spec) -> Result<(), Failure> {
     set_dumpable(false).during(Step::CloneProgram)
 }
 
-fn serve(program: Pid, socket: BorrowedFd<'_>) -> Result<Infallible, Failure> {
+fn serve(
+    spec: &Spec,
+    program: Pid,
+    socket: BorrowedFd<'_>,
+    proc: Option<&OwnedFd>,
+) -> Result<Infallible, Failure> {
     // The report ends when the program is executed, if nobody else holds it.
-    sys::fds::close_all_but(&[socket]).during(Step::OpenDescriptors)?;
+    let kept: Vec<BorrowedFd<'_>> = [socket].into_iter().chain(proc.map(AsFd::as_fd)).collect();
+    sys::fds::close_all_but(&kept).during(Step::OpenDescriptors)?;
     let status = loop {
         match wait() {
             Ok(WaitStatus::Exited(pid, code)) if pid == program => {
@@ -110,8 +171,17 @@ fn serve(program: Pid, socket: BorrowedFd<'_>) -> Result<Infallible, Failure> {
             Err(errno) => return Err(Failure::of(Step::Supervise, errno)),
         }
     };
-    say(socket, Said::Ended(status), None).during(Step::Supervise)?;
+    let crowded = !status.success() && is_crowded(spec, proc);
+    say(socket, Said::Ended(Ended { status, crowded }), None).during(Step::Supervise)?;
     exit_now(0)
+}
+
+/// Tells whether there are more processes than the program may have.
+fn is_crowded(spec: &Spec, proc: Option<&OwnedFd>) -> bool {
+    let (Some(most), Some(proc)) = (spec.process_limit(), proc) else {
+        return false;
+    };
+    usage::of_namespace(proc, Count::Whole).is_ok_and(|usage| usage.tasks > most)
 }
 
 #[cfg(test)]
@@ -120,7 +190,10 @@ mod tests {
 
     #[test]
     fn messages_fit_the_buffer_of_the_receiver() {
-        let longest = Said::Ended(ProgramStatus::Signaled(i32::MIN));
+        let longest = Said::Ended(Ended {
+            status: ProgramStatus::Signaled(i32::MIN),
+            crowded: false,
+        });
         assert!(serde_json::to_vec(&longest).unwrap().len() < 256);
     }
 }

@@ -22,6 +22,8 @@ use nix::unistd::{Pid, dup2_stdin, getpid, pipe2, setgroups, write};
 
 use crate::idmap;
 use crate::idrange;
+use crate::limits::Limit;
+use crate::limits::watch::Watched;
 use crate::namespaces;
 use crate::report::{
     Answer, At, Failure, LONGEST_MESSAGE, ProgramStatus, Request, Step, read_framed, write_framed,
@@ -102,6 +104,7 @@ struct Started {
     deadline: Option<Instant>,
     report: OwnedFd,
     outcome: OwnedFd,
+    watched: Watched,
 }
 
 fn start(spec: &Spec) -> Result<Started, Failure> {
@@ -116,6 +119,7 @@ fn start(spec: &Spec) -> Result<Started, Failure> {
     let (report, report_writer) = pipe()?;
     let (outcome, outcome_writer) = pipe()?;
     let (mapped_reader, mapped) = pipe()?;
+    let (watched, watch) = Watched::new(spec)?;
     let deadline = spec
         .wall_clock_limit
         .and_then(|limit| Instant::now().checked_add(limit));
@@ -124,11 +128,12 @@ fn start(spec: &Spec) -> Result<Started, Failure> {
     let supervisor = match clone_process(namespaces).during(Step::CloneNamespaces)? {
         Fork::Parent { child } => child,
         Fork::Child => {
-            drop((report, outcome, mapped));
+            drop((report, outcome, mapped, watched));
             let ends = Ends {
                 mapped: mapped_reader,
                 report: report_writer,
                 outcome: outcome_writer,
+                watch,
             };
             supervisor::run(spec, launcher, ends)
         }
@@ -142,6 +147,7 @@ fn start(spec: &Spec) -> Result<Started, Failure> {
         deadline,
         report,
         outcome,
+        watched,
     })
 }
 
@@ -149,15 +155,17 @@ fn start(spec: &Spec) -> Result<Started, Failure> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Ended {
     ByCaller,
-    ByLimit,
+    TimeOver,
+    Exceeded(Limit),
 }
 
-/// Reads what the sandbox says, and meanwhile ends it when the caller goes away or the time is over.
+/// Reads what the sandbox says, and meanwhile ends it when the caller goes away, the time is over or a limit exceeded.
 #[derive(Debug)]
 struct Watch<'a> {
     control: &'a UnixStream,
     supervisor: Pid,
     deadline: Option<Instant>,
+    watched: Watched,
     ended: Option<Ended>,
 }
 
@@ -170,15 +178,29 @@ fn run(spec: &Spec, control: &UnixStream) -> Answer {
         control,
         supervisor: started.supervisor,
         deadline: started.deadline,
+        watched: started.watched,
         ended: None,
     };
     let answer = watch.follow(started.report, started.outcome);
     end(started.supervisor);
     match (watch.ended, answer) {
         // A program that ended in the same moment has ended by itself.
-        (_, Ok(answer @ Answer::Finished { .. })) | (None, Ok(answer)) => answer,
+        (
+            _,
+            Ok(Answer::Finished {
+                status,
+                records,
+                limits_reached,
+            }),
+        ) => Answer::Finished {
+            status,
+            records,
+            limits_reached: watch.reached(status, limits_reached),
+        },
+        (None, Ok(answer)) => answer,
         (Some(Ended::ByCaller), _) => finished(ProgramStatus::Killed),
-        (Some(Ended::ByLimit), _) => finished(ProgramStatus::TimedOut),
+        (Some(Ended::TimeOver), _) => finished(ProgramStatus::TimedOut),
+        (Some(Ended::Exceeded(limit)), _) => finished(ProgramStatus::LimitExceeded(limit)),
         (None, Err(failure)) => Answer::Failed(failure),
     }
 }
@@ -242,20 +264,45 @@ impl Watch<'_> {
                 .deadline
                 .is_some_and(|deadline| Instant::now() >= deadline)
             {
-                self.end(Ended::ByLimit);
+                self.end(Ended::TimeOver);
+            } else if self.ended.is_none()
+                && let Some(limit) = self.watched.look()
+            {
+                self.end(Ended::Exceeded(limit));
             }
         }
     }
 
     fn time_left(&self) -> PollTimeout {
-        match self.deadline {
-            Some(deadline) if self.ended.is_none() => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                // Rounded up, so that the time is over when the poll returns.
-                PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
-            }
-            _ => PollTimeout::NONE,
+        if self.ended.is_some() {
+            return PollTimeout::NONE;
         }
+        let times = [self.deadline, self.watched.next_look()];
+        let Some(until) = times.into_iter().flatten().min() else {
+            return PollTimeout::NONE;
+        };
+        let left = until.saturating_duration_since(Instant::now());
+        // Rounded up, so that the time is over when the poll returns.
+        PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+    }
+
+    /// Returns the limits that a program has reached which ended by itself.
+    fn reached(&mut self, status: ProgramStatus, mut reached: Vec<Limit>) -> Vec<Limit> {
+        if status.success() {
+            return Vec::new();
+        }
+        // A shell that runs the program gives the signal's number on like this.
+        let by_signal = [
+            ProgramStatus::Signaled(libc::SIGXFSZ),
+            ProgramStatus::Exited(128 + libc::SIGXFSZ),
+        ];
+        if by_signal.contains(&status) {
+            reached.push(Limit::FileSize);
+        }
+        if self.watched.temporary_files_are_full() {
+            reached.push(Limit::TemporaryFiles);
+        }
+        reached
     }
 
     fn end(&mut self, reason: Ended) {
@@ -278,5 +325,6 @@ fn finished(status: ProgramStatus) -> Answer {
         status,
         records: Vec::new(),
         refused: Vec::new(),
+        limits_reached: Vec::new(),
     }
 }

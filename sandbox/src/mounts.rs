@@ -15,6 +15,7 @@ use nix::sys::stat::{Mode, SFlag, fstat, fstatat, umask};
 use nix::unistd::{chdir, fchdir, pivot_root};
 use oci_spec::runtime as oci;
 
+use crate::limits::tmpfs::SharedTmpfs;
 use crate::mount_point::{self, MountPoint};
 use crate::overlay::{OpenedOverlay, check_nul};
 use crate::report::{At, Failure, Step};
@@ -28,11 +29,13 @@ pub(crate) struct Root {
     bottom: OwnedFd,
     /// The root directory as the program will see it: the last mount on `/`, or the tmpfs.
     top: OwnedFd,
+    /// What the writable temporary file systems are directories of, when there are any.
+    temporary: Option<SharedTmpfs>,
 }
 
 impl Root {
-    /// Cuts this mount namespace off from the host's, and attaches an empty tmpfs.
-    pub(crate) fn make() -> Result<Self, Failure> {
+    /// Cuts this mount namespace off from the host's, and attaches an empty tmpfs, and what is to hold the writable ones.
+    pub(crate) fn make(temporary: Option<SharedTmpfs>) -> Result<Self, Failure> {
         let none = None::<&str>;
         // Slave, not private: the host can still unmount what this namespace holds until it has let go of it.
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)
@@ -44,14 +47,27 @@ impl Root {
             .map_err(|failure| failure.about("/"))?;
         let slash =
             open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).during(Step::MakeRoot)?;
+        if let Some(temporary) = &temporary {
+            // Below the bottom, where it goes away together with the host's tree.
+            raw::attach(temporary, &slash).during(Step::MakeRoot)?;
+        }
         raw::attach(&bottom, slash).during(Step::MakeRoot)?;
         let top = bottom.try_clone().during(Step::MakeRoot)?;
-        Ok(Self { bottom, top })
+        Ok(Self {
+            bottom,
+            top,
+            temporary,
+        })
     }
 
     /// Returns the tmpfs that the tree stands on.
     pub(crate) fn bottom(&self) -> BorrowedFd<'_> {
         self.bottom.as_fd()
+    }
+
+    /// Returns the tmpfs that holds all temporary files.
+    pub(crate) fn temporary(&self) -> Option<BorrowedFd<'_>> {
+        self.temporary.as_ref().map(AsFd::as_fd)
     }
 
     /// Performs the mounts and makes the entries, in the specification's order.
@@ -107,6 +123,10 @@ impl Root {
         let tree = match kind {
             "bind" => return bind(mount, attributes),
             "overlay" => OpenedOverlay::open(options)?.mount(attributes, self.bottom.as_fd()),
+            "tmpfs" if SharedTmpfs::serves(&options) => match &self.temporary {
+                Some(temporary) => temporary.directory(&options, attributes),
+                None => file_system(kind, &options, attributes),
+            },
             "proc" | "tmpfs" | "devpts" | "sysfs" => file_system(kind, &options, attributes),
             _ => Err(Failure::of(Step::ReadSpec, Errno::EINVAL)
                 .explained(Some(format!("unknown type of mount `{kind}`")))),
@@ -217,6 +237,19 @@ fn bind(mount: &oci::Mount, attributes: u64) -> Result<(OwnedFd, MountPoint), Fa
         MountPoint::File
     };
     Ok((tree, point))
+}
+
+/// Makes what is to hold the writable temporary file systems of `spec`, when it has any.
+pub(crate) fn shared_tmpfs(spec: &Spec) -> Result<Option<SharedTmpfs>, Failure> {
+    if !spec.oci.mounts().iter().flatten().any(is_shared_tmpfs) {
+        return Ok(None);
+    }
+    SharedTmpfs::make(spec.temporary_files).map(Some)
+}
+
+fn is_shared_tmpfs(mount: &oci::Mount) -> bool {
+    let options = mount.options().as_deref().unwrap_or_default();
+    mount.typ().as_deref() == Some("tmpfs") && SharedTmpfs::serves(&split_options(options).1)
 }
 
 fn is_directory(file: impl AsFd) -> nix::Result<bool> {

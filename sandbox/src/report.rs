@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{EnforcedLimit, Limit};
 use crate::ownership::OwnerRecord;
 use crate::spec::{Network, Spec};
 use crate::sys::process::exit_now;
@@ -47,6 +48,7 @@ pub(crate) enum Answer {
         status: ProgramStatus,
         records: Vec<OwnerRecord>,
         refused: Vec<SocketAddr>,
+        limits_reached: Vec<Limit>,
     },
     /// A process of the launcher ended without saying why.
     Lost,
@@ -99,6 +101,7 @@ pub enum Step {
     PassListener,
     Supervise,
     AnswerConnections,
+    Watch,
     Execute,
 }
 
@@ -138,6 +141,7 @@ impl Step {
             Self::PassListener => "passing the seccomp listener",
             Self::Supervise => "recording ownership",
             Self::AnswerConnections => "answering connections",
+            Self::Watch => "watching what the program uses",
             Self::Execute => "executing",
         }
     }
@@ -151,6 +155,8 @@ pub enum ProgramStatus {
     Signaled(i32),
     /// The wall-clock limit of the specification passed.
     TimedOut,
+    /// All processes were killed because together they used more than the specification lets them.
+    LimitExceeded(Limit),
     /// A [`Killer`](crate::Killer) was used.
     Killed,
 }
@@ -179,6 +185,8 @@ pub struct Enforcement {
     pub seccomp: bool,
     pub ownership_recorded: bool,
     pub sync_suppressed: bool,
+    /// What holds the program to its limits.
+    pub limits: Vec<EnforcedLimit>,
     /// The names of the capabilities that were left.
     pub capabilities: Vec<String>,
 }

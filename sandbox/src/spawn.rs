@@ -12,6 +12,7 @@ use std::thread;
 
 use crate::error::Error;
 use crate::launcher;
+use crate::limits::Limit;
 use crate::ownership::OwnerRecord;
 use crate::report::{Answer, Enforcement, ProgramStatus, Request, read_framed, write_framed};
 use crate::spec::Spec;
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub records: Vec<OwnerRecord>,
     /// The first addresses that a scoped network refused.
     pub refused: Vec<SocketAddr>,
+    /// Limits that were reached, of a program that did not succeed: they may be why.
+    pub limits_reached: Vec<Limit>,
 }
 
 impl Spec {
@@ -108,11 +111,13 @@ impl Running {
                 status,
                 records,
                 refused,
+                limits_reached,
             } => Ok(Outcome {
                 status,
                 enforcement: self.enforcement.clone(),
                 records,
                 refused,
+                limits_reached,
             }),
             other => Err(unexpected(other)),
         }

@@ -9,6 +9,7 @@
 
 mod builder;
 mod finish;
+mod limits;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use oci_spec::runtime as oci;
 use serde::{Deserialize, Serialize};
 
 use crate::egress::NetworkScope;
+use crate::limits::TmpfsLimits;
 use crate::ownership::OwnerRecord;
 use crate::seccomp::Profile;
 
@@ -41,6 +43,8 @@ pub struct Spec {
     /// [`Enforcement`]: crate::Enforcement
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretended_landlock_abi: Option<u32>,
+    /// How much the temporary file systems hold together; as much as the kernel's default without it.
+    pub temporary_files: Option<TmpfsLimits>,
     /// The time after which the program and all its children are killed.
     pub wall_clock_limit: Option<Duration>,
     /// Makes fsync and its kin succeed without effect: the tree is thrown away when the step fails.

@@ -14,7 +14,8 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Pid, Uid, getppid, read, setresgid, setresuid};
 
-use crate::init::{self, Said};
+use crate::init::{self, Ended, InitEnds, Said};
+use crate::limits::Limit;
 use crate::namespaces;
 use crate::ownership::OwnerRecord;
 use crate::report::{Answer, At, Failure, Step, run_process, write_line};
@@ -31,6 +32,8 @@ pub(crate) struct Ends {
     pub(crate) report: OwnedFd,
     /// Takes how the program ended, and what was recorded.
     pub(crate) outcome: OwnedFd,
+    /// Takes what the launcher looks at.
+    pub(crate) watch: OwnedFd,
 }
 
 /// Runs the supervisor in the process that was cloned for it.
@@ -70,7 +73,14 @@ fn start_init(spec: &Spec, launcher: Pid, ends: &Ends) -> Result<(Pid, OwnedFd, 
         Fork::Parent { child } => Ok((child, ours, host_proc)),
         Fork::Child => {
             drop((ours, host_proc));
-            init::run(spec, ends.report.as_fd(), theirs.as_fd())
+            init::run(
+                spec,
+                InitEnds {
+                    report: ends.report.as_fd(),
+                    socket: theirs.as_fd(),
+                    watch: ends.watch.as_fd(),
+                },
+            )
         }
     }
 }
@@ -113,11 +123,13 @@ fn supervise(
     }
     waitpid(init, None).during(Step::Supervise)?;
     // Without a status the init process was killed, which an empty outcome says.
-    if let Some((Said::Ended(status), _)) = heard {
+    if let Some((Said::Ended(Ended { status, crowded }), _)) = heard {
+        let limits_reached = Vec::from_iter(crowded.then_some(Limit::Processes));
         let answer = Answer::Finished {
             status,
             records,
             refused,
+            limits_reached,
         };
         write_line(outcome, &answer).during(Step::Supervise)?;
     }

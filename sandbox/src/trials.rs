@@ -48,7 +48,7 @@ fn run(trial: Trial, state_directory: &Path) -> Result<String, Failure> {
         Trial::UserNamespace => in_process(user, None, || Ok("works".to_owned())),
         Trial::IdMapping => in_process(user, Some(own_ids()), mapped_root),
         Trial::TmpfsMount => in_process(mount, Some(own_ids()), || {
-            Root::make().map(|_| "works".to_owned())
+            Root::make(None).map(|_| "works".to_owned())
         }),
         Trial::OtherNamespaces => {
             let all = mount
@@ -112,7 +112,7 @@ fn overlay(scratch: &Path) -> Result<String, Failure> {
         option("upperdir", "upper"),
         option("workdir", "work"),
     ];
-    let root = Root::make()?;
+    let root = Root::make(None)?;
     let merged = OpenedOverlay::open(options.iter().map(String::as_str))?
         .mount(0, root.bottom())
         .map_err(|failure| failure.about(scratch.display()))?;

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::time::Duration;
 
 use oci_spec::runtime as oci;
 
@@ -43,6 +42,7 @@ impl Spec {
             }],
             strictness: Strictness::Required,
             pretended_landlock_abi: None,
+            temporary_files: None,
             wall_clock_limit: None,
             suppress_sync: false,
             seccomp_profile: None,
@@ -290,13 +290,6 @@ impl Spec {
         self
     }
 
-    /// Kills the program and all its children after this time.
-    #[must_use]
-    pub fn wall_clock_limit(mut self, limit: Duration) -> Self {
-        self.wall_clock_limit = Some(limit);
-        self
-    }
-
     /// Sets the host name that the program sees.
     #[must_use]
     pub fn hostname(mut self, name: impl Into<String>) -> Self {
@@ -309,17 +302,6 @@ impl Spec {
     pub fn capabilities(mut self, capabilities: &[oci::Capability]) -> Self {
         let process = self.oci.process_mut().get_or_insert_default();
         process.set_capabilities(Some(defaults::capabilities(capabilities)));
-        self
-    }
-
-    /// Sets the soft and hard limit of a resource. A limit above the caller's own hard limit is cut to that.
-    #[must_use]
-    pub fn resource_limit(mut self, resource: oci::PosixRlimitType, limit: u64) -> Self {
-        let process = self.oci.process_mut().get_or_insert_default();
-        let mut limits = process.rlimits().clone().unwrap_or_default();
-        limits.retain(|other| other.typ() != resource);
-        limits.push(defaults::resource_limit(resource, limit));
-        process.set_rlimits(Some(limits));
         self
     }
 

@@ -17,6 +17,7 @@ mod host;
 mod hostile;
 mod landlock;
 mod lifecycle;
+mod limits;
 mod network;
 mod privileges;
 mod probe;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
                 range::TESTS,
                 processes::TESTS,
                 lifecycle::TESTS,
+                limits::TESTS,
                 host::TESTS,
                 hostile::TESTS,
             ]

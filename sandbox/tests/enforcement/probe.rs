@@ -180,6 +180,17 @@ fn operate(arguments: &[&str]) -> io::Result<ExitCode> {
         ["limit", "core"] => print!("{:?}", getrlimit(Resource::RLIMIT_CORE)?),
         ["limit", "files"] => print!("{:?}", getrlimit(Resource::RLIMIT_NOFILE)?),
         ["limit", "file-size"] => print!("{:?}", getrlimit(Resource::RLIMIT_FSIZE)?),
+        ["hold-memory", bytes, seconds] => {
+            let held = vec![1_u8; bytes.parse().unwrap()];
+            sleep(Duration::from_secs(seconds.parse().unwrap()));
+            drop(std::hint::black_box(held));
+        }
+        ["open-often", path, count] => {
+            let mut held = Vec::new();
+            for _ in 0..count.parse().unwrap() {
+                held.push(File::open(path)?);
+            }
+        }
         ["session"] => print!("{}", getsid(None)? == nix::unistd::getpid()),
         ["print", path] => print!("{}", std::fs::read_to_string(path)?),
         ["exit", code] => return Ok(ExitCode::from(code.parse::<u8>().unwrap())),
