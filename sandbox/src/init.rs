@@ -15,7 +15,7 @@ use nix::unistd::{Pid, sethostname};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::usage::{self, Count};
-use crate::limits::{LimitMechanism, processes, watch};
+use crate::limits::{Grouped, LimitMechanism, Mechanisms, processes, watch};
 use crate::mounts::{Root, file_system, shared_tmpfs};
 use crate::program;
 use crate::report::{At, Failure, ProgramStatus, Step, run_process};
@@ -74,16 +74,16 @@ pub(crate) struct InitEnds<'a> {
 }
 
 /// Runs the init process in the process that was cloned for it.
-pub(crate) fn run(spec: &Spec, ends: InitEnds<'_>) -> ! {
+pub(crate) fn run(spec: &Spec, grouped: Grouped, ends: InitEnds<'_>) -> ! {
     let InitEnds { report, socket, .. } = ends;
     run_process(report, || {
         die_with_supervisor(&ends)?;
-        let proc = proc_to_count_in(spec)?;
-        let processes = bound_processes(spec, proc.as_ref());
+        let proc = proc_to_count_in(spec, grouped)?;
+        let mechanisms = bound(spec, grouped, proc.as_ref());
         build(spec, proc.as_ref(), ends.watch)?;
         let program = match clone_process(CloneFlags::empty()).during(Step::CloneProgram)? {
             Fork::Parent { child } => child,
-            Fork::Child => program::run(spec, processes, report, socket),
+            Fork::Child => program::run(spec, mechanisms, report, socket),
         };
         serve(spec, program, socket, proc.as_ref())
     })
@@ -111,23 +111,29 @@ fn die_with_supervisor(ends: &InitEnds<'_>) -> Result<(), Failure> {
 }
 
 /// Returns a proc of this pid namespace that is attached nowhere, when there is something to count in it.
-fn proc_to_count_in(spec: &Spec) -> Result<Option<OwnedFd>, Failure> {
-    if spec.process_limit().is_none() && spec.memory_limit().is_none() {
+fn proc_to_count_in(spec: &Spec, grouped: Grouped) -> Result<Option<OwnedFd>, Failure> {
+    if !grouped.leaves_something(spec) {
         return Ok(None);
     }
     let proc = file_system("proc", &[], 0).map_err(|failure| failure.about("/proc"))?;
     Ok(Some(proc))
 }
 
-fn bound_processes(spec: &Spec, proc: Option<&OwnedFd>) -> LimitMechanism {
-    let bounded = spec
-        .process_limit()
-        .zip(proc)
-        .is_some_and(|(most, proc)| processes::bound_namespace(proc.as_fd(), most));
-    match bounded {
-        true => LimitMechanism::PidNamespace,
+/// Lets the kernel bound what it can, and returns what holds the limits for which the host decides.
+fn bound(spec: &Spec, grouped: Grouped, proc: Option<&OwnedFd>) -> Mechanisms {
+    let bounded = |(most, proc): (u64, &OwnedFd)| processes::bound_namespace(proc.as_fd(), most);
+    let processes = if grouped.processes {
+        LimitMechanism::ControlGroup
+    } else if spec.process_limit().zip(proc).is_some_and(bounded) {
+        LimitMechanism::PidNamespace
+    } else {
+        LimitMechanism::Watch
+    };
+    let memory = match grouped.memory {
+        true => LimitMechanism::ControlGroup,
         false => LimitMechanism::Watch,
-    }
+    };
+    Mechanisms { processes, memory }
 }
 
 fn build(spec: &Spec, proc: Option<&OwnedFd>, watched: BorrowedFd<'_>) -> Result<(), Failure> {

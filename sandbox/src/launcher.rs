@@ -23,6 +23,7 @@ use nix::unistd::{Pid, dup2_stdin, getpid, pipe2, setgroups, write};
 use crate::idmap;
 use crate::idrange;
 use crate::limits::Limit;
+use crate::limits::cgroup::ControlGroup;
 use crate::limits::watch::Watched;
 use crate::namespaces;
 use crate::report::{
@@ -119,7 +120,9 @@ fn start(spec: &Spec) -> Result<Started, Failure> {
     let (report, report_writer) = pipe()?;
     let (outcome, outcome_writer) = pipe()?;
     let (mapped_reader, mapped) = pipe()?;
-    let (watched, watch) = Watched::new(spec)?;
+    let (mut watched, watch) = Watched::new(spec)?;
+    // Not to be dropped in the child, which would remove it.
+    let group = ControlGroup::make(spec);
     let deadline = spec
         .wall_clock_limit
         .and_then(|limit| Instant::now().checked_add(limit));
@@ -140,7 +143,10 @@ fn start(spec: &Spec) -> Result<Started, Failure> {
     };
     let linux = spec.oci.linux().clone().unwrap_or_default();
     idmap::write_mappings(supervisor, &linux, spec.ids)
-        .and_then(|()| write(&mapped, b"\n").during(Step::MapIds))
+        .and_then(|()| {
+            let grouped = watched.enter_group(group, supervisor);
+            write(&mapped, &[grouped.to_byte()]).during(Step::MapIds)
+        })
         .inspect_err(|_| end(supervisor))?;
     Ok(Started {
         supervisor,
@@ -197,6 +203,9 @@ fn run(spec: &Spec, control: &UnixStream) -> Answer {
             records,
             limits_reached: watch.reached(status, limits_reached),
         },
+        (None, Ok(Answer::Lost) | Err(_)) if watch.watched.was_killed_for_memory() => {
+            finished(ProgramStatus::LimitExceeded(Limit::Memory))
+        }
         (None, Ok(answer)) => answer,
         (Some(Ended::ByCaller), _) => finished(ProgramStatus::Killed),
         (Some(Ended::TimeOver), _) => finished(ProgramStatus::TimedOut),
@@ -298,6 +307,12 @@ impl Watch<'_> {
         ];
         if by_signal.contains(&status) {
             reached.push(Limit::FileSize);
+        }
+        if reached.is_empty() && self.watched.was_refused_processes() {
+            reached.push(Limit::Processes);
+        }
+        if self.watched.was_killed_for_memory() {
+            reached.push(Limit::Memory);
         }
         if self.watched.temporary_files_are_full() {
             reached.push(Limit::TemporaryFiles);

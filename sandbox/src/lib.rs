@@ -44,7 +44,9 @@ pub use self::error::Error;
 pub use self::idmap::enter_user_namespace;
 pub use self::idrange::{IdRange, RangeRefusal, enter_range_namespace};
 pub use self::launcher::become_launcher_if_asked;
-pub use self::limits::{EnforcedLimit, Limit, LimitMechanism, Limits, TmpfsLimits};
+pub use self::limits::{
+    EnforcedLimit, Limit, LimitMechanism, Limits, TmpfsLimits, delegated_control_group,
+};
 pub use self::ownership::OwnerRecord;
 pub use self::refusal::Refusal;
 pub use self::report::{Enforcement, ProgramStatus, Step};

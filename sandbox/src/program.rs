@@ -14,7 +14,7 @@ use nix::unistd::{AccessFlags, access, chdir, dup2_stdin, execve, pipe2, setsid}
 use oci_spec::runtime as oci;
 
 use crate::init::{self, Said};
-use crate::limits::LimitMechanism;
+use crate::limits::Mechanisms;
 use crate::report::{Answer, At, Enforcement, Failure, Step, run_process, write_line};
 use crate::spec::{Network, OwnershipRecording, Spec};
 use crate::{caps, landlock, rlimits, seccomp, sys};
@@ -25,7 +25,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// Confines the process that was cloned for the program, and executes the program.
 pub(crate) fn run(
     spec: &Spec,
-    processes: LimitMechanism,
+    mechanisms: Mechanisms,
     report: BorrowedFd<'_>,
     socket: BorrowedFd<'_>,
 ) -> ! {
@@ -36,7 +36,7 @@ pub(crate) fn run(
             .as_ref()
             .ok_or_else(|| Failure::of(Step::ReadSpec, Errno::EINVAL))?;
         let program = Program::new(process)?;
-        let enforcement = confine(spec, process, processes, socket)?;
+        let enforcement = confine(spec, process, mechanisms, socket)?;
         write_line(report, &Answer::Started(enforcement)).during(Step::Execute)?;
         sys::fds::set_all_close_on_exec().during(Step::OpenDescriptors)?;
         match &spec.seccomp_profile {
@@ -49,7 +49,7 @@ pub(crate) fn run(
 fn confine(
     spec: &Spec,
     process: &oci::Process,
-    processes: LimitMechanism,
+    mechanisms: Mechanisms,
     socket: BorrowedFd<'_>,
 ) -> Result<Enforcement, Failure> {
     // A session of its own has no controlling terminal whose input could be forged.
@@ -76,7 +76,7 @@ fn confine(
         seccomp: filter_calls(spec, socket)?,
         ownership_recorded: spec.ownership != OwnershipRecording::Off,
         sync_suppressed: spec.suppress_sync,
-        limits: spec.enforced_limits(processes, LimitMechanism::Watch),
+        limits: spec.enforced_limits(mechanisms),
         capabilities,
     })
 }

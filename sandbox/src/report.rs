@@ -186,6 +186,7 @@ pub struct Enforcement {
     pub ownership_recorded: bool,
     pub sync_suppressed: bool,
     /// What holds the program to its limits.
+    #[serde(default)]
     pub limits: Vec<EnforcedLimit>,
     /// The names of the capabilities that were left.
     pub capabilities: Vec<String>,

@@ -43,6 +43,9 @@ pub struct Spec {
     /// [`Enforcement`]: crate::Enforcement
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretended_landlock_abi: Option<u32>,
+    /// The directory of a control group (cgroup v2) of the host in which the sandbox gets a group of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_group: Option<PathBuf>,
     /// How much the temporary file systems hold together; as much as the kernel's default without it.
     pub temporary_files: Option<TmpfsLimits>,
     /// The time after which the program and all its children are killed.

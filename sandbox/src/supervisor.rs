@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -15,7 +16,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Pid, Uid, getppid, read, setresgid, setresuid};
 
 use crate::init::{self, Ended, InitEnds, Said};
-use crate::limits::Limit;
+use crate::limits::{Grouped, Limit};
 use crate::namespaces;
 use crate::ownership::OwnerRecord;
 use crate::report::{Answer, At, Failure, Step, run_process, write_line};
@@ -26,7 +27,7 @@ use crate::{caps, egress, ownership, sys};
 /// The supervisor's ends of the launcher's pipes.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    /// Readable when the ids are mapped.
+    /// Readable when the ids are mapped: a byte of [`Grouped`].
     pub(crate) mapped: OwnedFd,
     /// Takes what set-up has to say; its end means that the program is being executed.
     pub(crate) report: OwnedFd,
@@ -55,10 +56,15 @@ fn start_init(spec: &Spec, launcher: Pid, ends: &Ends) -> Result<(Pid, OwnedFd, 
         // The launcher could not map the ids; it knows why.
         exit_now(0);
     }
+    let grouped = Grouped::from_byte(byte[0]);
     setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0)).during(Step::MapIds)?;
     setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).during(Step::MapIds)?;
     // Changing credentials clears the death signal (prctl(2)).
     die_with(launcher)?;
+    if grouped.is_in_group {
+        // The namespace that this process was cloned into names groups from the launcher's on, as `/..`.
+        unshare(CloneFlags::CLONE_NEWCGROUP).during(Step::CloneNamespaces)?;
+    }
     // Init will pivot this process away from the host's tree too, since they share the mount namespace.
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let host_proc = open("/proc", flags, Mode::empty()).at(Step::OpenDescriptors, "/proc")?;
@@ -75,6 +81,7 @@ fn start_init(spec: &Spec, launcher: Pid, ends: &Ends) -> Result<(Pid, OwnedFd, 
             drop((ours, host_proc));
             init::run(
                 spec,
+                grouped,
                 InitEnds {
                     report: ends.report.as_fd(),
                     socket: theirs.as_fd(),

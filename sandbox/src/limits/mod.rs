@@ -4,16 +4,20 @@
 //! pid namespace (Linux 6.14), and a control group where one is delegated. The launcher looks at the rest from outside,
 //! a few times a second, and ends the sandbox that uses more.
 
+pub(crate) mod cgroup;
 pub(crate) mod processes;
 pub(crate) mod tmpfs;
 pub(crate) mod usage;
 pub(crate) mod watch;
 
+pub use self::cgroup::delegated_control_group;
 pub use self::tmpfs::TmpfsLimits;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::spec::Spec;
 
 /// What a program may use; `None` is without bound.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -64,6 +68,42 @@ pub enum LimitMechanism {
     Watch,
     ResourceLimit,
     FileSystem,
+}
+
+/// What holds a program to the limits for which the host decides.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Mechanisms {
+    pub(crate) processes: LimitMechanism,
+    pub(crate) memory: LimitMechanism,
+}
+
+/// What a control group holds a sandbox to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Grouped {
+    pub(crate) is_in_group: bool,
+    pub(crate) processes: bool,
+    pub(crate) memory: bool,
+}
+
+impl Grouped {
+    /// Returns it as the byte in which the launcher tells the supervisor.
+    pub(crate) fn to_byte(self) -> u8 {
+        u8::from(self.is_in_group) | u8::from(self.processes) << 1 | u8::from(self.memory) << 2
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Self {
+        Self {
+            is_in_group: byte & 1 != 0,
+            processes: byte & 2 != 0,
+            memory: byte & 4 != 0,
+        }
+    }
+
+    /// Tells whether something is left that has to be looked for in the processes.
+    pub(crate) fn leaves_something(self, spec: &Spec) -> bool {
+        spec.process_limit().is_some() && !self.processes
+            || spec.memory_limit().is_some() && !self.memory
+    }
 }
 
 /// Builds of large programs with a process for each processor stay far below.

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::Pid;
 
-use super::Limit;
+use super::cgroup::ControlGroup;
 use super::tmpfs::{self, TmpfsUsage};
 use super::usage::{self, Count, Usage};
+use super::{Grouped, Limit};
 use crate::report::{At, Failure, Step};
 use crate::spec::Spec;
 use crate::sys;
@@ -24,6 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 /// A look must not take more than this part of the time.
 const SHARE: u32 = 20;
+/// The supervisor and init, which are in the sandbox's control group too.
+const OWN_PROCESSES: u64 = 2;
 /// More memory than all processors of most machines fill in a second.
 const BYTES_PER_SECOND: u64 = 8 << 30;
 
@@ -35,6 +39,7 @@ pub(crate) struct Watched {
     socket: OwnedFd,
     proc: Option<OwnedFd>,
     tmpfs: Option<OwnedFd>,
+    group: Option<ControlGroup>,
     next_look: Instant,
 }
 
@@ -55,9 +60,41 @@ impl Watched {
             socket: ours,
             proc: None,
             tmpfs: None,
+            group: None,
             next_look: Instant::now() + FIRST_LOOK,
         };
         Ok((watched, theirs))
+    }
+
+    /// Moves the supervisor into the sandbox's control group, if there is one, and returns what that holds.
+    pub(crate) fn enter_group(&mut self, group: Option<ControlGroup>, supervisor: Pid) -> Grouped {
+        // A kernel that refuses is one without the group; what was made is removed.
+        self.group = group.filter(|group| group.add(supervisor).is_ok());
+        let Some(group) = &self.group else {
+            return Grouped::default();
+        };
+        if group.holds_memory {
+            self.memory_bytes = None;
+        }
+        Grouped {
+            is_in_group: true,
+            processes: group.holds_processes,
+            memory: group.holds_memory,
+        }
+    }
+
+    /// Tells whether the kernel killed processes because their control group had too much memory.
+    pub(crate) fn was_killed_for_memory(&self) -> bool {
+        self.group
+            .as_ref()
+            .is_some_and(ControlGroup::killed_for_memory)
+    }
+
+    /// Tells whether the kernel refused processes because their control group had too many.
+    pub(crate) fn was_refused_processes(&self) -> bool {
+        self.group
+            .as_ref()
+            .is_some_and(ControlGroup::refused_processes)
     }
 
     /// Returns when to look next, if there is anything to look for.
@@ -96,6 +133,14 @@ impl Watched {
     }
 
     fn usage(&self, count: Count) -> Usage {
+        if let (Some(group), None) = (&self.group, self.memory_bytes)
+            && group.holds_processes
+        {
+            return Usage {
+                tasks: group.processes().unwrap_or(0).saturating_sub(OWN_PROCESSES),
+                memory_bytes: 0,
+            };
+        }
         // Without init, proc cannot be read: the sandbox is at its end.
         let usage = self
             .proc

@@ -42,6 +42,7 @@ impl Spec {
             }],
             strictness: Strictness::Required,
             pretended_landlock_abi: None,
+            control_group: None,
             temporary_files: None,
             wall_clock_limit: None,
             suppress_sync: false,

@@ -1,5 +1,6 @@
 //! The limits of a [`Spec`], in the words that OCI has for them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use oci_spec::runtime as oci;
@@ -7,7 +8,7 @@ use oci_spec::runtime as oci;
 use super::Spec;
 use crate::defaults;
 use crate::limits::processes::SLACK;
-use crate::limits::{EnforcedLimit, Limit, LimitMechanism, Limits, TmpfsLimits};
+use crate::limits::{EnforcedLimit, Limit, LimitMechanism, Limits, Mechanisms, TmpfsLimits};
 
 impl Spec {
     /// Sets all limits; what has none is without bound, but for what the caller's own resource limits give.
@@ -26,6 +27,16 @@ impl Spec {
         self
     }
 
+    /// Gives the sandbox a control group below this one of the host, which then holds it to its limits as far as it can.
+    /// Where that fails, limits are held as without it.
+    ///
+    /// [`delegated_control_group`](crate::delegated_control_group) finds one.
+    #[must_use]
+    pub fn control_group(mut self, parent: impl AsRef<Path>) -> Self {
+        self.control_group = Some(parent.as_ref().to_owned());
+        self
+    }
+
     /// Kills the program and all its children after this time.
     #[must_use]
     pub fn wall_clock_limit(mut self, limit: Duration) -> Self {
@@ -40,6 +51,30 @@ impl Spec {
         self
     }
 
+    /// Returns the directories and files of the host that the program can write to.
+    pub fn writable_places(&self) -> Vec<&Path> {
+        let mut places = Vec::new();
+        for mount in self.oci.mounts().iter().flatten() {
+            let options = mount.options().as_deref().unwrap_or_default();
+            let named = |key: &str| {
+                let mut values = options.iter().filter_map(|option| option.split_once('='));
+                values
+                    .find(|(name, _)| *name == key)
+                    .map(|(_, path)| Path::new(path))
+            };
+            match mount.typ().as_deref() {
+                Some("bind") if !options.iter().any(|option| option == "ro") => {
+                    places.extend(mount.source().as_deref());
+                }
+                Some("overlay") => {
+                    places.extend([named("upperdir"), named("workdir")].into_iter().flatten())
+                }
+                _ => {}
+            }
+        }
+        places
+    }
+
     /// Returns how many processes and threads the program may have at the same time.
     pub(crate) fn process_limit(&self) -> Option<u64> {
         let resources = self.oci.linux().as_ref()?.resources().as_ref()?;
@@ -52,12 +87,8 @@ impl Spec {
         bound(resources.memory().as_ref()?.limit()?)
     }
 
-    /// Returns what holds the program to which limit; `processes` and `memory` depend on the host.
-    pub(crate) fn enforced_limits(
-        &self,
-        processes: LimitMechanism,
-        memory: LimitMechanism,
-    ) -> Vec<EnforcedLimit> {
+    /// Returns what holds the program to which limit; `mechanisms` depend on the host.
+    pub(crate) fn enforced_limits(&self, mechanisms: Mechanisms) -> Vec<EnforcedLimit> {
         let has = |resource| {
             let process = self.oci.process().as_ref();
             let mut limits = process
@@ -67,8 +98,16 @@ impl Spec {
             limits.any(|limit| limit.typ() == resource)
         };
         let rows = [
-            (Limit::Processes, processes, self.process_limit().is_some()),
-            (Limit::Memory, memory, self.memory_limit().is_some()),
+            (
+                Limit::Processes,
+                mechanisms.processes,
+                self.process_limit().is_some(),
+            ),
+            (
+                Limit::Memory,
+                mechanisms.memory,
+                self.memory_limit().is_some(),
+            ),
             (
                 Limit::TemporaryFiles,
                 LimitMechanism::FileSystem,
@@ -135,6 +174,11 @@ fn resources(limits: &Limits) -> Option<oci::LinuxResources> {
 mod tests {
     use super::*;
 
+    const MECHANISMS: Mechanisms = Mechanisms {
+        processes: LimitMechanism::PidNamespace,
+        memory: LimitMechanism::Watch,
+    };
+
     #[test]
     fn limits_are_found_again_in_the_words_of_oci() {
         let limits = Limits {
@@ -161,7 +205,7 @@ mod tests {
             assert_eq!(found, expected, "{pointer}");
         }
         let by = |limit| {
-            let rows = spec.enforced_limits(LimitMechanism::PidNamespace, LimitMechanism::Watch);
+            let rows = spec.enforced_limits(MECHANISMS);
             rows.iter().find(|row| row.limit == limit).map(|row| row.by)
         };
         assert_eq!(by(Limit::Processes), Some(LimitMechanism::PidNamespace));
@@ -170,12 +214,26 @@ mod tests {
     }
 
     #[test]
+    fn writable_places_are_those_that_a_program_can_fill() {
+        let overlay = crate::Overlay {
+            lowers: vec!["/lower".into()],
+            upper: Some("/upper".into()),
+            work: Some("/work".into()),
+        };
+        let spec = Spec::new(["/bin/true"])
+            .bind_read_only("/usr", "/usr")
+            .devices("/dev")
+            .bind("/srv", "/srv")
+            .overlay("/tree", &overlay)
+            .tmpfs("/tmp", 0o1777);
+        let expected = ["/srv", "/upper", "/work"].map(Path::new);
+        assert_eq!(spec.writable_places(), expected);
+    }
+
+    #[test]
     fn no_limits_are_no_resources() {
         let spec = Spec::new(["/bin/true"]).limits(&Limits::default());
         assert_eq!((spec.process_limit(), spec.memory_limit()), (None, None));
-        assert_eq!(
-            spec.enforced_limits(LimitMechanism::Watch, LimitMechanism::Watch),
-            []
-        );
+        assert_eq!(spec.enforced_limits(MECHANISMS), []);
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! All of them have small limits of every kind, so that one that is not held does no harm.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use overcoat_sandbox::{
     EnforcedLimit, Limit, LimitMechanism, Limits, OwnershipRecording, ProgramStatus, Spec,
+    delegated_control_group,
 };
 
 use crate::harness::{require, tests};
-use crate::support::{Ran, assert_errno, host_directory, probe, run, shell};
+use crate::support::{Ran, assert_errno, contents, host_directory, probe, run, shell};
 
 tests![
     a_fork_bomb_is_ended,
@@ -25,6 +26,9 @@ tests![
     a_sparse_file_has_a_size_too,
     open_files_are_bounded,
     what_holds_the_program_is_reported,
+    a_control_group_holds_processes_and_memory,
+    a_control_group_is_gone_afterwards,
+    a_control_group_that_is_refused_is_done_without,
     without_limits_nothing_is_looked_at,
 ];
 
@@ -223,6 +227,91 @@ fn what_holds_the_program_is_reported() {
     ] {
         assert_eq!(by(limit), mechanism);
     }
+}
+
+fn mechanism(ran: &Ran, limit: Limit) -> Option<LimitMechanism> {
+    let rows = &ran.outcome.enforcement.limits;
+    rows.iter().find(|row| row.limit == limit).map(|row| row.by)
+}
+
+fn a_control_group_holds_processes_and_memory() {
+    let group = delegated_control_group();
+    require!(
+        group.is_some(),
+        "a control group (cgroup v2) that is delegated"
+    );
+    let group = group.unwrap();
+    let limited = |spec: Spec| limited(spec).control_group(&group);
+    let ran = run(&limited(probe(["print", "/proc/self/cgroup"])));
+    let own = ran.stdout.lines().find(|line| line.starts_with("0::"));
+    assert_eq!(own, Some("0::/"));
+    require!(
+        mechanism(&ran, Limit::Processes) == Some(LimitMechanism::ControlGroup)
+            && mechanism(&ran, Limit::Memory) == Some(LimitMechanism::ControlGroup),
+        "the controllers pids and memory in that group"
+    );
+    let started = Instant::now();
+    let ran = run(&limited(shell(
+        "(while :; do sleep 60 & done) 2> /dev/null; sleep 60",
+    )));
+    assert_status(&ran, ProgramStatus::LimitExceeded(Limit::Processes));
+    // Pages of a file without a name are of the group too, which no watch sees.
+    let unnamed = "import os, time\nfile = os.memfd_create('x')\nfor _ in range(400): os.write(file, bytes(1 << 20))\ntime.sleep(60)";
+    let hold = [
+        probe(["hold-memory", "400000000", "60"]),
+        shell("exec python3 -c \"$SCRIPT\"").environment("SCRIPT", unnamed),
+    ];
+    for spec in hold {
+        for recording in [OwnershipRecording::Off, OwnershipRecording::RecordAndAnswer] {
+            let ran = run(&limited(spec.clone()).ownership(recording));
+            assert_status(&ran, ProgramStatus::LimitExceeded(Limit::Memory));
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(60));
+    let fill = limited(shell(
+        "head -c 100M /dev/zero > /tmp/file; head -c 200M /dev/zero > /tmp/more",
+    ));
+    assert_reached(&run(&fill), Limit::TemporaryFiles);
+    let twin = limited(probe(["hold-memory", "50000000", "0"]));
+    assert_status(&run(&twin), ProgramStatus::Exited(0));
+    assert_eq!(groups_of_sandboxes(&group), 0);
+}
+
+fn a_control_group_is_gone_afterwards() {
+    // One without controllers will do.
+    let group = own_hierarchy();
+    require!(group.is_some(), "a control group (cgroup v2) to write in");
+    let group = group.unwrap();
+    let limited = |spec: Spec| limited(spec).control_group(&group);
+    let ran = run(&limited(probe(["print", "/proc/self/cgroup"])));
+    let own = ran.stdout.lines().find(|line| line.starts_with("0::"));
+    assert_eq!(own, Some("0::/"));
+    let ran =
+        run(&limited(probe(["sleep-in-children"])).wall_clock_limit(Duration::from_millis(300)));
+    assert_status(&ran, ProgramStatus::TimedOut);
+    assert_eq!(groups_of_sandboxes(&group), 0);
+}
+
+fn a_control_group_that_is_refused_is_done_without() {
+    let ran = run(&limited(probe(["exit", "0"])).control_group("/proc"));
+    assert_status(&ran, ProgramStatus::Exited(0));
+    assert_eq!(mechanism(&ran, Limit::Memory), Some(LimitMechanism::Watch));
+}
+
+/// Returns where cgroup v2 is mounted, if this process is in its topmost group and may make others.
+fn own_hierarchy() -> Option<PathBuf> {
+    let places = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+    let is_own = contents(Path::new("/proc/self/cgroup")).contains("0::/\n");
+    let place = places
+        .into_iter()
+        .find(|place| is_own && place.join("cgroup.controllers").exists());
+    place.filter(|_| nix::unistd::geteuid().is_root())
+}
+
+fn groups_of_sandboxes(parent: &Path) -> usize {
+    let entries = parent.read_dir().unwrap().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("overcoat-")).count()
 }
 
 fn without_limits_nothing_is_looked_at() {
