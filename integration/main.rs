@@ -17,6 +17,7 @@ mod faults;
 mod features;
 mod hostile;
 mod interruption;
+mod limits;
 mod oracles;
 mod owners;
 mod ownership;

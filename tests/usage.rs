@@ -77,6 +77,49 @@ fn seccomp_profiles_that_are_wrong_stop_the_build_with_their_place() {
 }
 
 #[test]
+fn wrong_limits_are_told_with_what_they_may_be() {
+    const NAMES: &str = "the limits are `processes`, `memory`, `open-files`, `file-size`, `disk`, `time`, such as \
+                         `--limit=memory=8G`";
+    let cases = [
+        ("memory", "`memory` is not `NAME=VALUE`", NAMES),
+        (
+            "memroy=8G",
+            "unknown limit `memroy`",
+            "did you mean `memory`",
+        ),
+        ("inodes=8", "unknown limit `inodes`", NAMES),
+        (
+            "processes=many",
+            "`many` is not a number for `processes`",
+            "give a number from 1, such as `4096`, or `none`",
+        ),
+        (
+            "disk=8GiB",
+            "`8GiB` is not a size for `disk`",
+            "give bytes, or a size such as `512M`, `8G` or `1T`, or `none`",
+        ),
+        (
+            "time=1d",
+            "`1d` is not a time for `time`",
+            "give seconds, or a time such as `90s`, `15min` or `2h`, or `none`",
+        ),
+    ];
+    let world = World::new();
+    world.write("mkosi.conf", "[Output]\nFormat=directory\n");
+    for (text, message, hint) in cases {
+        let expected = |origin| format!("error: {origin}: {message}\n\nhint: {hint}\n");
+        world
+            .run(&["summary".to_owned(), format!("--limit={text}")])
+            .assert_failed(2, &expected("--limit"));
+        let mut command = world.command(&["--limit=memory=1G"]);
+        command.env("OVERCOAT_LIMIT", format!("time=none,{text}"));
+        world
+            .finish(command)
+            .assert_failed(2, &expected("OVERCOAT_LIMIT"));
+    }
+}
+
+#[test]
 fn directories_without_a_recipe_are_refused_by_every_verb_that_needs_one() {
     let world = World::new();
     world.write("file", "");

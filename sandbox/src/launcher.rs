@@ -196,11 +196,13 @@ fn run(spec: &Spec, control: &UnixStream) -> Answer {
             Ok(Answer::Finished {
                 status,
                 records,
+                refused,
                 limits_reached,
             }),
         ) => Answer::Finished {
             status,
             records,
+            refused,
             limits_reached: watch.reached(status, limits_reached),
         },
         (None, Ok(Answer::Lost) | Err(_)) if watch.watched.was_killed_for_memory() => {

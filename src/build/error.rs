@@ -29,6 +29,14 @@ pub enum Error {
         status: ProgramStatus,
         stderr_tail: String,
     },
+    #[error("the step `{step}` {reached}: `{command}` {}{}", describe(*status), indented(stderr_tail))]
+    LimitReached {
+        step: String,
+        reached: super::ReachedLimit,
+        command: String,
+        status: ProgramStatus,
+        stderr_tail: String,
+    },
     #[error("interrupted")]
     Interrupted,
     #[error("{origin}: no package matches `{package}` in {target}")]
@@ -213,6 +221,8 @@ impl Error {
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::LimitReached { reached, .. } => reached.hint(),
+            Self::ProgramFailed { stderr_tail, .. } => return limit_named_in(stderr_tail),
             Self::UnknownPackage { .. } => {
                 "check the name, or add the component that has it with `Repositories=`".to_owned()
             }
@@ -272,9 +282,28 @@ fn describe(status: ProgramStatus) -> String {
     match status {
         ProgramStatus::Exited(code) => format!("exited with status {code}"),
         ProgramStatus::Signaled(signal) => format!("was killed by signal {signal}"),
-        ProgramStatus::TimedOut => "ran longer than it may".into(),
-        ProgramStatus::Killed => "was stopped".into(),
+        ProgramStatus::TimedOut | ProgramStatus::LimitExceeded(_) | ProgramStatus::Killed => {
+            "was stopped".into()
+        }
     }
+}
+
+/// Returns what may help when a program complains about one of its limits, which only it can know to be the reason.
+fn limit_named_in(stderr_tail: &str) -> Option<String> {
+    // strerror(3) of EFBIG, EMFILE and EAGAIN, and what shells say of SIGXFSZ.
+    let complaints = [
+        ("File size limit exceeded", "file-size"),
+        ("File too large", "file-size"),
+        ("Too many open files", "open-files"),
+        ("Resource temporarily unavailable", "processes"),
+    ];
+    let (complaint, name) = complaints
+        .iter()
+        .find(|(complaint, _)| stderr_tail.contains(complaint))?;
+    Some(format!(
+        "\"{complaint}\" can be the step's own limit; if you trust the recipe and its packages, raise it with \
+         `--limit={name}=`"
+    ))
 }
 
 fn explained(reason: &Option<String>) -> String {

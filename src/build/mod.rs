@@ -1,6 +1,7 @@
 //! One image's steps in pipeline order; the only caller of the sandbox.
 
 mod apt_error;
+mod disk;
 mod download;
 mod error;
 mod event;
@@ -13,6 +14,7 @@ mod fixture;
 pub(crate) mod fuzzing;
 mod image;
 mod install;
+mod limits;
 mod output;
 pub mod policy;
 mod private;
@@ -22,9 +24,11 @@ mod removal;
 mod run;
 mod stack;
 mod tools;
+mod usage;
 
 pub use self::error::Error;
 pub use self::event::{Event, Observer};
+pub use self::limits::{Limits, ReachedLimit};
 pub use self::output::WriteError;
 pub use self::real_ids::Error as RealIdsError;
 pub use self::run::Interrupt;
@@ -38,6 +42,7 @@ use std::time::{Duration, Instant};
 use overcoat_sandbox::seccomp::Profile;
 use overcoat_sandbox::{IdMapping, Spec, Strictness};
 
+use self::disk::Disk;
 use self::policy::{Host, Places, StepKind};
 use self::protection::Protection;
 use self::run::Purpose;
@@ -66,6 +71,10 @@ pub struct Options<'a> {
     pub strictness: Strictness,
     /// The person's own filter of system calls, under which every step runs as well.
     pub seccomp_profile: Option<&'a Profile>,
+    /// What the build may use.
+    pub limits: Limits,
+    /// The control group below which each sandbox gets one of its own.
+    pub control_group: Option<&'a Path>,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -93,6 +102,9 @@ struct Builder<'a> {
     ignore_store: bool,
     ids: IdMapping,
     protection: Protection,
+    limits: Limits,
+    control_group: Option<&'a Path>,
+    disk: Disk,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
@@ -128,6 +140,9 @@ impl<'a> Builder<'a> {
             image,
             step,
             protection: &self.protection,
+            limits: &self.limits,
+            control_group: self.control_group,
+            disk: &self.disk,
             observer: self.observer,
             interrupt: self.interrupt,
         }
@@ -158,12 +173,15 @@ impl<'a> Builder<'a> {
         metadata: LayerMetadata,
     ) -> Result<Layer, Error> {
         if !self.ignore_store {
-            return Ok(self.store.add_layer(key, staging, &metadata)?);
+            let layer = self.store.add_layer(key, staging, &metadata)?;
+            self.disk.keep(&layer.tree);
+            return Ok(layer);
         }
         let layer = Layer {
             tree: staging.path().join("tree"),
             metadata,
         };
+        self.disk.keep(&layer.tree);
         self.own_layers
             .borrow_mut()
             .insert(key.clone(), (layer.clone(), staging));
@@ -199,6 +217,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         .ok_or(Error::NoCacheDirectory)?;
     let store = Store::open(cache)?;
     let staging = store.stage()?;
+    let disk = Disk::new(options.limits.disk_bytes, store.root().join("staging"));
     let mut builder = Builder {
         store,
         host: Host::here(),
@@ -208,6 +227,9 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         ignore_store: options.ignore_store,
         ids: options.ids,
         protection: Protection::new(options.strictness, options.seccomp_profile),
+        limits: options.limits,
+        control_group: options.control_group,
+        disk,
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),

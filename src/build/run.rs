@@ -3,13 +3,17 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
 use overcoat_sandbox::{Killer, Outcome, ProgramStatus, Spec};
 
+use super::disk::Disk;
+use super::limits::reached;
 use super::protection::Protection;
-use super::{Error, Event, Observer};
+use super::{Error, Event, Limits, Observer};
 
 /// Stops a build from another thread: running programs are killed and no further one is started.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +66,9 @@ pub(super) struct Purpose<'a> {
     pub(super) image: &'a str,
     pub(super) step: &'a str,
     pub(super) protection: &'a Protection,
+    pub(super) limits: &'a Limits,
+    pub(super) control_group: Option<&'a Path>,
+    pub(super) disk: &'a Disk,
     pub(super) observer: &'a dyn Observer,
     pub(super) interrupt: &'a Interrupt,
 }
@@ -117,11 +124,42 @@ const STDERR_TAIL_BYTES: usize = 4 << 10;
 /// Longer lines are passed on in pieces, so that a program cannot make us hold its output without end.
 const LINE_LIMIT_BYTES: u64 = 16 << 10;
 
+/// How much of a program's output is passed on: a flood of it is of use to nobody, and a log may be kept for long.
+const SHOWN_LIMIT_BYTES: usize = 64 << 20;
+
+/// Counts what was passed on of a program's output.
+#[derive(Default)]
+struct Shown(AtomicUsize);
+
+impl Shown {
+    /// Tells whether a line is to be passed on, and the person when it is the first that is not.
+    fn more(&self, purpose: Purpose<'_>, line: &str) -> bool {
+        let before = self.0.load(Ordering::Relaxed);
+        if before > SHOWN_LIMIT_BYTES {
+            return false;
+        }
+        let now = self.0.fetch_add(line.len() + 1, Ordering::Relaxed) + line.len() + 1;
+        if now <= SHOWN_LIMIT_BYTES {
+            return true;
+        }
+        let text = format!(
+            "the step `{}` prints more than {} MiB; the rest is not shown",
+            purpose.step,
+            SHOWN_LIMIT_BYTES >> 20
+        );
+        purpose.observer.event(&Event::Warning {
+            image: purpose.image,
+            text: &text,
+        });
+        false
+    }
+}
+
 /// Runs `spec` to its end, giving each line of its output to `on_line`.
 ///
 /// # Errors
 /// [`Error::Sandbox`] when it cannot be started, [`Error::SandboxEnded`] when a part of it was killed (by a kernel out
-/// of memory, for one), [`Error::ProgramFailed`] when it does not succeed,
+/// of memory, for one), [`Error::LimitReached`] when it used too much, [`Error::ProgramFailed`] when it does not succeed,
 /// [`Error::Interrupted`] when the build was stopped.
 pub(super) fn run(
     purpose: Purpose<'_>,
@@ -130,37 +168,42 @@ pub(super) fn run(
 ) -> Result<Finished, Error> {
     purpose.interrupt.check()?;
     let step = || purpose.step.to_owned();
-    let mut running = purpose
-        .protection
-        .of(spec)
-        .spawn()
-        .map_err(|source| match source {
-            // Killed before it could say that the program runs: that is no fault of the host.
-            overcoat_sandbox::Error::LauncherEnded { .. } | overcoat_sandbox::Error::Lost => {
-                Error::SandboxEnded {
-                    step: step(),
-                    source,
-                }
-            }
-            source => Error::Sandbox {
+    let places = purpose.disk.places(spec);
+    let limits = purpose.limits.of(spec);
+    let mut confined = purpose.protection.of(spec).limits(&limits);
+    if let Some(parent) = purpose.control_group {
+        confined = confined.control_group(parent);
+    }
+    let mut running = confined.spawn().map_err(|source| match source {
+        // Killed before it could say that the program runs: that is no fault of the host.
+        overcoat_sandbox::Error::LauncherEnded { .. } | overcoat_sandbox::Error::Lost => {
+            Error::SandboxEnded {
                 step: step(),
                 source,
-            },
-        })?;
+            }
+        }
+        source => Error::Sandbox {
+            step: step(),
+            source,
+        },
+    })?;
     purpose.interrupt.running(Some(running.killer()));
     let enforcement = running.enforcement();
     purpose.protection.report(enforcement, purpose.observer);
     let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
+    let killer = running.killer();
+    let shown = Shown::default();
     let mut stderr_tail = VecDeque::new();
-    let kept = std::thread::scope(|scope| {
+    let (kept, outcome, filled) = std::thread::scope(|scope| {
+        let (running_still, done) = mpsc::channel();
+        let (places, shown) = (&places, &shown);
+        let watching = scope.spawn(move || places.watch(&done, &killer));
         let tail = &mut stderr_tail;
         let errors = scope.spawn(move || {
             each_line(stderr, |line| {
-                purpose.observer.event(&Event::StepOutput {
-                    image: purpose.image,
-                    step: purpose.step,
-                    line,
-                });
+                if shown.more(purpose, line) {
+                    purpose.output(line);
+                }
                 keep_tail(tail, line);
             });
         });
@@ -170,26 +213,44 @@ pub(super) fn run(
                 kept.push_str(line);
                 kept.push('\n');
             }
-            on_line(line);
+            if shown.more(purpose, line) {
+                on_line(line);
+            }
         });
         errors.join().expect("reading lines does not panic");
-        kept
-    });
-    let outcome = running.wait().map_err(|source| Error::SandboxEnded {
-        step: step(),
-        source,
+        // A program may close its output and go on.
+        let outcome = running.wait();
+        drop(running_still);
+        let filled = watching.join().expect("watching the disk does not panic");
+        (kept, outcome, filled)
     });
     purpose.interrupt.running(None);
     purpose.interrupt.check()?;
-    let outcome = outcome?;
+    places.finish();
+    let outcome = outcome.map_err(|source| Error::SandboxEnded {
+        step: step(),
+        source,
+    })?;
     if outcome.status != ProgramStatus::Exited(0) {
         let stderr_tail = String::from_utf8_lossy(stderr_tail.make_contiguous()).into_owned();
         let command = quoted(displayed(spec.arguments()));
-        return Err(Error::ProgramFailed {
-            step: purpose.step.into(),
-            command,
-            status: outcome.status,
-            stderr_tail,
+        let limit = filled
+            .or_else(|| reached(&limits, &outcome))
+            .or_else(|| purpose.disk.full());
+        return Err(match limit {
+            Some(reached) => Error::LimitReached {
+                step: step(),
+                reached,
+                command,
+                status: outcome.status,
+                stderr_tail,
+            },
+            None => Error::ProgramFailed {
+                step: step(),
+                command,
+                status: outcome.status,
+                stderr_tail,
+            },
         });
     }
     Ok(Finished {
@@ -244,8 +305,53 @@ fn keep_tail(tail: &mut VecDeque<u8>, line: &str) {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::Mutex;
 
-    use super::{STDERR_TAIL_BYTES, displayed, keep_tail, quoted};
+    use overcoat_sandbox::Strictness;
+
+    use super::super::protection::Protection;
+    use super::{
+        Disk, Event, Interrupt, Limits, Observer, Purpose, SHOWN_LIMIT_BYTES, STDERR_TAIL_BYTES,
+        Shown, displayed, keep_tail, quoted,
+    };
+
+    #[derive(Default)]
+    struct Warnings(Mutex<Vec<String>>);
+
+    impl Observer for Warnings {
+        fn event(&self, event: &Event<'_>) {
+            if let Event::Warning { text, .. } = event {
+                self.0.lock().unwrap().push((*text).to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_output_is_passed_on_in_part_and_said_once() {
+        let observer = Warnings::default();
+        let limits = Limits::for_this_machine();
+        let purpose = Purpose {
+            image: "main",
+            step: "install",
+            protection: &Protection::new(Strictness::Required, None),
+            limits: &limits,
+            control_group: None,
+            disk: &Disk::new(None, "/".into()),
+            observer: &observer,
+            interrupt: &Interrupt::default(),
+        };
+        let shown = Shown::default();
+        let line = "x".repeat(1023);
+        let lines = SHOWN_LIMIT_BYTES >> 10;
+        let passed = (0..lines * 2)
+            .filter(|_| shown.more(purpose, &line))
+            .count();
+        assert_eq!(passed, lines);
+        assert_eq!(
+            *observer.0.lock().unwrap(),
+            ["the step `install` prints more than 64 MiB; the rest is not shown"]
+        );
+    }
 
     #[test]
     fn commands_are_shown_as_typed_in_a_shell() {

@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use overcoat_sandbox::IdMapping;
 
+use super::limits::{LimitError, LimitSetting};
 use crate::Hint;
 use crate::recipe::settings::{self, Section, Setting, Support};
 use crate::recipe::{Override, nearest};
@@ -67,6 +68,8 @@ pub(super) struct Invoked {
     pub debug: bool,
     pub ids: IdMapping,
     pub seccomp_profile: Option<PathBuf>,
+    /// What a build may use, in the order it was typed.
+    pub limits: Vec<LimitSetting>,
     /// The settings, in the order they were typed.
     pub overrides: Vec<Override>,
     pub genkey_valid_days: u32,
@@ -94,11 +97,14 @@ pub(super) enum ArgumentError {
     },
     #[error("the verb `{verb}` of mkosi is not supported")]
     ForeignVerb { verb: String },
+    #[error(transparent)]
+    Limit(#[from] LimitError),
 }
 
 impl Hint for ArgumentError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Limit(error) => error.hint(),
             Self::Usage { .. }
             | Self::UnknownOption { nearest: None, .. }
             | Self::SurplusArgument { .. } => {
@@ -177,6 +183,14 @@ fn general_options() -> Vec<Arg> {
             .help(
                 "Run every step under this filter of system calls as well, a JSON file in the form of OCI or Docker; it \
                  can refuse more, and allow nothing",
+            ),
+        Arg::new("limit")
+            .long("limit")
+            .value_name("NAME=VALUE")
+            .action(ArgAction::Append)
+            .help(
+                "What a build may use: `processes`, `open-files` (numbers), `memory`, `file-size`, `disk` (sizes such \
+                 as `8G`) and `time` of a step (such as `2h`), or `none`; also `OVERCOAT_LIMIT`, with commas",
             ),
         flag("json", "Print JSON instead of text"),
         flag("debug", "Say more"),
@@ -277,6 +291,12 @@ pub(super) fn parse(
             _ => IdMapping::Single,
         },
         seccomp_profile: matches.get_one("seccomp-profile").cloned(),
+        limits: matches
+            .get_many::<String>("limit")
+            .into_iter()
+            .flatten()
+            .map(|text| LimitSetting::parse(text, "--limit"))
+            .collect::<Result<_, _>>()?,
         overrides: overrides(&matches),
         genkey_valid_days: matches
             .get_one("genkey-valid-days")

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::output::Style;
 use super::progress::{Detail, Progress};
 use super::signal::Interruption;
-use super::{exit, host, profile};
+use super::{exit, host, limits, profile};
 use crate::build::{self, Interrupt, Options};
 use crate::plan;
 use crate::recipe::Project;
@@ -19,6 +19,8 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         Some(path) => Some(profile::load(path, style)?),
         None => None,
     };
+    let limits = limits::limits(host::limits(), &invoked.limits)
+        .map_err(|error| Failure::new(error, exit::BAD_RECIPE))?;
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
     match invoked.ids {
@@ -26,6 +28,8 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         IdMapping::Single if nix::unistd::geteuid().is_root() => {}
         IdMapping::Single => overcoat_sandbox::enter_user_namespace()?,
     }
+    // Before there are threads: it may move this process into another group.
+    let control_group = overcoat_sandbox::delegated_control_group();
     let interruption =
         Interruption::watch().map_err(|error| Failure::new(error, exit::BUILD_FAILED))?;
     let interrupt = Interrupt::default();
@@ -51,6 +55,8 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         ids: invoked.ids,
         strictness: Strictness::Required,
         seccomp_profile: profile.as_ref(),
+        limits,
+        control_group: control_group.as_deref(),
         observer: &progress,
         interrupt: &interrupt,
     };

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use super::args::ArgumentError;
 use super::exit;
+use super::limits::LimitError;
 use super::output::{self, Style};
 use super::render::{self, HintOf, hint_of};
 use crate::recipe::{RecipeError, RecipeErrors};
@@ -19,6 +20,7 @@ pub(super) struct Failure {
 /// Every type of error that knows a hint.
 const HINTS: &[HintOf] = &[
     hint_of::<ArgumentError>,
+    hint_of::<LimitError>,
     hint_of::<RecipeError>,
     hint_of::<plan::Error>,
     hint_of::<build::Error>,

@@ -50,6 +50,11 @@ pub(super) fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Returns the limits that the person's environment sets.
+pub(super) fn limits() -> Option<std::ffi::OsString> {
+    std::env::var_os(super::limits::VARIABLE)
+}
+
 /// Returns the user's directory for caches, `None` when the environment names none (XDG Base Directory 0.8).
 pub(super) fn cache_directory() -> Option<PathBuf> {
     let absolute = |name| {

@@ -11,6 +11,7 @@ mod failure;
 pub(crate) mod fuzzing;
 mod genkey;
 mod host;
+mod limits;
 mod output;
 mod profile;
 mod progress;

@@ -36,6 +36,7 @@ fn nothing_means_build_here() {
             debug: false,
             ids: IdMapping::Single,
             seccomp_profile: None,
+            limits: Vec::new(),
             overrides: Vec::new(),
             genkey_valid_days: 730,
             genkey_common_name: None,
