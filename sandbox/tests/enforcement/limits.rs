@@ -40,7 +40,8 @@ fn small() -> Limits {
         memory_bytes: Some(256 * MIB),
         open_files: Some(100),
         file_size_bytes: Some(512 * MIB),
-        wall_clock: Some(Duration::from_secs(20)),
+        // Long enough for an emulated machine that is busy with other things.
+        wall_clock: Some(Duration::from_secs(120)),
     }
 }
 
@@ -88,7 +89,7 @@ fn a_fork_bomb_is_ended() {
             let ran = run(&limited(shell(&script)).ownership(recording));
             assert_status(&ran, ProgramStatus::LimitExceeded(Limit::Processes));
         }
-        assert!(started.elapsed() < Duration::from_secs(15));
+        assert!(started.elapsed() < Duration::from_secs(100));
     }
     assert_well(shell("for number in $(seq 30); do sleep 0.3 & done; wait"));
 }
