@@ -139,12 +139,22 @@ impl Directory {
         }
     }
 
-    /// Opens the regular file `path` below this directory for reading.
+    /// Opens `path` below this directory for reading, which was seen to be a regular file.
+    ///
+    /// Images are made of tens of thousands of files, so this is one call: what has taken the file's place is noticed
+    /// after it is opened, for which a FIFO is not waited. A device could be put there by root alone.
     ///
     /// # Errors
     /// The kernel's, or [`io::ErrorKind::InvalidData`] when it is not a regular file.
     pub fn file(&self, path: &TreePath) -> Result<File, Error> {
-        self.inode(path)?.open_file()
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = resolution::open(self.as_fd(), path.as_bytes(), flags, NO_LINKS);
+        let file = opened.map_err(|errno| self.failed("opening", path.as_bytes(), errno))?;
+        match inode::status_of(&file) {
+            Ok(status) if inode::file_type_of(&status) == FileType::RegularFile => Ok(file.into()),
+            Ok(_) => Err(self.failed("opening", path.as_bytes(), inode::not_regular())),
+            Err(errno) => Err(self.failed("opening", path.as_bytes(), errno)),
+        }
     }
 
     /// Reads the regular file `name`, `None` when nothing has that name.

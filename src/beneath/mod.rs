@@ -28,3 +28,5 @@ pub use self::place::Place;
 pub(crate) mod flipping;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod users;

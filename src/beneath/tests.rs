@@ -90,7 +90,7 @@ fn no_name_on_the_way_may_be_a_link() {
         }
     }
     let link = world.tree.file(&path("a/b/last")).unwrap_err();
-    assert_eq!(link.into_cause().kind(), ErrorKind::InvalidData);
+    assert!(link.is_not_directory(), "{link:?}");
     for reading in [OFlags::RDONLY, OFlags::PATH | OFlags::DIRECTORY] {
         let last = b"a/b/last";
         let by_names = resolution::open_by_names(world.tree.as_fd(), last, reading, NO_LINKS);
@@ -180,8 +180,8 @@ fn only_regular_files_are_opened_and_nothing_is_waited_for() {
         others.push("device");
     }
     for name in others {
-        let refused: [Error; 4] = [
-            tree.file(&path(name)).unwrap_err(),
+        assert!(tree.file(&path(name)).is_err(), "{name}");
+        let refused: [Error; 3] = [
             tree.read(name, 10).unwrap_err(),
             tree.open_or_create_file(name, FILE).unwrap_err(),
             tree.entry(name).unwrap().open_file().unwrap_err(),

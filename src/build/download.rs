@@ -171,3 +171,81 @@ pub(super) fn newest_build_time(
     }
     Ok(newest)
 }
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+    use rustix::fs::{FileType, Mode};
+
+    use super::super::Error;
+    use super::{ResolvedPackage, newest_build_time, take, verify};
+    use crate::beneath::tests::World;
+    use crate::digest::sha256_of_file;
+
+    const NAME: &str = "x_1_amd64.deb";
+
+    fn package(world: &World) -> ResolvedPackage {
+        fs::write(world.path("sample"), "package").unwrap();
+        let sample = world.tree.entry("sample").unwrap().open_file().unwrap();
+        ResolvedPackage {
+            file_name: NAME.into(),
+            name: "x".into(),
+            version: "1".into(),
+            architecture: "amd64".into(),
+            size_bytes: 7,
+            sha256: sha256_of_file(sample).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_package_is_a_regular_file_with_the_promised_digest() {
+        let world = World::new();
+        let package = package(&world);
+        let private = world.tree.make_directory("private", Mode::RWXU).unwrap();
+        fs::write(world.path(NAME), "package").unwrap();
+        verify(&world.tree, &package).unwrap();
+        take(&world.tree, &private, &package).unwrap();
+        verify(&private, &package).unwrap();
+        fs::write(world.path(NAME), "other").unwrap();
+        let damaged = verify(&world.tree, &package);
+        assert!(matches!(damaged, Err(Error::PackageCorrupt { .. })));
+        assert_eq!(world.tree.file_type(NAME).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_planted_in_a_packages_place_is_neither_read_nor_waited_for() {
+        let world = World::new();
+        let package = package(&world);
+        fs::write(world.outside().join("canary"), "package").unwrap();
+        let private = world.tree.make_directory("private", Mode::RWXU).unwrap();
+        for planted in ["link", "fifo", "directory"] {
+            match planted {
+                "link" => {
+                    let target = world.outside().join("canary");
+                    fs::os::unix::fs::symlink(target, world.path(NAME)).unwrap();
+                }
+                "fifo" => {
+                    let (fifo, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
+                    world.tree.make_special(NAME, fifo, mode).unwrap();
+                }
+                _ => fs::create_dir(world.path(NAME)).unwrap(),
+            }
+            let missing = verify(&world.tree, &package);
+            assert!(
+                matches!(missing, Err(Error::PackageMissing { .. })),
+                "{planted}"
+            );
+            let packages = std::slice::from_ref(&package);
+            assert!(newest_build_time(&world.tree, packages).is_err());
+            if take(&world.tree, &private, &package).is_ok() {
+                assert!(verify(&private, &package).is_err(), "{planted}");
+                private.remove(NAME).unwrap();
+            }
+            world.tree.remove(NAME).unwrap();
+        }
+        assert_eq!(
+            fs::read(world.outside().join("canary")).unwrap(),
+            b"package"
+        );
+    }
+}

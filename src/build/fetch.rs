@@ -94,10 +94,7 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
     }
     if !(known && stay_offline) {
         refresh(builder, recipe, &tools)?;
-        if !known {
-            let made = directory.create_file(REFRESHED, Mode::from_raw_mode(0o666));
-            made.map_err(unprepared)?;
-        }
+        mark_refreshed(&directory).map_err(unprepared)?;
     }
     let snapshot = builder.staging.subdirectory(&format!("lists-{key}"))?;
     link_files(&tools.lists, &snapshot).map_err(unprepared)?;
@@ -158,6 +155,12 @@ fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), 
         .map_err(|error| apt_error::classify(error, recipe))?;
     purpose.finished(started, false);
     Ok(())
+}
+
+/// Leaves the mark of a complete refresh, a file of its own: the cache may have come with the recipe.
+fn mark_refreshed(directory: &Directory) -> Result<(), beneath::Error> {
+    let mode = Mode::from_raw_mode(0o666);
+    directory.open_or_create_file(REFRESHED, mode).map(drop)
 }
 
 /// Gives the files of `from` second names in `to`; apt replaces files and never changes them.
@@ -262,5 +265,44 @@ pub(super) fn show_download(purpose: Purpose<'_>, line: &str) {
         Some(Status::Downloading { number, total }) => purpose.progress("", number, total),
         Some(_) => {}
         None => purpose.output(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::{REFRESHED, link_files, mark_refreshed};
+    use crate::beneath::tests::World;
+
+    #[test]
+    fn mark_of_a_refresh_is_no_link_out_of_the_cache() {
+        let world = World::new();
+        mark_refreshed(&world.tree).unwrap();
+        mark_refreshed(&world.tree).unwrap();
+        assert_eq!(world.tree.read(REFRESHED, 0).unwrap().unwrap(), b"");
+        for target in ["canary", "new"] {
+            world.tree.remove(REFRESHED).unwrap();
+            let target = world.outside().join(target);
+            fs::os::unix::fs::symlink(target, world.path(REFRESHED)).unwrap();
+            assert!(mark_refreshed(&world.tree).is_err());
+        }
+        world.assert_canary();
+    }
+
+    #[test]
+    fn a_snapshot_holds_regular_files_alone() {
+        let world = World::new();
+        let from = world.tree.make_directory("from", rustix::fs::Mode::RWXU);
+        let to = world.tree.make_directory("to", rustix::fs::Mode::RWXU);
+        let (from, to) = (from.unwrap(), to.unwrap());
+        let fifo = rustix::fs::FileType::Fifo;
+        from.make_special("fifo", fifo, rustix::fs::Mode::RUSR)
+            .unwrap();
+        from.make_symlink("link", "../../outside/canary").unwrap();
+        fs::create_dir(from.path_of("partial")).unwrap();
+        fs::write(from.path_of("Release"), "x").unwrap();
+        link_files(&from, &to).unwrap();
+        assert_eq!(to.names().unwrap(), [b"Release"]);
     }
 }

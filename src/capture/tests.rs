@@ -176,6 +176,7 @@ fn corrupt_attribute(error: Error) -> (String, String) {
     }
 }
 
+mod attacks;
 mod inherited;
 mod merging;
 mod payloads;

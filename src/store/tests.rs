@@ -206,3 +206,62 @@ fn planted_links_are_not_followed() {
         Err(Error::NotDirectory { .. })
     ));
 }
+
+#[test]
+fn planted_pipes_and_long_files_are_neither_waited_for_nor_read() {
+    let (_directory, store) = store();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let resolutions = open(&store.root().join("resolutions"));
+    let name = format!("{}.json", key("a"));
+    let fifo = rustix::fs::FileType::Fifo;
+    resolutions.make_special(&name, fifo, mode).unwrap();
+    assert_eq!(store.resolution(&key("a")), None);
+    // What is kept takes the pipe's place.
+    let staging = store.stage().unwrap();
+    store.keep_resolution(&key("a"), &[], &staging).unwrap();
+    assert_eq!(store.resolution(&key("a")), Some(Vec::new()));
+
+    let layers = open(&store.root().join("layers"));
+    let layer = layers.make_directory(key("a").as_str(), rustix::fs::Mode::RWXU);
+    let layer = layer.unwrap();
+    layer.make_special("layer.json", fifo, mode).unwrap();
+    let unread = store.layer(&key("a"));
+    assert!(matches!(unread, Err(Error::ReadLayer { .. })), "{unread:?}");
+    let locks = open(&store.root().join("locks"));
+    locks.make_special("x", fifo, mode).unwrap();
+    assert!(matches!(
+        Lock::try_acquire(&locks, "x"),
+        Err(Error::Lock { .. })
+    ));
+}
+
+#[test]
+fn a_layer_that_is_a_link_is_not_used() {
+    let (_directory, store) = store();
+    let staging = store.stage().unwrap();
+    staging.subdirectory("tree").unwrap();
+    let added = store.add_layer(&key("a"), staging, &LayerMetadata::default());
+    added.unwrap();
+    let layers = open(&store.root().join("layers"));
+    layers
+        .make_symlink(key("b").as_str(), key("a").as_str())
+        .unwrap();
+    assert!(matches!(
+        store.layer(&key("b")),
+        Err(Error::NotDirectory { .. })
+    ));
+    assert!(store.layer(&key("a")).unwrap().is_some());
+}
+
+#[test]
+fn what_is_staged_is_gone_from_the_directory_that_was_opened() {
+    let world = crate::beneath::tests::World::new();
+    let staging = Staging::create(&world.tree).unwrap();
+    fs::write(staging.path().join("file"), "x").unwrap();
+    let moved = world.outside().with_file_name("moved");
+    fs::rename(world.tree.host_path(), &moved).unwrap();
+    fs::os::unix::fs::symlink(world.outside(), world.tree.host_path()).unwrap();
+    drop(staging);
+    assert_eq!(fs::read_dir(&moved).unwrap().count(), 0);
+    world.assert_canary();
+}
