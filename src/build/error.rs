@@ -1,10 +1,13 @@
 //! Why a build failed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use overcoat_sandbox::ProgramStatus;
 
 use crate::Hint;
+
+/// What the C library and apt call a full disk.
+const NO_SPACE: &str = "No space left on device";
 
 /// A build failed; which step and why.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,8 @@ pub enum Error {
         status: ProgramStatus,
         stderr_tail: String,
     },
+    #[error("there is not enough space in `{path}`")]
+    SpaceLacking { path: PathBuf, source: Box<Error> },
     #[error("interrupted")]
     Interrupted,
     #[error("{origin}: no package matches `{package}` in {target}")]
@@ -165,6 +170,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// Names the directory of the host that a program wrote to when it failed for want of space; all other errors stay
+    /// as they are. The program's words are untrusted, but nothing is decided by them.
+    pub(super) fn with_place(self, store: &Path) -> Self {
+        const WORDS: [&str; 2] = [NO_SPACE, "enough free space"];
+        let said = match &self {
+            Self::ProgramFailed { stderr_tail, .. } => stderr_tail,
+            Self::MirrorUnreachable { message, .. } => message,
+            _ => return self,
+        };
+        match WORDS.iter().any(|words| said.contains(words)) {
+            true => Self::SpaceLacking {
+                path: store.to_owned(),
+                source: Box::new(self),
+            },
+            false => self,
+        }
+    }
+
     /// Tells whether the host lacks something that the build needs.
     pub fn is_missing_feature(&self) -> bool {
         match self {
@@ -226,7 +249,7 @@ impl Hint for Error {
             Self::UnknownPackage { .. } => {
                 "check the name, or add the component that has it with `Repositories=`".to_owned()
             }
-            Self::MirrorUnreachable { .. } => {
+            Self::MirrorUnreachable { message, .. } if !message.contains(NO_SPACE) => {
                 "check the network, or name another mirror with `Mirror=`; packages already in the cache can be used \
                  with `--cache-only=always`"
                     .to_owned()
@@ -270,6 +293,9 @@ impl Hint for Error {
             }
             Self::ExtraTreeNotDirectory { .. } => {
                 "put the file into a directory, and name the directory in `ExtraTrees=`".to_owned()
+            }
+            Self::SpaceLacking { .. } => {
+                "free some space, or name another directory with `CacheDirectory=`".to_owned()
             }
             Self::NoCacheDirectory => "set `HOME` or `XDG_CACHE_HOME`, or name one with `CacheDirectory=`".to_owned(),
             _ => return None,

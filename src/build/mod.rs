@@ -255,9 +255,9 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     });
     let of_image = |image: &str| {
         let image = image.to_owned();
-        |source| Error::Image {
+        |source: Error| Error::Image {
             image,
-            source: Box::new(source),
+            source: Box::new(source.with_place(cache)),
         }
     };
     let mut unsigned = Vec::new();
