@@ -12,15 +12,18 @@ mod harness;
 #[macro_use]
 mod require;
 
+mod attacks;
 mod ddi;
 mod faults;
 mod features;
 mod hostile;
 mod interruption;
 mod limits;
+mod malformed;
 mod oracles;
 mod owners;
 mod ownership;
+mod printed;
 mod programs;
 mod range;
 mod repository;

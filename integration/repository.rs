@@ -32,10 +32,7 @@ impl Repository {
         let directory = TempDir::new_in(harness::directory()).unwrap();
         let name = format!("{package}_{VERSION}_all.deb");
         let file = directory.path().join(&name);
-        let control = format!(
-            "Package: {package}\nVersion: {VERSION}\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\n\
-             Description: a package of the tests\n"
-        );
+        let control = control_of(package);
         let tree = package_tree(&control, postinst);
         dpkg_deb.output(&[
             "--root-owner-group".as_ref(),
@@ -43,14 +40,25 @@ impl Repository {
             tree.path().as_os_str(),
             file.as_os_str(),
         ]);
-        let bytes = fs_err::read(&file).unwrap();
+        Self::serving(directory, &name, &control)
+    }
+
+    /// Serves the repository of one package, whatever its bytes are, by the name and version that are told of it.
+    pub(crate) fn of_bytes(package: &str, bytes: &[u8]) -> Self {
+        let directory = TempDir::new_in(harness::directory()).unwrap();
+        let name = format!("{package}_{VERSION}_all.deb");
+        fs_err::write(directory.path().join(&name), bytes).unwrap();
+        Self::serving(directory, &name, &control_of(package))
+    }
+
+    fn serving(directory: TempDir, name: &str, control: &str) -> Self {
+        let bytes = fs_err::read(directory.path().join(name)).unwrap();
         let index = format!(
             "{control}Filename: ./{name}\nSize: {}\nSHA256: {}\n\n",
             bytes.len(),
             digest(&bytes)
         );
         fs_err::write(directory.path().join("Packages"), index).unwrap();
-
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let root = directory.path().to_owned();
@@ -91,6 +99,13 @@ impl Repository {
     pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
+}
+
+pub(crate) fn control_of(package: &str) -> String {
+    format!(
+        "Package: {package}\nVersion: {VERSION}\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\n\
+         Description: a package of the tests\n"
+    )
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -11,6 +11,7 @@ mod fuzzing;
 mod genkey;
 mod harness;
 mod help;
+mod hostile;
 mod output;
 mod readme;
 mod recipe;

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::traces::{self, Files, files, processes, store_of, wait_until};
@@ -19,11 +20,12 @@ use crate::require::{self, Tool, tool};
 const POSTINST: &str = r#"#!/bin/sh
 echo "postinst runs"
 setsid sleep 601 <&- >&- 2>&- &
+: >/usr/lib/privileged; chmod 6755 /usr/lib/privileged
 if [ -e /hang ]; then sleep 602 & sleep 603; fi
 if [ -e /pause ]; then sleep 1; fi
 if [ -e /shout ]; then
-    printf '\033]0;title\007\033[2J::set-output name=x::y\n::add-mask::z\n##[command]q\n'
-    printf '   ::warning::to stderr\033[31m\n\r::error::returned\n' >&2
+    cat /shout
+    cat /shout >&2
 fi
 if [ -e /deep ]; then
     # Each round puts the chain so far below a new directory, since no path may be longer than 4096 bytes.
@@ -44,14 +46,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a build is interrupted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     RepositoryMetadata,
     Download,
     Install,
     Write,
 }
 
-pub(super) const STAGES: [Stage; 4] = [
+pub(crate) const STAGES: [Stage; 4] = [
     Stage::RepositoryMetadata,
     Stage::Download,
     Stage::Install,
@@ -60,46 +62,64 @@ pub(super) const STAGES: [Stage; 4] = [
 
 /// A recipe of one package on a base tree that has little more than a shell.
 #[derive(Debug)]
-pub(super) struct Fixture {
-    pub(super) world: World,
-    pub(super) repository: Repository,
+pub(crate) struct Fixture {
+    pub(crate) world: World,
+    pub(crate) repository: Repository,
+    /// What every build is told besides.
+    pub(crate) options: &'static [&'static str],
 }
 
 impl Fixture {
-    pub(super) fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
+        Self::of(|dpkg_deb| Repository::of(dpkg_deb, "hostile", Some(POSTINST)))
+    }
+
+    /// Makes one whose repository has another package of the same name.
+    pub(crate) fn of(make: impl FnOnce(&Tool) -> Repository) -> Result<Self, String> {
         require::building()?;
-        let repository = Repository::of(&tool("dpkg-deb")?, "hostile", Some(POSTINST));
+        let repository = make(&tool("dpkg-deb")?);
         let world = World::new();
         make_base(&world.path("base"), &tool("ldd")?);
         write_recipe(&world, &repository);
-        Ok(Self { world, repository })
+        Ok(Self {
+            world,
+            repository,
+            options: &[],
+        })
     }
 
     /// Tells the maintainer script what to do, by a file in the base tree.
-    pub(super) fn tell(&self, order: &str) {
-        fs_err::write(self.order(order), "").unwrap();
+    pub(crate) fn tell(&self, order: &str) {
+        self.say(order, b"");
+    }
+
+    /// Gives the maintainer script a file, which tells it to use it.
+    pub(crate) fn say(&self, order: &str, text: &[u8]) {
+        fs_err::write(self.order(order), text).unwrap();
     }
 
     fn order(&self, order: &str) -> PathBuf {
         self.world.path("base").join(order)
     }
 
-    pub(super) fn command(&self) -> Command {
-        self.world.command(&["-f", "--debug"])
+    pub(crate) fn command(&self) -> Command {
+        let mut command = self.world.command(&["-f", "--debug"]);
+        command.args(self.options);
+        command
     }
 
-    pub(super) fn build(&self) -> Transcript {
+    pub(crate) fn build(&self) -> Transcript {
         let built = self.world.finish(self.command());
         assert_eq!(built.status, Some(0), "{}", built.stderr);
         built
     }
 
-    pub(super) fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         store_of(&self.world)
     }
 
     /// Makes the store forget what a step has made, so that the next build does it again.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         for name in ["layers", "metadata", "packages"] {
             let path = self.store().join(name);
             if path.exists() {
@@ -109,7 +129,7 @@ impl Fixture {
     }
 
     /// Starts a build and returns when it is in the midst of `stage`.
-    pub(super) fn start(&self, stage: Stage) -> Running {
+    pub(crate) fn start(&self, stage: Stage) -> Running {
         self.forget();
         self.repository.hold(match stage {
             Stage::RepositoryMetadata => Some("Packages"),
@@ -133,7 +153,7 @@ impl Fixture {
     }
 
     /// Waits for the end of a build that was interrupted, and lets the next one get further.
-    pub(super) fn end(&self, running: Running) -> (ExitStatus, String) {
+    pub(crate) fn end(&self, running: Running) -> (ExitStatus, String) {
         let ended = running.end();
         self.repository.hold(None);
         if self.order("hang").exists() {
@@ -142,21 +162,30 @@ impl Fixture {
         ended
     }
 
-    pub(super) fn output(&self) -> Files {
+    /// Starts a build, kills it in the midst of `stage`, and lets everything of it go.
+    pub(crate) fn start_and_kill(&self, stage: Stage) {
+        let running = self.start(stage);
+        kill(running.pid(), Signal::SIGKILL).unwrap();
+        self.end(running);
+        traces::assert_nothing_lasts(&self.world);
+    }
+
+    pub(crate) fn output(&self) -> Files {
         files(&self.world.path("mkosi.output"))
     }
 
-    pub(super) fn assert_nothing_lasts(&self, before: &Files) {
+    pub(crate) fn assert_nothing_lasts(&self, before: &Files) {
         traces::assert_nothing_lasts(&self.world);
+        traces::assert_is_shut(&self.world);
         assert_eq!(self.output(), *before);
     }
 
-    pub(super) fn assert_nothing_is_staged(&self) {
+    pub(crate) fn assert_nothing_is_staged(&self) {
         traces::assert_nothing_is_staged(&self.world);
     }
 }
 
-pub(super) fn write_recipe(world: &World, repository: &Repository) {
+pub(crate) fn write_recipe(world: &World, repository: &Repository) {
     world.write(
         "mkosi.conf",
         &format!(
@@ -180,7 +209,9 @@ fn make_base(base: &Path, ldd: &Tool) {
     for file in ["var/lib/dpkg/status", "var/lib/dpkg/available"] {
         fs_err::write(base.join(file), "").unwrap();
     }
-    for name in ["sh", "sleep", "head", "setsid", "mkdir", "chmod", "mv"] {
+    for name in [
+        "cat", "chmod", "head", "ln", "mkdir", "mv", "perl", "setsid", "sh", "sleep",
+    ] {
         let program = Path::new("/usr/bin").join(name);
         copy_into(base, &program);
         let needed = ldd.text(&[&program]);
@@ -199,14 +230,14 @@ fn copy_into(base: &Path, file: &Path) {
 
 /// A build that runs, and what it has said so far.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
     said: String,
 }
 
 impl Running {
-    pub(super) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         // In a group of its own, as a shell puts each of its jobs.
         let mut child = command
             .process_group(0)
@@ -222,11 +253,11 @@ impl Running {
         }
     }
 
-    pub(super) fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().try_into().unwrap())
     }
 
-    pub(super) fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         loop {
             let mut line = String::new();
             let length = self.stderr.read_line(&mut line).unwrap();
@@ -238,8 +269,8 @@ impl Running {
         }
     }
 
-    /// Waits until a program runs in the sandbox, and returns its launcher, supervisor and init.
-    pub(super) fn wait_for_programs(&self) -> [Pid; 3] {
+    /// Waits until a program runs in the sandbox, and returns its launcher, supervisor and init, and itself.
+    pub(crate) fn wait_for_programs(&self) -> [Pid; 4] {
         wait_until(PATIENCE, "no program runs", || {
             let processes = processes();
             let child = |parent: Pid| {
@@ -253,14 +284,14 @@ impl Running {
                 let executed = processes.iter().any(|process| {
                     process.pid == program && !process.command.starts_with("overcoat")
                 });
-                executed.then_some([launcher, supervisor, init])
+                executed.then_some([launcher, supervisor, init, program])
             });
             chain.ok_or(())
         })
     }
 
     /// Waits for the end and returns the status and everything that was said.
-    pub(super) fn end(mut self) -> (ExitStatus, String) {
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let limit = Instant::now() + PATIENCE;
         let status = loop {
             match self.child.try_wait().unwrap() {

@@ -13,13 +13,13 @@ use nix::unistd::Pid;
 use crate::harness::World;
 
 /// How long everything may take to be gone after a kill.
-pub(super) const GONE: Duration = Duration::from_secs(2);
+pub(crate) const GONE: Duration = Duration::from_secs(2);
 /// Returns the store of builds in `world` that name no other.
-pub(super) fn store_of(world: &World) -> PathBuf {
+pub(crate) fn store_of(world: &World) -> PathBuf {
     world.home().join(".cache/overcoat")
 }
 
-pub(super) fn assert_nothing_lasts(world: &World) {
+pub(crate) fn assert_nothing_lasts(world: &World) {
     let directory = world.path("");
     wait_until(GONE, "processes are left", || {
         let left = processes_of(&directory);
@@ -31,14 +31,34 @@ pub(super) fn assert_nothing_lasts(world: &World) {
     assert_eq!(held_locks(&store_of(world)), Vec::<PathBuf>::new());
 }
 
-pub(super) fn assert_nothing_is_staged(world: &World) {
+/// Asserts that nobody else reaches a set-id program that a package made, at whatever moment its build ended.
+pub(crate) fn assert_is_shut(world: &World) {
+    let mut waiting = vec![world.home(), world.path("")];
+    while let Some(directory) = waiting.pop() {
+        // What shuts out its own owner shuts out everybody.
+        let entries = fs_err::read_dir(&directory).into_iter().flatten();
+        for entry in entries.flatten() {
+            let Ok(metadata) = fs_err::symlink_metadata(entry.path()) else {
+                continue;
+            };
+            let mode = metadata.mode();
+            if metadata.is_dir() && mode & 0o011 != 0 {
+                waiting.push(entry.path());
+            }
+            let privileged = metadata.is_file() && mode & 0o6000 != 0;
+            assert!(!privileged, "{}: {mode:o}", entry.path().display());
+        }
+    }
+}
+
+pub(crate) fn assert_nothing_is_staged(world: &World) {
     assert!(!world.path("mkosi.output/.overcoat").exists());
     let staging = store_of(world).join("staging");
     assert_eq!(names(&staging), Vec::<String>::new());
 }
 
 /// Tries until it works and returns the result, or fails with the last reason.
-pub(super) fn wait_until<T, E: std::fmt::Debug>(
+pub(crate) fn wait_until<T, E: std::fmt::Debug>(
     limit: Duration,
     what: &str,
     mut attempt: impl FnMut() -> Result<T, E>,
@@ -54,10 +74,10 @@ pub(super) fn wait_until<T, E: std::fmt::Debug>(
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Process {
-    pub(super) pid: Pid,
-    pub(super) parent: Pid,
-    pub(super) command: String,
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    pub(crate) parent: Pid,
+    pub(crate) command: String,
 }
 
 /// Returns the processes that are alive.
@@ -65,7 +85,7 @@ pub(super) struct Process {
     clippy::disallowed_methods,
     reason = "processes vanish while they are listed"
 )]
-pub(super) fn processes() -> Vec<Process> {
+pub(crate) fn processes() -> Vec<Process> {
     let directory = std::fs::read_dir("/proc").unwrap();
     let process = |entry: std::fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
@@ -89,7 +109,7 @@ pub(super) fn processes() -> Vec<Process> {
     clippy::disallowed_methods,
     reason = "processes vanish while they are listed"
 )]
-pub(super) fn processes_of(world: &Path) -> Vec<Process> {
+pub(crate) fn processes_of(world: &Path) -> Vec<Process> {
     // Of a mount, the path is shown as its file system sees it, which ends like the one we know.
     let name = world.components().rev().nth(1).unwrap();
     let name = name.as_os_str().to_str().unwrap();
@@ -117,7 +137,7 @@ pub(super) fn processes_of(world: &Path) -> Vec<Process> {
 }
 
 /// Returns the locks of the store that somebody holds.
-pub(super) fn held_locks(store: &Path) -> Vec<PathBuf> {
+pub(crate) fn held_locks(store: &Path) -> Vec<PathBuf> {
     let archives = store.join("packages/debian~bookworm~x86-64/archives/overcoat.lock");
     let locks = names(&store.join("locks"));
     let locks = locks.iter().map(|name| store.join("locks").join(name));
@@ -132,14 +152,14 @@ pub(super) fn held_locks(store: &Path) -> Vec<PathBuf> {
 }
 
 /// What is in a directory that a build must not change: each path's inode, mode, size and time.
-pub(super) type Files = BTreeMap<PathBuf, (u64, u32, u64, i64)>;
+pub(crate) type Files = BTreeMap<PathBuf, (u64, u32, u64, i64)>;
 
-pub(super) fn files(directory: &Path) -> Files {
+pub(crate) fn files(directory: &Path) -> Files {
     let mut found = Files::new();
     let mut waiting = vec![directory.to_owned()];
     while let Some(directory) = waiting.pop() {
-        for name in names(&directory) {
-            let path = directory.join(name);
+        let entries = fs_err::read_dir(&directory).into_iter().flatten();
+        for path in entries.map(|entry| entry.unwrap().path()) {
             if path.ends_with(".overcoat") {
                 continue;
             }
@@ -159,7 +179,7 @@ pub(super) fn files(directory: &Path) -> Files {
     found
 }
 
-pub(super) fn sizes(files: &Files) -> Vec<(&Path, u64)> {
+pub(crate) fn sizes(files: &Files) -> Vec<(&Path, u64)> {
     let sizes = files
         .iter()
         .map(|(path, (_, _, size, _))| (path.as_path(), *size));
@@ -167,7 +187,7 @@ pub(super) fn sizes(files: &Files) -> Vec<(&Path, u64)> {
 }
 
 /// Returns the sorted names in a directory, none if it does not exist.
-pub(super) fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     if !directory.exists() {
         return Vec::new();
     }
