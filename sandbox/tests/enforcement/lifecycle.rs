@@ -232,7 +232,7 @@ fn many_sandboxes_run_at_once() {
     }
 }
 
-fn wait_for_line(output: std::fs::File) {
+pub(crate) fn wait_for_line(output: std::fs::File) {
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line).unwrap();
     assert_eq!(line, "started\n");

@@ -10,6 +10,8 @@
     reason = "all of it is a test, which clippy cannot see without libtest"
 )]
 
+mod attacks;
+mod classes;
 mod egress;
 mod files;
 mod harness;
@@ -26,6 +28,7 @@ mod profiles;
 mod range;
 mod recording;
 mod support;
+mod terminal;
 mod trees;
 
 use std::process::ExitCode;
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Some("in-network") => egress::run_case(&arguments[1]),
         Some("in-range") => range::run_case(&arguments[1]),
         Some("without-landlock") => landlock::run_without(&arguments[1]),
+        Some("on-terminal") => terminal::run_on_terminal(),
         Some("limited") => host::run_limited(),
         Some("chrooted") => host::run_chrooted(&arguments[1]),
         _ => harness::run(
@@ -61,6 +65,9 @@ fn main() -> ExitCode {
                 limits::TESTS,
                 host::TESTS,
                 hostile::TESTS,
+                attacks::TESTS,
+                terminal::TESTS,
+                classes::TESTS,
             ]
             .concat(),
             &arguments,
