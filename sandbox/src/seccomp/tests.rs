@@ -8,7 +8,7 @@ use super::calls::{self, Known};
 use super::interpreter::interpret;
 use super::numbers::{FIRST_UNJUDGED, GAPS};
 use super::numbers::{NATIVE_ARCHITECTURE, SYS_getxattrat, SYS_removexattrat, SYS_setxattrat};
-use super::{Policy, Scope, allowed, assemble, rows};
+use super::{Policy, Scope, allowed, assemble, assemble_seal, rows};
 use crate::spec::OwnershipRecording;
 
 const ANSWERING: Policy = Policy {
@@ -25,6 +25,11 @@ const PLAIN: Policy = Policy {
     ownership: OwnershipRecording::Off,
     suppress_sync: false,
     network_scoped: false,
+};
+const SCOPED: Policy = Policy {
+    ownership: OwnershipRecording::Off,
+    suppress_sync: true,
+    network_scoped: true,
 };
 /// `AUDIT_ARCH_I386`.
 const I386: u32 = 0x4000_0003;
@@ -67,14 +72,100 @@ fn every_row_without_tests_decides_its_call() {
             super::Action::Errno(value) => errno(value),
             super::Action::Notify => SECCOMP_RET_USER_NOTIF,
         };
-        let found = decide(
-            &ANSWERING,
-            NATIVE_ARCHITECTURE,
-            row.call.number,
-            [GARBAGE; 6],
-        );
+        let policy = match row.scope {
+            Scope::ScopedNetwork => &SCOPED,
+            _ => &ANSWERING,
+        };
+        let found = decide(policy, NATIVE_ARCHITECTURE, row.call.number, [GARBAGE; 6]);
         assert_eq!(found, expected, "{}", row.call.name());
     }
+}
+
+#[test]
+fn a_scoped_network_has_tcp_and_udp_and_no_way_past_the_supervisor() {
+    use libc::{EACCES, EAFNOSUPPORT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT};
+    let flags = 0x8_0800;
+    for (call, arguments, expected) in [
+        (libc::SYS_socket, [2, 1, 0, 0, 0, 0], SECCOMP_RET_ALLOW),
+        (
+            libc::SYS_socket,
+            [10, 1 | flags, 6, 0, 0, 0],
+            SECCOMP_RET_ALLOW,
+        ),
+        (
+            libc::SYS_socket,
+            [2, 2 | 0x800, 17, 0, 0, 0],
+            SECCOMP_RET_ALLOW,
+        ),
+        (libc::SYS_socket, [1, 1, 0, 0, 0, 0], errno(EAFNOSUPPORT)),
+        (libc::SYS_socket, [16, 3, 0, 0, 0, 0], errno(EAFNOSUPPORT)),
+        (
+            libc::SYS_socket,
+            [2, 3 | flags, 6, 0, 0, 0],
+            errno(ESOCKTNOSUPPORT),
+        ),
+        (libc::SYS_socket, [2, 2, 1, 0, 0, 0], errno(EPROTONOSUPPORT)),
+        (
+            libc::SYS_connect,
+            [3, 1, 16, 0, 0, 0],
+            SECCOMP_RET_USER_NOTIF,
+        ),
+        (libc::SYS_bind, [3, 1, 16, 0, 0, 0], errno(EACCES)),
+        (libc::SYS_sendto, [3, 1, 5, 0, 0, 0], SECCOMP_RET_ALLOW),
+        // An address of which the pointer's low half is nothing.
+        (libc::SYS_sendto, [3, 1, 5, 0, GARBAGE, 16], errno(EACCES)),
+        (
+            libc::SYS_sendto,
+            [3, 1, 5, 0x2000_0000, 0, 0],
+            errno(EOPNOTSUPP),
+        ),
+        (
+            libc::SYS_sendmsg,
+            [3, 1, 0x4000, 0, 0, 0],
+            SECCOMP_RET_USER_NOTIF,
+        ),
+        (
+            libc::SYS_sendmsg,
+            [3, 1, 0x2000_0000, 0, 0, 0],
+            errno(EOPNOTSUPP),
+        ),
+        (libc::SYS_sendmsg, [3, 1, 0x10, 0, 0, 0], SECCOMP_RET_ALLOW),
+        (
+            libc::SYS_sendmmsg,
+            [3, 1, 2, 0x4000, 0, 0],
+            SECCOMP_RET_USER_NOTIF,
+        ),
+        (
+            libc::SYS_sendmmsg,
+            [3, 1, 2, 0x2000_0010, 0, 0],
+            errno(EOPNOTSUPP),
+        ),
+        (libc::SYS_setsockopt, [3, 0, 4, 0, 0, 0], errno(EPERM)),
+        (libc::SYS_setsockopt, [3, 41, 57, 0, 0, 0], errno(EPERM)),
+        (libc::SYS_setsockopt, [3, 6, 4, 0, 0, 0], SECCOMP_RET_ALLOW),
+    ] {
+        for high in [0, GARBAGE] {
+            let arguments = arguments.map(|argument: u64| argument | high);
+            assert_eq!(
+                native(&SCOPED, call, arguments),
+                expected,
+                "{call} {arguments:x?}"
+            );
+        }
+    }
+    // The second filter leaves all else as it is.
+    let seal = |call, flags| {
+        let arguments = [3, 1, flags | GARBAGE, 0, 0, 0];
+        interpret(
+            &assemble_seal(),
+            NATIVE_ARCHITECTURE,
+            number(call),
+            arguments,
+        )
+    };
+    assert_eq!(seal(libc::SYS_sendmsg, 0x10), errno(EOPNOTSUPP));
+    assert_eq!(seal(libc::SYS_sendmsg, 0x4000), SECCOMP_RET_ALLOW);
+    assert_eq!(seal(libc::SYS_connect, 0x10), SECCOMP_RET_ALLOW);
 }
 
 #[test]
