@@ -42,6 +42,13 @@ pub(super) fn classify(error: Error, recipe: &Recipe) -> Error {
     }
 }
 
+/// Tells whether apt gave up because it could not get a file.
+pub(super) fn could_not_fetch(stderr: &str) -> bool {
+    stderr
+        .lines()
+        .any(|line| unreachable(line).is_some() || missing(line).is_some())
+}
+
 /// Returns the package that `line` says is unknown.
 pub(super) fn unknown_package(line: &str) -> Option<&str> {
     let message = line.strip_prefix("E: ")?;

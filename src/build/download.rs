@@ -6,7 +6,7 @@ use std::time::Instant;
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
-use super::fetch::{QUICK_RETRIES, show_download};
+use super::fetch::{QUICK_RETRIES, reach, show_download};
 use super::policy::StepKind;
 use super::run::run;
 use super::tools::Tools;
@@ -48,12 +48,14 @@ pub(super) fn download(
         let mut arguments = vec![QUICK_RETRIES, "download", "--"];
         arguments.extend(exact.iter().map(String::as_str));
         let command = apt::command(&arguments);
+        let reach = reach(builder, recipe)?;
+        let places = tools.places(None).with_reach(&reach);
         let spec = builder
-            .spec(StepKind::Download, command, &tools.places(None))
+            .spec(StepKind::Download, command, &places)
             // This verb puts packages into the working directory.
             .working_directory(apt::ARCHIVES);
         run(purpose, &spec, &mut |line| show_download(purpose, line))
-            .map_err(|error| apt_error::classify(error, recipe))?;
+            .map_err(|error| apt_error::classify(reach.classify(error), recipe))?;
     }
     store::own_directory(private, "partial")?;
     for package in resolved {

@@ -1,5 +1,6 @@
 //! Why a build failed.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use overcoat_sandbox::ProgramStatus;
@@ -31,6 +32,8 @@ pub enum Error {
         command: String,
         status: ProgramStatus,
         stderr_tail: String,
+        /// The addresses that it was not let reach.
+        refused: Vec<SocketAddr>,
     },
     #[error("the step `{step}` {reached}: `{command}` {}{}", describe(*status), indented(stderr_tail))]
     LimitReached {
@@ -42,6 +45,15 @@ pub enum Error {
     },
     #[error("there is not enough space in `{path}`")]
     SpaceLacking { path: PathBuf, source: Box<Error> },
+    #[error("{origin}: `{setting}={uri}` leads to {addresses}, which a recipe may not reach")]
+    MirrorOutOfReach {
+        setting: &'static str,
+        uri: String,
+        origin: String,
+        addresses: String,
+    },
+    #[error("the mirror leads to {addresses}, which is neither public nor what you named")]
+    AddressOutOfReach { addresses: String },
     #[error("interrupted")]
     Interrupted,
     #[error("{origin}: no package matches `{package}` in {target}")]
@@ -223,6 +235,7 @@ impl Error {
         match self {
             Self::Image { source, .. } => source.is_bad_recipe(),
             Self::UnknownPackage { .. }
+            | Self::MirrorOutOfReach { .. }
             | Self::BaseTreeMissing { .. }
             | Self::BaseTreeNotDirectory { .. }
             | Self::BaseTreeWithoutPackages { .. }
@@ -253,6 +266,19 @@ impl Hint for Error {
                 "check the network, or name another mirror with `Mirror=`; packages already in the cache can be used \
                  with `--cache-only=always`"
                     .to_owned()
+            }
+            Self::MirrorOutOfReach { setting, .. } => {
+                let option = match *setting {
+                    "LocalMirror" => "--local-mirror",
+                    _ => "--mirror",
+                };
+                format!(
+                    "if you trust it, name the mirror at the command line with `{option}=`; `--allow=network` lets the steps \
+                     that download reach all that you reach"
+                )
+            }
+            Self::AddressOutOfReach { .. } => {
+                "`--allow=network` lets the steps that download reach all that you reach".to_owned()
             }
             Self::RepositoryMissing { .. } => {
                 "check `Release=`, and name a mirror that has it with `Mirror=`".to_owned()

@@ -7,13 +7,14 @@ use std::time::Instant;
 use rustix::fs::{FileType, Mode};
 
 use super::policy::StepKind;
+use super::reach::Reach;
 use super::run::{Purpose, run};
 use super::stack::Stack;
 use super::tools::Tools;
 use super::{Builder, Error, apt_error};
 use crate::beneath::{self, Directory};
 use crate::distribution::{self, RepositoryChoice};
-use crate::packages::apt::{self, Configuration, ResolvedPackage, Status, Trust};
+use crate::packages::apt::{self, Configuration, ResolvedPackage, Stanza, Status, Trust};
 use crate::plan::{Key, KeyBuilder};
 use crate::recipe::{CacheOnly, Recipe};
 use crate::store;
@@ -36,15 +37,7 @@ const RESOLVE: &str = "resolve packages";
 /// Metadata is refreshed once in a build for each set of repositories. Later steps read a snapshot of it, so a
 /// concurrent build that refreshes it again does not change what this one sees.
 pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools, Error> {
-    let choice = RepositoryChoice {
-        distribution: recipe.distribution,
-        release: &recipe.release,
-        mirror: recipe.mirror.as_deref(),
-        local_mirror: recipe.local_mirror.as_deref(),
-        repositories: &recipe.repositories,
-        check_signatures: recipe.repository_key_check,
-    };
-    let stanzas = distribution::repositories(&choice, builder.host_repositories)?;
+    let stanzas = repositories(builder, recipe)?;
     for stanza in &stanzas {
         if let Trust::Keyring(path) = &stanza.trust
             && !path.exists()
@@ -108,6 +101,30 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
     })
 }
 
+fn repositories(builder: &Builder<'_>, recipe: &Recipe) -> Result<Vec<Stanza>, Error> {
+    let choice = RepositoryChoice {
+        distribution: recipe.distribution,
+        release: &recipe.release,
+        mirror: recipe.mirror.as_deref(),
+        local_mirror: recipe.local_mirror.as_deref(),
+        repositories: &recipe.repositories,
+        check_signatures: recipe.repository_key_check,
+    };
+    Ok(distribution::repositories(
+        &choice,
+        builder.host_repositories,
+    )?)
+}
+
+/// Returns what the steps that download for `recipe` may reach.
+pub(super) fn reach(builder: &Builder<'_>, recipe: &Recipe) -> Result<Reach, Error> {
+    if builder.allow_network {
+        return Ok(Reach::of_host());
+    }
+    let repositories = repositories(builder, recipe)?;
+    Ok(Reach::of(recipe, &repositories, &builder.host))
+}
+
 /// Returns the directory for packages from these sources.
 ///
 /// Packages that nobody signed have one for each list of sources: they must not be found where signed ones are looked
@@ -150,9 +167,11 @@ fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), 
     let purpose = builder.purpose(&recipe.name, METADATA);
     purpose.started();
     let command = apt::command(&["-oAPT::Update::Error-Mode=any", QUICK_RETRIES, "update"]);
-    let spec = builder.spec(StepKind::Metadata, command, &tools.places(None));
+    let reach = reach(builder, recipe)?;
+    let places = tools.places(None).with_reach(&reach);
+    let spec = builder.spec(StepKind::Metadata, command, &places);
     run(purpose, &spec, &mut |line| show_download(purpose, line))
-        .map_err(|error| apt_error::classify(error, recipe))?;
+        .map_err(|error| apt_error::classify(reach.classify(error), recipe))?;
     purpose.finished(started, false);
     Ok(())
 }

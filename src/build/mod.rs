@@ -19,6 +19,7 @@ mod output;
 pub mod policy;
 mod private;
 mod protection;
+mod reach;
 mod real_ids;
 mod removal;
 mod run;
@@ -30,6 +31,7 @@ pub use self::error::Error;
 pub use self::event::{Event, Observer};
 pub use self::limits::{Limits, ReachedLimit};
 pub use self::output::WriteError;
+pub use self::reach::Reach;
 pub use self::real_ids::Error as RealIdsError;
 pub use self::run::Interrupt;
 
@@ -75,6 +77,8 @@ pub struct Options<'a> {
     pub limits: Limits,
     /// The control group below which each sandbox gets one of its own.
     pub control_group: Option<&'a Path>,
+    /// Lets steps that download reach all that the caller reaches, not only mirrors.
+    pub allow_network: bool,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -105,6 +109,7 @@ struct Builder<'a> {
     limits: Limits,
     control_group: Option<&'a Path>,
     disk: Disk,
+    allow_network: bool,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
@@ -230,6 +235,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         limits: options.limits,
         control_group: options.control_group,
         disk,
+        allow_network: options.allow_network,
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),

@@ -250,6 +250,7 @@ pub(super) fn run(
                 command,
                 status: outcome.status,
                 stderr_tail,
+                refused: outcome.refused,
             },
         });
     }

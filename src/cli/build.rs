@@ -57,6 +57,7 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         seccomp_profile: profile.as_ref(),
         limits,
         control_group: control_group.as_deref(),
+        allow_network: false,
         observer: &progress,
         interrupt: &interrupt,
     };

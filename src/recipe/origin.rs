@@ -27,6 +27,13 @@ pub enum Origin {
     Default,
 }
 
+impl Origin {
+    /// Tells whether a person gave the value for this run, and no recipe did.
+    pub fn is_personal(&self) -> bool {
+        matches!(self, Self::CommandLine { .. } | Self::Environment { .. })
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -23,7 +23,7 @@ const PATHS: [&str; 8] = [
 
 /// Returns whether a path lies in the recipe's directory, links followed, or was named by a person.
 pub(super) fn permits(path: &Path, origin: &Origin, image: &Image) -> bool {
-    *origin == Origin::Default || is_personal(origin) || image.permits(&real_path(path))
+    *origin == Origin::Default || origin.is_personal() || image.permits(&real_path(path))
 }
 
 /// Reports the paths of a recipe that lead outside.
@@ -56,15 +56,8 @@ pub(super) fn check(recipe: &Recipe, image: &Image, findings: &mut Findings) {
 fn granted(recipe: &Recipe) -> Option<PathBuf> {
     recipe
         .origin("OutputDirectory")
-        .filter(|origin| is_personal(origin))
+        .filter(|origin| origin.is_personal())
         .map(|_| real_path(&recipe.output_directory))
-}
-
-fn is_personal(origin: &Origin) -> bool {
-    matches!(
-        origin,
-        Origin::CommandLine { .. } | Origin::Environment { .. }
-    )
 }
 
 /// Returns the real path of `path`, of which the end may not exist yet.

@@ -64,7 +64,7 @@ impl Host {
     }
 
     /// Returns a variable of the caller's environment, if it is text.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    pub(in crate::build) fn variable(&self, name: &str) -> Option<String> {
         let (_, value) = self.variables.iter().find(|(found, _)| found == name)?;
         value.clone().into_string().ok()
     }

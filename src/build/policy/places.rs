@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::build::Reach;
+
 /// Where the recipe's sources are, inside the sandbox. These four are mkosi's.
 pub(super) const SOURCES: &str = "/work/src";
 /// Where the directory is that build scripts keep, inside the sandbox.
@@ -18,6 +20,8 @@ pub struct Places {
     pub configuration: String,
     /// The text of its list of repositories.
     pub repositories: String,
+    /// What a step with the mirrors' network reaches.
+    pub reach: Reach,
     pub lists: Option<PathBuf>,
     pub archives: Option<PathBuf>,
     /// The layers of the image below the step, the topmost first; none of a new image.
@@ -46,6 +50,14 @@ pub struct OverlayPlace {
 }
 
 impl Places {
+    /// Returns these places for a step that reaches `reach`.
+    pub(in crate::build) fn with_reach(self, reach: &Reach) -> Self {
+        Self {
+            reach: reach.clone(),
+            ..self
+        }
+    }
+
     /// Returns places of telling names below `directory`, in which everything that a row can name is.
     pub fn below(directory: &Path) -> Self {
         let place = |name: &str| directory.join(name);
@@ -53,6 +65,7 @@ impl Places {
         Self {
             configuration: String::new(),
             repositories: String::new(),
+            reach: Reach::of_public_mirrors(),
             lists: Some(place("LISTS")),
             archives: Some(place("ARCHIVES")),
             below: vec![place("IMAGE")],

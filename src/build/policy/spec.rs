@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use overcoat_sandbox::{self as sandbox, IdMapping, Overlay, OwnershipRecording, Spec};
+use overcoat_sandbox::{IdMapping, Overlay, OwnershipRecording, Spec};
 
 use super::places::{BUILD, DESTINATION, OUTPUT, OverlayPlace, Places, SOURCES};
 use super::table::COMMON_VARIABLES;
@@ -32,7 +32,11 @@ pub fn spec(
     places: &Places,
     ids: IdMapping,
 ) -> Spec {
-    let spec = base(Spec::new(command), host);
+    let hosts = match policy.network {
+        Network::None => "",
+        Network::Mirrors => places.reach.hosts.as_str(),
+    };
+    let spec = base(Spec::new(command), host, hosts);
     let spec = package_manager(spec, policy, places);
     let spec = directory(spec, policy.lists, &places.lists, apt::LISTS);
     let spec = directory(spec, policy.archives, &places.archives, apt::ARCHIVES);
@@ -41,7 +45,7 @@ pub fn spec(
     let spec = directory(spec, policy.build, &places.build, BUILD);
     let spec = directory(spec, policy.destination, &places.destination, DESTINATION);
     let spec = directory(spec, policy.output, &places.output, OUTPUT);
-    let spec = network(spec, policy.network, host);
+    let spec = network(spec, policy.network, host, places);
     let spec = with_ids(spec, policy.ids, ids);
     let spec = environment(spec, policy, host, places);
     let spec = match policy.sync {
@@ -53,12 +57,12 @@ pub fn spec(
 }
 
 /// Adds what every step has: the host's programs, the names of two users, and empty places to write to.
-fn base(spec: Spec, host: &Host) -> Spec {
+fn base(spec: Spec, host: &Host, hosts: &str) -> Spec {
     host.programs(spec)
         .file("/etc/passwd", PASSWD)
         .file("/etc/group", GROUP)
         .file("/etc/nsswitch.conf", NSSWITCH)
-        .file("/etc/hosts", HOSTS)
+        .file("/etc/hosts", format!("{HOSTS}{hosts}"))
         .tmpfs("/tmp", 0o1777)
         .tmpfs("/var", 0o755)
         .tmpfs("/run", 0o755)
@@ -128,10 +132,12 @@ fn image(spec: Spec, image: Image, places: &Places) -> Spec {
     }
 }
 
-fn network(spec: Spec, network: Network, host: &Host) -> Spec {
+fn network(spec: Spec, network: Network, host: &Host, places: &Places) -> Spec {
     match network {
         Network::None => spec,
-        Network::Mirrors => host.network_files(spec).network(sandbox::Network::Host),
+        Network::Mirrors => host
+            .network_files(spec)
+            .network(places.reach.network.clone()),
     }
 }
 
