@@ -10,8 +10,18 @@ use crate::require::{self, tool};
 
 const PACKAGE_FILE: &str = "sample_1.0_all.deb";
 
-/// Returns a world whose recipe installs `package` from `mirror` on an empty base tree.
+/// Returns a world whose recipe installs `package` from `mirror` on an empty base tree. A person has named the mirror too.
 fn world_with(mirror: &str, package: &str) -> World {
+    let world = foreign_world_with(mirror, package);
+    let option = mirror
+        .replace("LocalMirror", "--local-mirror")
+        .replace("Mirror", "--mirror");
+    world.options.lock().unwrap().push(option);
+    world
+}
+
+/// Returns the same, where the mirror is the recipe's word alone.
+pub(crate) fn foreign_world_with(mirror: &str, package: &str) -> World {
     let world = World::new();
     for name in ["status", "available", "info/format", "updates/.keep"] {
         let text = if name == "info/format" { "1\n" } else { "" };

@@ -136,6 +136,7 @@ pub(crate) fn write_extension(world: &World, repository: &Repository, package: &
             repository.url()
         ),
     );
+    repository.name_in(world, "local-mirror");
     copy_tree(&tutorial::signed().output("base"), &world.path("base"));
 }
 

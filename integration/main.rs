@@ -14,6 +14,7 @@ mod require;
 
 mod attacks;
 mod ddi;
+mod egress;
 mod faults;
 mod features;
 mod hostile;

@@ -34,6 +34,7 @@ fn files_of_a_group_that_a_package_made_are_told() {
             repository.url()
         ),
     );
+    repository.name_in(&world, "local-mirror");
     copy_tree(&base, &world.path("base"));
     let build = world.run(&["-f"]);
     assert_eq!(build.status, Some(0), "{}", build.stderr);

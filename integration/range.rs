@@ -133,6 +133,7 @@ fn world_with_package(repository: &Repository) -> World {
             repository.url()
         ),
     );
+    repository.name_in(&world, "local-mirror");
     copy_tree(&tutorial::signed().output("base"), &world.path("base"));
     world
 }

@@ -8,7 +8,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use crate::harness;
+use crate::harness::{self, World};
 use crate::require::Tool;
 
 /// The package's version, in its file name too.
@@ -94,6 +94,13 @@ impl Repository {
     /// Returns the paths that were asked for since the last call.
     pub(crate) fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+
+    /// Names the repository at the command line of every run, as the recipe's by `setting`: what is on loopback no recipe
+    /// reaches by itself.
+    pub(crate) fn name_in(&self, world: &World, setting: &str) {
+        let option = format!("--{setting}={}", self.url());
+        world.options.lock().unwrap().push(option);
     }
 
     pub(crate) fn url(&self) -> String {

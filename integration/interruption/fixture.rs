@@ -195,6 +195,7 @@ pub(crate) fn write_recipe(world: &World, repository: &Repository) {
             repository.url()
         ),
     );
+    repository.name_in(world, "local-mirror");
 }
 
 /// Makes a base tree of a few programs of the host and the libraries that they need.

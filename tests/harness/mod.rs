@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 
@@ -10,6 +11,8 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(crate) struct World {
     root: TempDir,
+    /// Options of every run, before its own: what a person names, and not the recipe.
+    pub(crate) options: Mutex<Vec<String>>,
 }
 
 /// What one run of the program did, with its paths, sizes and times replaced.
@@ -44,7 +47,10 @@ impl World {
         for below in ["home", "recipe"] {
             fs_err::create_dir(root.path().join(below)).unwrap();
         }
-        Self { root }
+        Self {
+            root,
+            options: Mutex::default(),
+        }
     }
 
     /// Returns a path below the directory in which recipes are put and the program runs.
@@ -67,6 +73,7 @@ impl World {
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_overcoat"));
         command
+            .args(&*self.options.lock().unwrap())
             .args(arguments)
             .current_dir(self.path(""))
             .stdin(Stdio::null())
