@@ -13,7 +13,7 @@ use libc::{
 use super::network::SEAL;
 use super::numbers::{FIRST_UNJUDGED, GAPS, NATIVE_ARCHITECTURE};
 use super::table::{Action, Row, Scope, Test, rows};
-use crate::spec::OwnershipRecording;
+use crate::spec::{Network, OwnershipRecording, Spec};
 
 /// What decides which rows are in force.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,7 +74,16 @@ pub(crate) fn assemble_seal() -> Vec<sock_filter> {
 }
 
 impl Policy {
-    fn enforces(&self, scope: Scope) -> bool {
+    /// Returns the policy of a specification.
+    pub(crate) fn of(spec: &Spec) -> Self {
+        Self {
+            ownership: spec.ownership,
+            suppress_sync: spec.suppress_sync,
+            network_scoped: matches!(spec.network, Network::Scoped(_)),
+        }
+    }
+
+    pub(super) fn enforces(&self, scope: Scope) -> bool {
         match scope {
             Scope::Always => true,
             Scope::Recording => matches!(

@@ -14,6 +14,7 @@ mod denied;
 mod interpreter;
 mod network;
 mod numbers;
+mod print;
 mod profile;
 mod recorded;
 mod table;
@@ -27,6 +28,7 @@ pub(crate) use self::network::PASSING;
 pub(crate) use self::numbers::{
     SYS_getxattrat, SYS_listxattrat, SYS_removexattrat, SYS_setxattrat,
 };
+pub(crate) use self::print::{oci_form, rows_with_reasons};
 pub use self::profile::{Profile, ProfileError};
 pub use self::table::{Action, Row, Scope, SystemCall, Test, rows};
 pub use crate::sys::seccomp::install;

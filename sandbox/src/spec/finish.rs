@@ -6,14 +6,21 @@ use super::{IdMapping, Network, OwnershipRecording, Spec};
 use crate::defaults;
 use crate::error::Error;
 use crate::idrange;
+use crate::seccomp;
 
 impl Spec {
     /// Returns the whole specification, as it would be run by the caller now, for audits.
     ///
-    /// The text is the same each time: sets are sorted.
+    /// `oci` is a configuration in the words of OCI, the table of system calls included; the rest is what OCI lacks, with
+    /// the reasons for the table's rows. The text is the same each time: sets are sorted.
     pub fn to_json(&self) -> Result<serde_json::Value, Error> {
-        let mut value = serde_json::to_value(self.for_launcher()?)
-            .map_err(|source| Error::SerialiseSpec { source })?;
+        let mut spec = self.for_launcher()?;
+        let policy = seccomp::Policy::of(&spec);
+        let linux = spec.oci.linux_mut().get_or_insert_default();
+        linux.set_seccomp(Some(seccomp::oci_form(&policy)));
+        let mut value =
+            serde_json::to_value(spec).map_err(|source| Error::SerialiseSpec { source })?;
+        value["seccomp"] = seccomp::rows_with_reasons(&policy);
         if let Some(sets) = value.pointer_mut("/oci/process/capabilities") {
             for set in sets.as_object_mut().into_iter().flatten() {
                 if let Some(names) = set.1.as_array_mut() {
