@@ -27,7 +27,8 @@ use crate::limits::cgroup::ControlGroup;
 use crate::limits::watch::Watched;
 use crate::namespaces;
 use crate::report::{
-    Answer, At, Failure, LONGEST_MESSAGE, ProgramStatus, Request, Step, read_framed, write_framed,
+    Answer, At, Enforcement, Failure, LONGEST_MESSAGE, ProgramStatus, Request, Step, read_framed,
+    run_process, write_framed,
 };
 use crate::spec::Spec;
 use crate::supervisor::{self, Ends};
@@ -63,7 +64,13 @@ fn serve() -> io::Result<()> {
     match read_framed(&control)? {
         Some(Request::Run(spec)) => {
             let answer = match check_single_threaded() {
-                Ok(()) => run(&spec, &control),
+                Ok(()) => {
+                    let mut caller = Remote {
+                        control: &control,
+                        is_gone: false,
+                    };
+                    run(&spec, &mut caller, (), |()| Ok(()))
+                }
                 Err(failure) => Answer::Failed(failure),
             };
             write_framed(&control, &answer)
@@ -98,6 +105,45 @@ pub(crate) fn check_single_threaded() -> Result<(), Failure> {
     }
 }
 
+/// Who wants the sandbox.
+pub(crate) trait Caller {
+    /// Is told when the program is about to be executed.
+    fn started(&mut self, enforcement: Enforcement);
+
+    /// Returns what to wait for on the caller's behalf.
+    fn descriptors(&self) -> Vec<PollFd<'_>>;
+
+    /// Looks at what became of each of those, and tells whether the sandbox is to be ended.
+    fn attend(&mut self, events: &[PollFlags]) -> bool;
+}
+
+/// The caller is another process, at the other end of a socket.
+#[derive(Debug)]
+struct Remote<'a> {
+    control: &'a UnixStream,
+    is_gone: bool,
+}
+
+impl Caller for Remote<'_> {
+    fn started(&mut self, enforcement: Enforcement) {
+        // A caller that is gone is noticed on the same socket while the outcome is awaited.
+        let _ = write_framed(self.control, &Answer::Started(enforcement));
+    }
+
+    fn descriptors(&self) -> Vec<PollFd<'_>> {
+        match self.is_gone {
+            true => Vec::new(),
+            false => vec![PollFd::new(self.control.as_fd(), PollFlags::POLLIN)],
+        }
+    }
+
+    fn attend(&mut self, events: &[PollFlags]) -> bool {
+        // The caller says nothing more after its request, so this is the end of its socket.
+        self.is_gone |= events.iter().any(|events| !events.is_empty());
+        self.is_gone
+    }
+}
+
 /// A supervisor that was started, and what it is heard through.
 #[derive(Debug)]
 struct Started {
@@ -108,7 +154,11 @@ struct Started {
     watched: Watched,
 }
 
-fn start(spec: &Spec) -> Result<Started, Failure> {
+fn start<T>(
+    spec: &Spec,
+    given: T,
+    prepare_child: impl FnOnce(T) -> Result<(), Failure>,
+) -> Result<Started, Failure> {
     // Processes of the sandbox whose parent was killed become ours, so that we can wait until they are gone.
     set_child_subreaper(true).during(Step::WatchParent)?;
     // Root can drop its groups; an ordinary user's come along, and reach only what is mounted.
@@ -138,6 +188,9 @@ fn start(spec: &Spec) -> Result<Started, Failure> {
                 outcome: outcome_writer,
                 watch,
             };
+            if let Err(failure) = prepare_child(given) {
+                run_process(ends.report.as_fd(), || Err(failure));
+            }
             supervisor::run(spec, launcher, ends)
         }
     };
@@ -166,22 +219,28 @@ enum Ended {
 }
 
 /// Reads what the sandbox says, and meanwhile ends it when the caller goes away, the time is over or a limit exceeded.
-#[derive(Debug)]
 struct Watch<'a> {
-    control: &'a UnixStream,
+    caller: &'a mut dyn Caller,
     supervisor: Pid,
     deadline: Option<Instant>,
     watched: Watched,
     ended: Option<Ended>,
 }
 
-fn run(spec: &Spec, control: &UnixStream) -> Answer {
-    let started = match start(spec) {
+/// Runs a sandbox to its end, in a process with one thread. `prepare_child` is called with what is `given` in the first
+/// process of it, and here that is dropped.
+pub(crate) fn run<T>(
+    spec: &Spec,
+    caller: &mut dyn Caller,
+    given: T,
+    prepare_child: impl FnOnce(T) -> Result<(), Failure>,
+) -> Answer {
+    let started = match start(spec, given, prepare_child) {
         Ok(started) => started,
         Err(failure) => return Answer::Failed(failure),
     };
     let mut watch = Watch {
-        control,
+        caller,
         supervisor: started.supervisor,
         deadline: started.deadline,
         watched: started.watched,
@@ -220,8 +279,7 @@ impl Watch<'_> {
     fn follow(&mut self, report: OwnedFd, outcome: OwnedFd) -> Result<Answer, Failure> {
         match self.read_line_by_line(report)?.pop() {
             Some(Answer::Started(enforcement)) => {
-                // A caller that is gone is noticed on the same socket while the outcome is awaited.
-                let _ = write_framed(self.control, &Answer::Started(enforcement));
+                self.caller.started(enforcement);
             }
             Some(failed) => return Ok(failed),
             None => return Ok(Answer::Lost),
@@ -256,22 +314,21 @@ impl Watch<'_> {
     fn wait_for(&mut self, file: BorrowedFd<'_>) -> nix::Result<()> {
         loop {
             let mut fds = vec![PollFd::new(file, PollFlags::POLLIN)];
-            if self.ended.is_none() {
-                fds.push(PollFd::new(self.control.as_fd(), PollFlags::POLLIN));
-            }
+            fds.extend(self.caller.descriptors());
             match poll(&mut fds, self.time_left()) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno),
             }
-            let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
-            let (file_ready, control_ready) = (ready.next(), ready.next());
-            if file_ready == Some(true) {
+            let events = revents(&fds);
+            drop(fds);
+            // First, so that output is copied while the sandbox has much to say.
+            if self.caller.attend(&events[1..]) {
+                self.end(Ended::ByCaller);
+            }
+            if !events[0].is_empty() {
                 return Ok(());
             }
-            // The caller says nothing more after its request, so this is the end of its socket.
-            if control_ready == Some(true) {
-                self.end(Ended::ByCaller);
-            } else if self
+            if self
                 .deadline
                 .is_some_and(|deadline| Instant::now() >= deadline)
             {
@@ -329,6 +386,13 @@ impl Watch<'_> {
             let _ = kill(self.supervisor, Signal::SIGKILL);
         }
     }
+}
+
+/// Returns what poll(2) said of each descriptor.
+pub(crate) fn revents(fds: &[PollFd<'_>]) -> Vec<PollFlags> {
+    fds.iter()
+        .map(|fd| fd.revents().unwrap_or(PollFlags::empty()))
+        .collect()
 }
 
 /// Kills the supervisor and waits until no process of the sandbox is left.

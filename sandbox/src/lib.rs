@@ -5,6 +5,7 @@
 //! ownership recording and the network's scope. Only `sys` holds `unsafe`.
 #![deny(unsafe_code)]
 
+mod attached;
 mod caps;
 mod defaults;
 mod egress;
@@ -39,6 +40,7 @@ mod trials;
 
 pub use oci_spec::runtime::{Capability, PosixRlimitType};
 
+pub use self::attached::{Attached, Output, Streams};
 pub use self::egress::NetworkScope;
 pub use self::error::Error;
 pub use self::idmap::enter_user_namespace;
@@ -53,5 +55,5 @@ pub use self::report::{Enforcement, ProgramStatus, Step};
 pub use self::spawn::{Killer, Outcome, Running};
 pub use self::spec::{
     EntryKind, FileAccess, FileContents, IdMapping, LandlockRule, Network, Overlay,
-    OwnershipRecording, RootEntry, Spec, Strictness,
+    OwnershipRecording, RootEntry, Spec, StandardInput, Strictness,
 };

@@ -1,12 +1,12 @@
 //! Finding and making files and directories below the sandbox's root, never through a symbolic link.
 //!
 //! The trees that are mounted there are untrusted: where a mount point is expected, they may hold a link to a file of
-//! the host. So each component is opened on the descriptor of the one before it.
+//! the host. So every link in a path is refused.
 
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
@@ -25,11 +25,11 @@ pub(crate) enum MountPoint {
 
 /// Opens `path` below `root`, as a mere location.
 pub(crate) fn find(root: impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
-    let mut current = open_below(&root, OsStr::new("."))?;
-    for name in names(path) {
-        current = open_below(&current, name)?;
+    let below: PathBuf = names(path).collect();
+    if below.as_os_str().is_empty() {
+        return open_below(&root, OsStr::new("."));
     }
-    Ok(current)
+    open_below(&root, below.as_os_str())
 }
 
 /// Opens `path` below `root`, and makes what is missing of it: directories of mode 0755, and at the end what is asked.
@@ -39,14 +39,14 @@ pub(crate) fn find_or_make(
     point: MountPoint,
 ) -> Result<OwnedFd, Failure> {
     let step = Step::FindMountPoint;
+    match find(&root, path) {
+        Err(Errno::ENOENT) => {}
+        other => return other.at(step, path.display()),
+    }
     let (directory, name) = parent(root, path, step)?;
     let Some(name) = name else {
         return Ok(directory);
     };
-    match open_below(&directory, name) {
-        Err(Errno::ENOENT) => {}
-        other => return other.at(step, path.display()),
-    }
     match point {
         MountPoint::Directory => make_directory(&directory, name),
         MountPoint::File => make_file(&directory, name).map(drop),

@@ -205,6 +205,10 @@ impl Root {
 
 /// Lists the entries of a proc that belong to the caller, but for those of processes and links.
 fn own_entries(proc: &OwnedFd) -> nix::Result<Vec<String>> {
+    // The top directory and all that is the kernel's belong to the host's root: mostly nobody here.
+    if fstat(proc)?.st_uid != 0 {
+        return Ok(Vec::new());
+    }
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut directory = Dir::openat(proc, ".", flags, Mode::empty())?;
     let mut own = Vec::new();

@@ -16,7 +16,7 @@ use oci_spec::runtime as oci;
 use crate::init::{self, Said};
 use crate::limits::Mechanisms;
 use crate::report::{Answer, At, Enforcement, Failure, Step, run_process, write_line};
-use crate::spec::{Network, OwnershipRecording, Spec};
+use crate::spec::{OwnershipRecording, Spec, StandardInput};
 use crate::{caps, landlock, rlimits, seccomp, sys};
 
 /// Where a program without a slash in its name is looked for when the environment has no `PATH`.
@@ -57,7 +57,9 @@ fn confine(
     sys::process::reset_signals().during(Step::StartSession)?;
     let mask = process.user().umask().unwrap_or(0o022);
     umask(Mode::from_bits_truncate(mask));
-    reopen_standard_input().during(Step::OpenDescriptors)?;
+    if spec.input == StandardInput::Empty {
+        reopen_standard_input().during(Step::OpenDescriptors)?;
+    }
     rlimits::apply(process.rlimits().as_deref().unwrap_or_default())?;
     chdir(process.cwd()).at(Step::EnterWorkingDirectory, process.cwd().display())?;
     // Without CAP_SYS_ADMIN, Landlock and seccomp take no_new_privs.
@@ -107,11 +109,7 @@ fn open_null() -> nix::Result<Option<OwnedFd>> {
 ///
 /// It comes last: the filter applies to the launcher's own next calls as well.
 fn filter_calls(spec: &Spec, socket: BorrowedFd<'_>) -> Result<bool, Failure> {
-    let policy = seccomp::Policy {
-        ownership: spec.ownership,
-        suppress_sync: spec.suppress_sync,
-        network_scoped: matches!(spec.network, Network::Scoped(_)),
-    };
+    let policy = seccomp::Policy::of(spec);
     let program = seccomp::assemble(&policy);
     let want_listener = policy.network_scoped || spec.ownership != OwnershipRecording::Off;
     let listener = seccomp::install(&program, want_listener).during(Step::FilterCalls)?;

@@ -15,7 +15,7 @@ use crate::launcher;
 use crate::limits::Limit;
 use crate::ownership::OwnerRecord;
 use crate::report::{Answer, Enforcement, ProgramStatus, Request, read_framed, write_framed};
-use crate::spec::Spec;
+use crate::spec::{Spec, StandardInput};
 
 /// A program that runs confined. It is killed when this is dropped.
 #[derive(Debug)]
@@ -52,7 +52,9 @@ impl Spec {
     ///
     /// The program's standard input is empty. Its output waits in pipes, so it must be read.
     pub fn spawn(&self) -> Result<Running, Error> {
-        let request = Request::Run(Box::new(self.for_launcher()?));
+        let mut spec = self.for_launcher()?;
+        spec.input = StandardInput::Empty;
+        let request = Request::Run(Box::new(spec));
         let (mut launcher, control) = start_launcher(&request, Stdio::piped)?;
         let stdout = launcher.stdout.take().map(OwnedFd::from).map(File::from);
         let stderr = launcher.stderr.take().map(OwnedFd::from).map(File::from);
@@ -191,7 +193,7 @@ pub(crate) fn reap(control: &UnixStream, launcher: &mut Child) {
     let _ = launcher.wait();
 }
 
-fn unexpected(answer: Answer) -> Error {
+pub(crate) fn unexpected(answer: Answer) -> Error {
     match answer {
         Answer::Failed(failure) => failure.into(),
         Answer::Lost | Answer::Started(_) | Answer::Finished { .. } => Error::Lost,

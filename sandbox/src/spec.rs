@@ -55,6 +55,8 @@ pub struct Spec {
     /// The caller's own system call filter, beside ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp_profile: Option<Profile>,
+    /// What the program reads from its standard input.
+    pub input: StandardInput,
     /// Arguments and variables that are not UTF-8, which OCI cannot say; [`Spec::spawn`] refuses them.
     #[serde(skip)]
     not_utf8: Vec<std::ffi::OsString>,
@@ -82,6 +84,17 @@ pub enum Strictness {
     Required,
     /// It is run without the parts of Landlock that the kernel lacks; [`Enforcement`](crate::Enforcement) names them.
     BestEffort,
+}
+
+/// What the program reads from its standard input.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StandardInput {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// A pipe, see [`Spec::run_attached`].
+    Pipe,
 }
 
 /// Which ids the program's user namespace has.

@@ -7,7 +7,7 @@ use oci_spec::runtime as oci;
 
 use super::{
     EntryKind, FileAccess, FileContents, IdMapping, LandlockRule, Network, Overlay,
-    OwnershipRecording, RootEntry, Spec, Strictness,
+    OwnershipRecording, RootEntry, Spec, StandardInput, Strictness,
 };
 use crate::defaults;
 use crate::ownership::OwnerRecord;
@@ -47,6 +47,7 @@ impl Spec {
             wall_clock_limit: None,
             suppress_sync: false,
             seccomp_profile: None,
+            input: StandardInput::Empty,
             not_utf8,
         }
     }
@@ -281,6 +282,13 @@ impl Spec {
     #[must_use]
     pub fn tighten(mut self, profile: Profile) -> Self {
         self.seccomp_profile = Some(profile);
+        self
+    }
+
+    /// Chooses what the program reads; nothing without it, and whatever is chosen with [`Spec::spawn`].
+    #[must_use]
+    pub fn standard_input(mut self, input: StandardInput) -> Self {
+        self.input = input;
         self
     }
 

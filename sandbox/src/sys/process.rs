@@ -3,6 +3,7 @@
 use std::io;
 
 use nix::sched::CloneFlags;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::checked;
@@ -39,6 +40,18 @@ pub(crate) fn clone_process(namespaces: CloneFlags) -> io::Result<Fork> {
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) has no precondition and does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// Tells whether this process ignores a signal.
+pub(crate) fn is_ignored(signal: Signal) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: sigaction(2) with a null new action changes nothing and writes the present one to `action`, which has its
+    // type and outlives the call; all zero is a value of it.
+    let action = unsafe {
+        libc::sigaction(signal as libc::c_int, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Gives every signal its default disposition and unblocks all: Rust ignores SIGPIPE, and a caller may ignore others,
