@@ -15,6 +15,7 @@ mod hostile;
 mod output;
 mod readme;
 mod recipe;
+mod sandbox;
 mod summary;
 mod usage;
 

@@ -3,13 +3,19 @@ use crate::harness::World;
 #[test]
 fn mistyped_arguments_are_told_with_what_was_meant() {
     const LIST: &str = "`overcoat --help` lists the options";
-    const VERBS: &str = "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `help`";
-    let cases: [(&[&str], &str, &str); 7] = [
+    const VERBS: &str =
+        "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `help`";
+    let cases: [(&[&str], &str, &str); 8] = [
         (&["biuld"], "unknown verb `biuld`", "did you mean `build`"),
         (
             &["shell"],
             "the verb `shell` of mkosi is not supported",
             VERBS,
+        ),
+        (
+            &["--json", "sandbox"],
+            "`sandbox` is not the first argument",
+            "it has options of its own, see `overcoat sandbox --help`",
         ),
         (
             &["--formatt=x"],

@@ -20,7 +20,7 @@ use overcoat_sandbox::Capability;
 pub use self::describe::Cell;
 pub use self::host::Host;
 pub use self::places::{OverlayPlace, Places};
-pub use self::spec::spec;
+pub use self::spec::{base, spec, without_programs};
 pub use self::table::policy;
 
 /// What a program is started for. Each kind has one row in the table.

@@ -20,22 +20,28 @@ pub(super) enum Verb {
     Clean,
     Genkey,
     Doctor,
+    Sandbox,
     Help,
     Version,
 }
 
 /// The verbs that can be typed; `--version` has none.
-const VERBS: [(&str, Verb, &str); 6] = [
+const VERBS: [(&str, Verb, &str); 7] = [
     ("build", Verb::Build, "build the images"),
     ("summary", Verb::Summary, "show the settings of each image"),
     ("clean", Verb::Clean, "remove what was built"),
     ("genkey", Verb::Genkey, "make `mkosi.key` and `mkosi.crt`"),
     ("doctor", Verb::Doctor, "say what the host can do"),
+    (
+        "sandbox",
+        Verb::Sandbox,
+        "run a command confined, see `overcoat sandbox --help`",
+    ),
     ("help", Verb::Help, "show this help"),
 ];
 
 /// Verbs of mkosi that do nothing here, so that they are not taken for a typing mistake.
-const FOREIGN_VERBS: [&str; 19] = [
+const FOREIGN_VERBS: [&str; 18] = [
     "shell",
     "boot",
     "vm",
@@ -47,7 +53,6 @@ const FOREIGN_VERBS: [&str; 19] = [
     "burn",
     "sysupdate",
     "box",
-    "sandbox",
     "init",
     "bump",
     "cat-config",
@@ -95,6 +100,8 @@ pub(super) enum ArgumentError {
         verb: String,
         nearest: Option<&'static str>,
     },
+    #[error("`sandbox` is not the first argument")]
+    SandboxNotFirst,
     #[error("the verb `{verb}` of mkosi is not supported")]
     ForeignVerb { verb: String },
     #[error(transparent)]
@@ -118,6 +125,9 @@ impl Hint for ArgumentError {
                 nearest: Some(nearest),
                 ..
             } => Some(format!("did you mean `{nearest}`")),
+            Self::SandboxNotFirst => {
+                Some("it has options of its own, see `overcoat sandbox --help`".to_owned())
+            }
             Self::UnknownVerb { nearest: None, .. } | Self::ForeignVerb { .. } => {
                 let verbs = VERBS.map(|(name, ..)| format!("`{name}`")).join(", ");
                 Some(format!("the verbs are {verbs}"))
@@ -307,7 +317,7 @@ pub(super) fn parse(
 }
 
 /// Makes an error of ours from the argument parser's.
-fn usage_error(error: &clap::Error) -> ArgumentError {
+pub(super) fn usage_error(error: &clap::Error) -> ArgumentError {
     let named = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         _ => None,

@@ -9,12 +9,19 @@ use super::args::{self, Invoked, Verb};
 use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::Failure;
 use super::output::{self, Style};
-use super::{build, clean, exit, genkey, host, render, summary};
+use super::{build, clean, exit, genkey, host, render, sandbox, summary};
 use crate::recipe::{self, Invocation, Project};
 
 /// Runs the program and returns its exit status.
 pub fn main() -> ExitCode {
     let style = Style::of_stderr();
+    // Before the settings: this verb has none of them, and is started often.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|verb| verb == "sandbox")
+    {
+        return sandbox::main(style);
+    }
     let done = args::parse(std::env::args_os())
         .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
         .and_then(|invoked| run(&invoked, style));
@@ -29,6 +36,10 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Verb::Help => output::data(format_args!("{}", args::command().render_help())),
         Verb::Version => output::data(format_args!("overcoat {}\n", env!("CARGO_PKG_VERSION"))),
         Verb::Genkey => genkey::genkey(&directory(invoked), invoked)?,
+        Verb::Sandbox => {
+            let error = args::ArgumentError::SandboxNotFirst;
+            return Err(Failure::new(error, exit::BAD_RECIPE));
+        }
         Verb::Doctor => return Ok(doctor(invoked, style)),
         Verb::Summary => {
             let project = load(invoked)?;

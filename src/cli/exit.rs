@@ -8,6 +8,8 @@ pub(super) const BUILD_FAILED: u8 = 1;
 pub(super) const BAD_RECIPE: u8 = 2;
 /// The host lacks a feature or a tool that the build needs.
 pub(super) const HOST_LACKS_FEATURE: u8 = 3;
+/// The command of `overcoat sandbox` took longer than `--time` gives it, as with timeout(1).
+pub(super) const TIMED_OUT: u8 = 124;
 /// The sandbox could not be set up; no program ran in it.
 pub(super) const SANDBOX_SETUP: u8 = 125;
 /// A signal interrupted the build.
@@ -25,10 +27,11 @@ mod tests {
                 BUILD_FAILED,
                 BAD_RECIPE,
                 HOST_LACKS_FEATURE,
+                TIMED_OUT,
                 SANDBOX_SETUP,
                 INTERRUPTED
             ],
-            [0, 1, 2, 3, 125, 130]
+            [0, 1, 2, 3, 124, 125, 130]
         );
     }
 
@@ -40,6 +43,7 @@ mod tests {
             BUILD_FAILED,
             BAD_RECIPE,
             HOST_LACKS_FEATURE,
+            TIMED_OUT,
             SANDBOX_SETUP,
             INTERRUPTED,
         ] {

@@ -16,6 +16,7 @@ mod output;
 mod profile;
 mod progress;
 mod render;
+mod sandbox;
 mod signal;
 mod summary;
 mod table;

@@ -57,9 +57,13 @@ pub fn spec(
 }
 
 /// Adds what every step has: the host's programs, the names of two users, and empty places to write to.
-fn base(spec: Spec, host: &Host, hosts: &str) -> Spec {
-    host.programs(spec)
-        .file("/etc/passwd", PASSWD)
+pub fn base(spec: Spec, host: &Host, hosts: &str) -> Spec {
+    without_programs(host.programs(spec), hosts)
+}
+
+/// Adds what every step has but the host's programs. `hosts` are more lines of `/etc/hosts`.
+pub fn without_programs(spec: Spec, hosts: &str) -> Spec {
+    spec.file("/etc/passwd", PASSWD)
         .file("/etc/group", GROUP)
         .file("/etc/nsswitch.conf", NSSWITCH)
         .file("/etc/hosts", format!("{HOSTS}{hosts}"))
