@@ -216,7 +216,8 @@ fn the_working_directory_leads_nowhere_else() {
     assert_eq!(run(&spec).stdout, format!("/\n2\ninside\n{root}"));
     let spec = shell("cat ../work/file").working_directory("/work");
     plant(&deep, "file", "below");
-    assert_eq!(run(&spec.bind(&deep, "/work")).stdout, "below");
+    let ran = run(&spec.bind(&deep, "/work"));
+    assert_eq!(ran.stdout, "below", "{}", ran.stderr);
 }
 
 fn a_target_swapped_during_set_up_never_leads_outside() {
