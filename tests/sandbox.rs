@@ -26,8 +26,13 @@ fn world() -> Option<World> {
     };
     let is_required = std::env::var_os("OVERCOAT_TEST_REQUIRE").is_some_and(|value| value == "1");
     assert!(!is_required, "{lacking}");
-    let _ = writeln!(std::io::stderr(), "SKIP: {lacking}");
+    skip(&lacking.to_string());
     None
+}
+
+#[expect(clippy::print_stdout, reason = "a skipped test says why")]
+fn skip(reason: &str) {
+    println!("SKIP: {reason}");
 }
 
 /// Lets their owner read the directories below `path`: the kernel makes those of overlays with modes that shut it out.
@@ -313,7 +318,7 @@ fn start_sleeper(world: &World) -> (std::process::Child, BufReader<File>) {
         "exec 3>/world/fifo; echo started >&3; (trap '' TERM INT HUP; sleep 600) & sleep 600",
     ]);
     let child = command.spawn().unwrap();
-    let mut reader = BufReader::new(fs_err::File::open(fifo).unwrap().into_parts().0);
+    let mut reader = BufReader::new(File::options().read(true).open(fifo).unwrap());
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     assert_eq!(line, "started\n");

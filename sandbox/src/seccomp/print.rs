@@ -229,7 +229,7 @@ mod tests {
             network_scoped: false,
         };
         let text = rows_with_reasons(&nothing).to_string();
-        assert!(!text.contains("supervisor"));
+        assert!(!text.contains("answered by the supervisor"));
         assert!(text.contains("\"add_key\""));
     }
 }

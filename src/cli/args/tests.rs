@@ -110,12 +110,12 @@ fn verbs_have_neighbours() {
         (
             "boot",
             "the verb `boot` of mkosi is not supported",
-            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `help`",
+            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `help`",
         ),
         (
             "frobnicate",
             "unknown verb `frobnicate`",
-            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `help`",
+            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `help`",
         ),
     ] {
         let error = parse(["overcoat", verb].map(OsString::from)).unwrap_err();
