@@ -122,7 +122,7 @@ fn a_directory_that_cannot_be_read_is_told() {
     assert!(closed.is_err());
     let refused = merge(&[layer(world.tree.host_path())]).unwrap_err();
     assert!(
-        matches!(&refused, Error::OpenDirectory { path, .. } if path.ends_with("closed")),
+        matches!(&refused, Error::ReadAttribute { path, .. } if path.ends_with("closed")),
         "{refused:?}"
     );
     let entry = world.tree.entry("closed").unwrap();
