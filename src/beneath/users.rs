@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 22] = [
+const BY_PATH: [(&str, &str); 25] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -22,6 +22,7 @@ const BY_PATH: [(&str, &str); 22] = [
         "build/private.rs",
         "compares where a person's key and directories are with an open directory",
     ),
+    ("build/reach.rs", "reads the host's resolv.conf"),
     (
         "build/usage.rs",
         "counts what a running program has, by descriptors of its own, and reads and changes nothing",
@@ -34,6 +35,11 @@ const BY_PATH: [(&str, &str); 22] = [
     ("cli/doctor/host.rs", "looks at the host"),
     ("cli/host.rs", "reads the host's /etc"),
     ("cli/profile.rs", "reads the file that a person named"),
+    ("cli/sandbox.rs", "asks what its own standard streams are"),
+    (
+        "cli/sandbox/options.rs",
+        "looks at the directory that a person named",
+    ),
     ("cli/signal.rs", "reads /proc/self"),
     (
         "publish/hidden.rs",
