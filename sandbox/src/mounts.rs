@@ -11,8 +11,8 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat, umask};
-use nix::unistd::{chdir, fchdir, pivot_root};
+use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat, stat, umask};
+use nix::unistd::{UnlinkatFlags, chdir, fchdir, pivot_root, unlinkat};
 use oci_spec::runtime as oci;
 
 use crate::limits::tmpfs::SharedTmpfs;
@@ -33,6 +33,9 @@ pub(crate) struct Root {
     temporary: Option<SharedTmpfs>,
 }
 
+/// Where in the bottom the temporary file system is while the tree is made.
+const TEMPORARY: &str = ".overcoat-temporary";
+
 impl Root {
     /// Cuts this mount namespace off from the host's, and attaches an empty tmpfs, and what is to hold the writable ones.
     pub(crate) fn make(temporary: Option<SharedTmpfs>) -> Result<Self, Failure> {
@@ -47,11 +50,14 @@ impl Root {
             .map_err(|failure| failure.about("/"))?;
         let slash =
             open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).during(Step::MakeRoot)?;
-        if let Some(temporary) = &temporary {
-            // Below the bottom, where it goes away together with the host's tree.
-            raw::attach(temporary, &slash).during(Step::MakeRoot)?;
-        }
         raw::attach(&bottom, slash).during(Step::MakeRoot)?;
+        if let Some(temporary) = &temporary {
+            // Directories can be taken out of it only while it is attached. At a place of its own: two mounts on the
+            // host's root would change what is let go of when the namespace is cut off.
+            mkdirat(&bottom, TEMPORARY, Mode::S_IRWXU).during(Step::MakeRoot)?;
+            let point = mount_point::find(&bottom, Path::new(TEMPORARY)).during(Step::MakeRoot)?;
+            raw::attach(temporary, point).during(Step::MakeRoot)?;
+        }
         let top = bottom.try_clone().during(Step::MakeRoot)?;
         Ok(Self {
             bottom,
@@ -84,13 +90,24 @@ impl Root {
     /// Makes the root read-only, makes it the root of this namespace, and lets go of the host's tree.
     pub(crate) fn enter(self) -> Result<(), Failure> {
         let step = Step::EnterRoot;
+        if let Some(temporary) = &self.temporary {
+            fchdir(temporary).during(step)?;
+            umount2(".", MntFlags::MNT_DETACH).during(step)?;
+            unlinkat(&self.bottom, TEMPORARY, UnlinkatFlags::RemoveDir).during(step)?;
+        }
         raw::set_attributes(self.bottom.as_fd(), raw::READ_ONLY, Recursion::One).during(step)?;
         fchdir(&self.top).during(step)?;
         // With the same directory twice the old root ends up on top of the new one, from where it is detached; see the
         // notes of pivot_root(2).
         pivot_root(".", ".").during(step)?;
         umount2(".", MntFlags::MNT_DETACH).during(step)?;
-        chdir("/").during(step)
+        chdir("/").during(step)?;
+        // A mount that was left on the root would be where `..` leads to, from every directory below.
+        let identity = |path| stat(path).map(|status| (status.st_dev, status.st_ino));
+        if identity(".").during(step)? != identity("..").during(step)? {
+            return Err(Failure::of(step, Errno::EBUSY));
+        }
+        Ok(())
     }
 
     fn make_entries(&self, spec: &Spec, when: impl Fn(usize) -> bool) -> Result<(), Failure> {

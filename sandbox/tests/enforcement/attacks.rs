@@ -20,6 +20,7 @@ tests![
     the_running_program_cannot_be_overwritten,
     the_launchers_own_program_cannot_be_run_inside,
     the_working_directory_leads_nowhere_else,
+    nothing_of_the_hosts_tree_is_left,
     a_target_swapped_during_set_up_never_leads_outside,
     options_in_paths_change_no_mount,
     the_kernels_switches_are_out_of_reach,
@@ -218,6 +219,47 @@ fn the_working_directory_leads_nowhere_else() {
     plant(&deep, "file", "below");
     let ran = run(&spec.bind(&deep, "/work"));
     assert_eq!(ran.stdout, "below", "{}", ran.stderr);
+}
+
+fn nothing_of_the_hosts_tree_is_left() {
+    let host = host_directory();
+    plant(host.path(), "file", "x");
+    let overlay = Overlay {
+        lowers: vec![host.path().to_owned(), Path::new("/usr").to_owned()],
+        upper: None,
+        work: None,
+    };
+    // What is above the root, from everywhere, and all mounts that are not of the specification.
+    let script = "for path in / /.. /usr/.. /proc/self/root/.. /proc/self/cwd/.. /dev/shm/../..; do
+            stat -L -c %d:%i $path; done | sort -u | wc -l
+        cd -P /usr/.. && stat -L -c %d:%i . / | sort -u | wc -l
+        while read -r _ _ _ _ at _; do
+            case $at in / | /bin* | /lib* | /usr* | /proc* | /dev* | /work | /tmp | /in) echo $at;; *) echo other $at;; esac
+        done < /proc/self/mountinfo | grep -c -e '^/$' -e other";
+    let plain = shell(script)
+        .bind(host.path(), "/work")
+        .working_directory("/work");
+    for spec in [
+        plain.clone(),
+        plain.clone().tmpfs("/tmp", 0o1777),
+        plain.clone().tmpfs("/tmp", 0o1777).overlay("/in", &overlay),
+    ] {
+        let ran = run(&spec);
+        assert_eq!(ran.stdout, "1\n1\n1\n", "{}", ran.stderr);
+    }
+    // Modes and times are not Landlock's business.
+    let secret = host.path().canonicalize().unwrap();
+    let secret = secret.join("file");
+    let before = secret.metadata().unwrap();
+    let script = "cd -P ..; chmod 7 \"$SECRET\"; touch -d 2001-01-01 \"$SECRET\"; ls -A ..";
+    let ran = run(&shell(script)
+        .environment("SECRET", format!(".{}", secret.display()))
+        .tmpfs("/tmp", 0o1777)
+        .working_directory("/tmp"));
+    assert!(ran.stdout.contains("usr\n"), "{}", ran.stderr);
+    let after = secret.metadata().unwrap();
+    assert_eq!(before.permissions(), after.permissions());
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
 }
 
 fn a_target_swapped_during_set_up_never_leads_outside() {
