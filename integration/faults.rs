@@ -11,7 +11,7 @@ use crate::require::{self, tool};
 const PACKAGE_FILE: &str = "sample_1.0_all.deb";
 
 /// Returns a world whose recipe installs `package` from `mirror` on an empty base tree. A person has named the mirror too.
-fn world_with(mirror: &str, package: &str) -> World {
+pub(crate) fn world_with(mirror: &str, package: &str) -> World {
     let world = foreign_world_with(mirror, package);
     let option = mirror
         .replace("LocalMirror", "--local-mirror")
@@ -38,12 +38,12 @@ pub(crate) fn foreign_world_with(mirror: &str, package: &str) -> World {
     world
 }
 
-fn sample() -> Result<Repository, String> {
+pub(crate) fn sample() -> Result<Repository, String> {
     require::building()?;
     Ok(Repository::of(&tool("dpkg-deb")?, "sample", None))
 }
 
-fn local(repository: &Repository) -> String {
+pub(crate) fn local(repository: &Repository) -> String {
     format!("LocalMirror={}", repository.url())
 }
 

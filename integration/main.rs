@@ -29,6 +29,7 @@ mod programs;
 mod range;
 mod repository;
 mod reproducibility;
+mod trust;
 mod tutorial;
 
 #[test]

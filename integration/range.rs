@@ -264,13 +264,10 @@ fn what_a_killed_build_left_is_cleaned() {
         return;
     }
     let world = World::new();
-    world.write(
-        "mkosi.conf",
-        "[Output]\nFormat=directory\n\n[Build]\nCacheDirectory=mkosi.cache\n",
-    );
+    world.write("mkosi.conf", "[Output]\nFormat=directory\n");
     // The directory of a build of which nothing holds the lock any more.
     let name = "0123456789abcdef0123456789abcdef";
-    let staging = world.path("mkosi.cache/staging");
+    let staging = world.home().join(".cache/overcoat/staging");
     fs_err::create_dir_all(&staging).unwrap();
     let script =
         "mkdir -p $0/tree/a/b && : > $0.lock && : > $0/tree/a/b/file && chown -R 33:34 $0/tree &&
@@ -295,7 +292,7 @@ fn what_a_killed_build_left_is_cleaned() {
             1,
             "error: emptying the store\n  \
              caused by: removing the abandoned staging directory \
-             `<world>/recipe/mkosi.cache/staging/0123456789abcdef0123456789abcdef`\n  \
+             `<world>/home/.cache/overcoat/staging/0123456789abcdef0123456789abcdef`\n  \
              caused by: Permission denied (os error 13)\n\n\
              hint: a build with `--userns=range` that was killed leaves files of subordinate ids; `overcoat clean` \
              removes them where `overcoat doctor` finds that range\n",

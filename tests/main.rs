@@ -17,6 +17,7 @@ mod readme;
 mod recipe;
 mod sandbox;
 mod summary;
+mod trust;
 mod usage;
 
 #[test]

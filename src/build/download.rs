@@ -15,7 +15,7 @@ use crate::beneath::{self, Directory};
 use crate::digest::sha256_of_file;
 use crate::packages::apt::{self, ResolvedPackage};
 use crate::recipe::{CacheOnly, Recipe};
-use crate::store::{self, Lock};
+use crate::store::{self, Lock, copy_if_it_is};
 
 const DOWNLOAD: &str = "download packages";
 
@@ -35,7 +35,8 @@ pub(super) fn download(
     let lock = builder.wait_for(&recipe.name, || {
         Lock::try_acquire(&tools.archives, "overcoat.lock")
     })?;
-    let missing = missing(builder, recipe, &tools.archives, resolved)?;
+    let mut missing = missing(builder, recipe, &tools.archives, resolved)?;
+    take_from_others(builder, tools, &mut missing)?;
     if let Some(package) = missing.first() {
         if recipe.cache_only == CacheOnly::Always {
             return Err(Error::PackageNotCached {
@@ -66,6 +67,47 @@ pub(super) fn download(
         verify(private, package)?;
     }
     purpose.finished(started, missing.is_empty());
+    Ok(())
+}
+
+/// Copies packages out of directories that are only read, and leaves in `missing` what is in none.
+///
+/// What a file is called there says where to look and nothing else: its digest must be the one that the metadata gives.
+fn take_from_others(
+    builder: &Builder<'_>,
+    tools: &Tools,
+    missing: &mut Vec<&ResolvedPackage>,
+) -> Result<(), Error> {
+    let mut still_missing = Vec::new();
+    let staging = builder.staging.directory();
+    for package in missing.drain(..) {
+        let name = package.file_name.as_str();
+        let staged = format!("taken-{}", package.sha256);
+        let failed = |source| Error::Prepare {
+            path: tools.archives.path_of(name),
+            source,
+        };
+        let mut is_taken = false;
+        for directory in &tools.readable_archives {
+            is_taken = copy_if_it_is(
+                (directory, name),
+                (staging, &staged),
+                package.size_bytes,
+                &package.sha256,
+            )
+            .map_err(failed)?;
+            if is_taken {
+                staging
+                    .rename(&staged, &tools.archives, name)
+                    .map_err(|error| failed(error.into()))?;
+                break;
+            }
+        }
+        if !is_taken {
+            still_missing.push(package);
+        }
+    }
+    *missing = still_missing;
     Ok(())
 }
 

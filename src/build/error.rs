@@ -141,8 +141,8 @@ pub enum Error {
     ForeignArchitecture { wanted: String, host: &'static str },
     #[error("the keyring `{path}` is not on this machine")]
     KeyringMissing { path: PathBuf },
-    #[error("there is no directory for caches")]
-    NoCacheDirectory,
+    #[error(transparent)]
+    Place(#[from] crate::store::PlaceError),
     #[error("preparing `{path}`")]
     Prepare {
         path: PathBuf,
@@ -323,7 +323,7 @@ impl Hint for Error {
             Self::SpaceLacking { .. } => {
                 "free some space, or name another directory with `CacheDirectory=`".to_owned()
             }
-            Self::NoCacheDirectory => "set `HOME` or `XDG_CACHE_HOME`, or name one with `CacheDirectory=`".to_owned(),
+            Self::Place(error) => return error.hint(),
             _ => return None,
         };
         Some(hint)

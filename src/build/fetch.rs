@@ -16,7 +16,7 @@ use crate::beneath::{self, Directory};
 use crate::distribution::{self, RepositoryChoice};
 use crate::packages::apt::{self, Configuration, ResolvedPackage, Stanza, Status, Trust};
 use crate::plan::{Key, KeyBuilder};
-use crate::recipe::{CacheOnly, Recipe};
+use crate::recipe::{CacheOnly, Origin, Recipe};
 use crate::store;
 
 /// Waits a second before each of the retries; apt doubles the time otherwise, and a mistyped mirror takes long to tell.
@@ -60,13 +60,14 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
         .field("sources", &sources)
         .field("architecture", architecture)
         .finish();
-    let archives = Arc::new(package_directory(builder, recipe, &key)?);
+    let (archives, readable_archives) = package_directories(builder, recipe, &key)?;
     if let Some(lists) = builder.metadata.get(&key) {
         return Ok(Tools {
             configuration,
             sources,
             lists: lists.clone(),
             archives,
+            readable_archives,
         });
     }
     let directory = builder.store.repository_metadata(&key)?;
@@ -80,6 +81,7 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
         sources,
         lists: Arc::new(current),
         archives,
+        readable_archives,
     };
     let stay_offline = matches!(recipe.cache_only, CacheOnly::Always | CacheOnly::Metadata);
     if !known && recipe.cache_only == CacheOnly::Always {
@@ -125,16 +127,22 @@ pub(super) fn reach(builder: &Builder<'_>, recipe: &Recipe) -> Result<Reach, Err
     Ok(Reach::of(recipe, &repositories, &builder.host))
 }
 
-/// Returns the directory for packages from these sources.
+/// Tells whether what packages there are, and what is in them, was signed by a key that the recipe may name.
+pub(super) fn is_signed(recipe: &Recipe) -> bool {
+    recipe.repository_key_check && recipe.local_mirror.is_none()
+}
+
+/// Returns the directory for packages from these sources, and those that are only read.
 ///
 /// Packages that nobody signed have one for each list of sources: they must not be found where signed ones are looked
 /// for under the same name.
-fn package_directory(
+///
+/// A build that is not trusted writes into its own store only, and takes from elsewhere what has the right digest.
+fn package_directories(
     builder: &Builder<'_>,
     recipe: &Recipe,
     sources: &Key,
-) -> Result<Directory, Error> {
-    let signed = recipe.repository_key_check && recipe.local_mirror.is_none();
+) -> Result<(Arc<Directory>, Vec<Arc<Directory>>), Error> {
     let mut target = format!(
         "{}~{}~{}",
         recipe.distribution.name(),
@@ -142,12 +150,30 @@ fn package_directory(
         recipe.architecture.systemd_name()
     );
     let mut name = "archives".to_owned();
-    if !signed {
+    let mut targets = vec![target.clone()];
+    if !is_signed(recipe) {
         let unsigned = format!("unsigned-{}", &sources.as_str()[..16]);
         target = format!("{target}~{unsigned}");
+        targets.push(target.clone());
         name = unsigned;
     }
-    let archives = match &recipe.package_cache_directory {
+    let mut readable = Vec::new();
+    if let Some(trusted) = &builder.trusted {
+        readable.extend(
+            targets
+                .iter()
+                .filter_map(|target| trusted.package_directory(target)),
+        );
+    }
+    let named = recipe.package_cache_directory.as_ref();
+    let is_personal = recipe
+        .origin("PackageCacheDirectory")
+        .is_some_and(Origin::is_personal);
+    if let (store::Trust::Untrusted, Some(directory), true) = (builder.trust, named, is_personal) {
+        let named = Directory::open(directory).and_then(|named| named.subdirectory("archives"));
+        readable.extend(named.ok());
+    }
+    let archives = match named.filter(|_| builder.trust == store::Trust::Trusted) {
         Some(directory) => {
             // The person names this directory, or the recipe one inside its own.
             fs_err::create_dir_all(directory).map_err(|source| Error::Prepare {
@@ -159,7 +185,10 @@ fn package_directory(
         None => builder.store.package_directory(&target)?,
     };
     store::own_directory(&archives, PARTIAL)?;
-    Ok(archives)
+    Ok((
+        Arc::new(archives),
+        readable.into_iter().map(Arc::new).collect(),
+    ))
 }
 
 fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), Error> {

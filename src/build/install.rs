@@ -108,6 +108,11 @@ fn layer_key(
         .field("source date epoch", epoch)
         .list("packages", packages);
     let key = builder.protection.key(key);
+    // The files are the same by their digests, but nobody signed what they need and in which order they come.
+    let key = match fetch::is_signed(recipe) {
+        true => key,
+        false => key.field("unsigned sources", &tools.sources),
+    };
     Ok(match builder.ids {
         IdMapping::Single => key,
         // Programs may do something else where ids are real.

@@ -54,13 +54,17 @@ use crate::packages::apt::{self, Stanza};
 use crate::plan::{ImagePlan, Key, Step};
 use crate::publish::OutputDirectory;
 use crate::recipe::Recipe;
-use crate::store::{self, Layer, LayerMetadata, Lock, Staging, Store};
+use crate::store::{self, Layer, LayerMetadata, Lock, Place, Staging, Store, Trust, TrustedStore};
 
 /// What a build needs to know besides its plan.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// Where layers, packages and metadata are kept when the recipe names no `CacheDirectory=`.
     pub cache_directory: Option<&'a PathBuf>,
+    /// The directory that the recipe was found in.
+    pub recipe_directory: &'a Path,
+    /// Whether other builds may use what this one makes.
+    pub trust: Trust,
     /// The repositories that the host itself uses.
     pub host_repositories: &'a [Stanza],
     /// Rebuilds outputs that exist.
@@ -99,6 +103,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 struct Builder<'a> {
     store: Store,
     host: Host,
+    /// What a build that is not trusted may read.
+    trusted: Option<TrustedStore>,
+    trust: Trust,
     /// Work that lives as long as the run.
     staging: Staging,
     output: OutputDirectory,
@@ -158,7 +165,7 @@ impl<'a> Builder<'a> {
         policy::spec(policy::policy(kind), command, &self.host, places, self.ids)
     }
 
-    /// Returns the layer of `key`: from the store, or from this run when the store is ignored.
+    /// Returns the layer of `key`: from the stores, or from this run when they are ignored.
     fn layer(&self, key: &Key) -> Result<Option<Layer>, Error> {
         if self.ignore_store {
             return Ok(self
@@ -167,7 +174,10 @@ impl<'a> Builder<'a> {
                 .get(key)
                 .map(|(layer, _)| layer.clone()));
         }
-        Ok(self.store.layer(key)?)
+        match (self.store.layer(key)?, &self.trusted) {
+            (None, Some(trusted)) => Ok(trusted.layer(key)?),
+            (found, _) => Ok(found),
+        }
     }
 
     /// Keeps the `tree` directory of `staging` as the layer of `key`: in the store, or for this run alone.
@@ -214,18 +224,34 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     }
     check_base_trees(&wanted)?;
     // Both directories are the same for all images of a recipe (universal settings).
-    let cache = first
-        .recipe
-        .cache_directory
-        .as_ref()
-        .or(options.cache_directory)
-        .ok_or(Error::NoCacheDirectory)?;
-    let store = Store::open(cache)?;
+    let personal = options.cache_directory.map(PathBuf::as_path);
+    let place = Place::of(
+        first.recipe,
+        options.recipe_directory,
+        personal,
+        options.trust,
+    )?;
+    for (setting, origin) in &place.not_used {
+        let text = format!(
+            "{origin}: `{setting}=` is not used: a build that is not trusted keeps its caches apart"
+        );
+        options.observer.event(&Event::Warning {
+            image: "",
+            text: &text,
+        });
+    }
+    let store = Store::open(&place.own)?;
+    let trusted = match &place.trusted {
+        Some(root) => TrustedStore::open(root)?,
+        None => None,
+    };
     let staging = store.stage()?;
     let disk = Disk::new(options.limits.disk_bytes, store.root().join("staging"));
     let mut builder = Builder {
         store,
         host: Host::here(),
+        trusted,
+        trust: options.trust,
         staging,
         output: OutputDirectory::open(&first.recipe.output_directory)?,
         host_repositories: options.host_repositories,
@@ -259,6 +285,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     options.observer.event(&Event::BuildStarted {
         image_count: wanted.len(),
     });
+    let cache = place.shown.as_path();
     let of_image = |image: &str| {
         let image = image.to_owned();
         |source: Error| Error::Image {

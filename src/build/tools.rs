@@ -18,6 +18,8 @@ pub(super) struct Tools {
     pub(super) lists: Arc<Directory>,
     /// The directory with downloaded packages, on the host.
     pub(super) archives: Arc<Directory>,
+    /// Directories of others with downloaded packages, in which nothing is changed.
+    pub(super) readable_archives: Vec<Arc<Directory>>,
 }
 
 impl Tools {

@@ -11,6 +11,7 @@ use super::limits::{LimitError, LimitSetting};
 use crate::Hint;
 use crate::recipe::settings::{self, Section, Setting, Support};
 use crate::recipe::{Override, nearest};
+use crate::store::Trust;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +76,7 @@ pub(super) struct Invoked {
     pub seccomp_profile: Option<PathBuf>,
     /// What a build may use, in the order it was typed.
     pub limits: Vec<LimitSetting>,
+    pub trust: Trust,
     /// The settings, in the order they were typed.
     pub overrides: Vec<Override>,
     pub genkey_valid_days: u32,
@@ -202,6 +204,11 @@ fn general_options() -> Vec<Arg> {
                 "What a build may use: `processes`, `open-files` (numbers), `memory`, `file-size`, `disk` (sizes such \
                  as `8G`) and `time` of a step (such as `2h`), or `none`; also `OVERCOAT_LIMIT`, with commas",
             ),
+        flag(
+            "untrusted",
+            "Keep what is made of a recipe from a stranger apart from what other builds use; it reads their layers and \
+             packages [environment: OVERCOAT_UNTRUSTED=1]",
+        ),
         flag("json", "Print JSON instead of text"),
         flag("debug", "Say more"),
         flag("no-pager", "Has no effect, for there is no pager").hide(true),
@@ -299,6 +306,10 @@ pub(super) fn parse(
         ids: match matches.get_one::<String>("userns").map(String::as_str) {
             Some("range") => IdMapping::Range,
             _ => IdMapping::Single,
+        },
+        trust: match matches.get_flag("untrusted") {
+            true => Trust::Untrusted,
+            false => Trust::Trusted,
         },
         seccomp_profile: matches.get_one("seccomp-profile").cloned(),
         limits: matches

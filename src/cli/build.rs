@@ -49,6 +49,8 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
     let cache_directory = host::cache_directory();
     let options = Options {
         cache_directory: cache_directory.as_ref(),
+        recipe_directory: &project.directory,
+        trust: invoked.trust,
         host_repositories: &host_repositories,
         rebuild: invoked.force > 0,
         ignore_store: invoked.force > 1,

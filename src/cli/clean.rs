@@ -4,13 +4,14 @@ use std::path::Path;
 
 use overcoat_sandbox::probe::{self, FeatureStatus};
 
+use super::args::Invoked;
 use super::failure::Failure;
 use super::output::Style;
 use super::render::inert;
 use super::{exit, host, output};
 use crate::publish;
 use crate::recipe::Project;
-use crate::store::{self, Store};
+use crate::store::{self, Place, PlaceError, Store};
 
 /// What `clean` could not do.
 #[derive(Debug, thiserror::Error)]
@@ -20,14 +21,16 @@ pub(super) enum Error {
     Outputs(#[from] publish::Error),
     #[error("emptying the store")]
     Store(#[from] store::Error),
+    #[error("finding the store")]
+    Place(#[from] PlaceError),
     #[error("entering a user namespace")]
     UserNamespace(#[from] overcoat_sandbox::Error),
 }
 
 /// Removes the outputs of every image and what killed builds left in the store; with `force` also the layers and
 /// repository metadata, twice also the packages.
-pub(super) fn clean(project: &Project, force: u8, style: Style) -> Result<(), Failure> {
-    remove(project, force, style).map_err(|error| {
+pub(super) fn clean(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Failure> {
+    remove(project, invoked, style).map_err(|error| {
         let exit = match error {
             Error::UserNamespace(ref error) if error.is_missing_feature() => {
                 exit::HOST_LACKS_FEATURE
@@ -39,7 +42,7 @@ pub(super) fn clean(project: &Project, force: u8, style: Style) -> Result<(), Fa
     })
 }
 
-fn remove(project: &Project, force: u8, style: Style) -> Result<(), Error> {
+fn remove(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Error> {
     enter_namespace()?;
     for recipe in &project.recipes {
         let outputs = [
@@ -58,21 +61,23 @@ fn remove(project: &Project, force: u8, style: Style) -> Result<(), Error> {
     let Some(main) = project.recipes.last() else {
         return Ok(());
     };
-    let Some(cache) = main.cache_directory.clone().or_else(host::cache_directory) else {
-        return Ok(());
+    let personal = host::cache_directory();
+    let place = match Place::of(main, &project.directory, personal.as_deref(), invoked.trust) {
+        Err(PlaceError::NoDirectory) => return Ok(()),
+        found => found?,
     };
     // What is there may be somebody's who keeps something else in it.
-    if !Store::is_at(&cache) {
+    if !Store::is_at(&place.own) {
         return Ok(());
     }
-    let store = Store::open(&cache)?;
-    let what = match force {
+    let store = Store::open(&place.own)?;
+    let what = match invoked.force {
         0 => return Ok(store.into_swept()?),
         1 => store::Contents::LayersAndMetadata,
         _ => store::Contents::Everything,
     };
     store.clear(what)?;
-    say("emptied", &cache, style);
+    say("emptied", &place.shown, style);
     Ok(())
 }
 

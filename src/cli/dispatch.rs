@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::output::{self, Style};
 use super::{build, clean, exit, genkey, host, render, sandbox, summary};
 use crate::recipe::{self, Invocation, Project};
+use crate::store::Trust;
 
 /// Runs the program and returns its exit status.
 pub fn main() -> ExitCode {
@@ -24,11 +25,20 @@ pub fn main() -> ExitCode {
     }
     let done = args::parse(std::env::args_os())
         .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
-        .and_then(|invoked| run(&invoked, style));
+        .and_then(|invoked| run(&with_environment(invoked)?, style));
     ExitCode::from(match done {
         Ok(status) => status,
         Err(failure) => failure.report(style),
     })
+}
+
+/// Adds what the environment asks for.
+fn with_environment(mut invoked: Invoked) -> Result<Invoked, Failure> {
+    let asked = host::is_untrusted().map_err(|error| Failure::new(error, exit::BAD_RECIPE))?;
+    if asked {
+        invoked.trust = Trust::Untrusted;
+    }
+    Ok(invoked)
 }
 
 fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
@@ -50,7 +60,7 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
                 output::data(format_args!("{text}"));
             }
         }
-        Verb::Clean => clean::clean(&load(invoked)?, invoked.force, style)?,
+        Verb::Clean => clean::clean(&load(invoked)?, invoked, style)?,
         Verb::Build => {
             let project = load(invoked)?;
             for note in &project.notes {

@@ -1,6 +1,7 @@
 //! What the command line reads of the host: its distribution, its mirrors, its directories.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -53,6 +54,23 @@ pub(super) fn environment() -> BTreeMap<String, String> {
 /// Returns the limits that the person's environment sets.
 pub(super) fn limits() -> Option<std::ffi::OsString> {
     std::env::var_os(super::limits::VARIABLE)
+}
+
+/// A variable of the environment has a value that means nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("`OVERCOAT_UNTRUSTED` is `{}`, neither `1` nor `0`", .value.display())]
+pub(super) struct NeitherYesNorNo {
+    value: OsString,
+}
+
+/// Tells whether the environment asks for a build that is not trusted.
+pub(super) fn is_untrusted() -> Result<bool, NeitherYesNorNo> {
+    match std::env::var_os("OVERCOAT_UNTRUSTED") {
+        None => Ok(false),
+        Some(value) if value.is_empty() || value == "0" => Ok(false),
+        Some(value) if value == "1" => Ok(true),
+        Some(value) => Err(NeitherYesNorNo { value }),
+    }
 }
 
 /// Returns the user's directory for caches, `None` when the environment names none (XDG Base Directory 0.8).

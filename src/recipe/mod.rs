@@ -40,6 +40,7 @@ pub use self::error::{Note, RecipeError, RecipeErrors};
 pub use self::names::Rule;
 pub(crate) use self::nearest::nearest;
 pub use self::origin::Origin;
+pub(crate) use self::outside::real_path;
 pub use self::project::{Invocation, Override, Project, load};
 pub use self::resolved::{CacheOnly, Compression, Format, Recipe, Verity};
 pub use self::scope::Sourced;

@@ -61,7 +61,7 @@ fn granted(recipe: &Recipe) -> Option<PathBuf> {
 }
 
 /// Returns the real path of `path`, of which the end may not exist yet.
-pub(super) fn real_path(path: &Path) -> PathBuf {
+pub(crate) fn real_path(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     let mut present = path;
     loop {

@@ -6,7 +6,8 @@ use nix::fcntl::{Flock, FlockArg};
 use rustix::fs::Mode;
 
 use super::Error;
-use crate::beneath::Directory;
+use crate::beneath::{self, Directory};
+use crate::tree::TreePath;
 
 /// A lock (flock(2)) on a file, held until it is dropped or its process dies.
 #[derive(Debug)]
@@ -28,6 +29,16 @@ impl Lock {
         Self::wait(directory, name, FlockArg::LockShared)
     }
 
+    /// Waits for a lock on `name` that others may share, `None` when there is no such file. Nothing is written.
+    pub(super) fn share_existing(directory: &Directory, name: &str) -> Result<Option<Self>, Error> {
+        let path = TreePath::new(name.as_bytes()).expect("locks have plain names");
+        let open = || match directory.file(&path) {
+            Err(error) if error.is_not_found() => Ok(None),
+            opened => opened.map(Some),
+        };
+        Self::lock_opened(directory, name, FlockArg::LockShared, open)
+    }
+
     fn wait(directory: &Directory, name: &str, how: FlockArg) -> Result<Self, Error> {
         Self::take(directory, name, how)?.ok_or_else(|| Error::Lock {
             path: directory.path_of(name),
@@ -44,16 +55,31 @@ impl Lock {
     }
 
     fn take(directory: &Directory, name: &str, how: FlockArg) -> Result<Option<Self>, Error> {
+        // An output directory comes with a recipe that strangers wrote: no link may choose another file, and no pipe
+        // may make us wait for its reader.
+        let open = || {
+            directory
+                .open_or_create_file(name, Mode::from_raw_mode(0o666))
+                .map(Some)
+        };
+        Self::lock_opened(directory, name, how, open)
+    }
+
+    /// Locks what `open` opens, `None` when there is nothing or somebody else holds it.
+    fn lock_opened(
+        directory: &Directory,
+        name: &str,
+        how: FlockArg,
+        open: impl Fn() -> Result<Option<File>, beneath::Error>,
+    ) -> Result<Option<Self>, Error> {
         let failed = |source| Error::Lock {
             path: directory.path_of(name),
             source,
         };
         loop {
-            // An output directory comes with a recipe that strangers wrote: no link may choose another file, and no
-            // pipe may make us wait for its reader.
-            let file = directory
-                .open_or_create_file(name, Mode::from_raw_mode(0o666))
-                .map_err(|error| failed(error.into()))?;
+            let Some(file) = open().map_err(|error| failed(error.into()))? else {
+                return Ok(None);
+            };
             match Flock::lock(file, how) {
                 // Whoever held it before may have removed the file; a lock on a removed file excludes nobody.
                 Ok(file) if directory.holds(name, &*file) => return Ok(Some(Self { _file: file })),

@@ -11,23 +11,29 @@
 //! packages/<target>/archives   downloaded packages
 //! staging/<name>               work in progress, held by a lock that dies with its process
 //! locks/<name>                 one empty file a lock
+//! untrusted/                   all of it once more, of builds that are not trusted
 //! ```
 //!
 //! An entry appears by one rename, is never changed afterwards, and disappears by one rename, so a reader needs no lock.
 //! Work in progress whose process died is removed by the next build that opens the store; what cannot be removed is
-//! reported and left.
+//! reported and left. `place` says which directory it is, and why others cannot fill it.
 
 mod directory;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod layer;
 mod lock;
+mod place;
 mod staging;
+mod trusted;
 
 pub use self::directory::own_directory;
 pub use self::layer::{InstalledPackage, Layer, LayerMetadata};
 pub use self::lock::Lock;
+pub use self::place::{Place, PlaceError, Trust};
 pub use self::staging::Staging;
+pub use self::trusted::TrustedStore;
+pub(crate) use self::trusted::copy_if_it_is;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

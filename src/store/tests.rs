@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{Contents, Error, LayerMetadata, Lock, Staging, Store};
+use super::{Contents, Error, LayerMetadata, Lock, Staging, Store, TrustedStore, copy_if_it_is};
 use crate::beneath::Directory;
 use crate::capture::EntryOwner;
 use crate::plan::{Key, KeyBuilder};
@@ -264,4 +264,89 @@ fn what_is_staged_is_gone_from_the_directory_that_was_opened() {
     drop(staging);
     assert_eq!(fs::read_dir(&moved).unwrap().count(), 0);
     world.assert_canary();
+}
+
+/// Returns every path below `directory` with its size and times, which tell whether anything was written.
+fn state(directory: &Path) -> Vec<(PathBuf, u64, i64, i64)> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = Vec::new();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(path) = pending.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        if metadata.is_dir() {
+            pending.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+        found.push((
+            path,
+            metadata.len(),
+            metadata.ctime(),
+            metadata.ctime_nsec(),
+        ));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_trusted_store_is_read_and_not_changed() {
+    let (directory, store) = store();
+    let staging = store.stage().unwrap();
+    fs::write(staging.subdirectory("tree").unwrap().path_of("file"), "x").unwrap();
+    store
+        .add_layer(&key("a"), staging, &LayerMetadata::default())
+        .unwrap();
+    drop(store);
+    let before = state(directory.path());
+    let trusted = TrustedStore::open(directory.path()).unwrap().unwrap();
+    let found = trusted.layer(&key("a")).unwrap().unwrap();
+    assert_eq!(fs::read(found.tree.join("file")).unwrap(), b"x");
+    assert!(trusted.layer(&key("b")).unwrap().is_none());
+    assert_eq!(state(directory.path()), before);
+    // It cannot be emptied as long as it is read.
+    let cleared = Store::open(directory.path())
+        .unwrap()
+        .clear(Contents::Everything);
+    assert!(matches!(cleared, Err(Error::InUse { .. })));
+    drop(trusted);
+    Store::open(directory.path())
+        .unwrap()
+        .clear(Contents::Everything)
+        .unwrap();
+}
+
+#[test]
+fn a_trusted_store_that_does_not_exist_is_not_made() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(TrustedStore::open(directory.path()).unwrap().is_none());
+    assert!(
+        TrustedStore::open(&directory.path().join("none"))
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn packages_are_taken_for_their_content_and_not_their_name() {
+    const DIGEST: &str = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    fs::write(path("right"), "x").unwrap();
+    fs::write(path("wrong"), "y").unwrap();
+    fs::write(path("long"), "xx").unwrap();
+    fs::os::unix::fs::symlink(path("right"), path("link")).unwrap();
+    let directory = Directory::open(place.path()).unwrap();
+    let copy = |name| copy_if_it_is((&directory, name), (&directory, "to"), 1, DIGEST).unwrap();
+    for name in ["wrong", "long", "link", "none", ""] {
+        assert!(!copy(name), "{name}");
+        assert!(!path("to").exists(), "{name}");
+    }
+    assert!(copy("right"));
+    // A copy: what is written to it later does not get into the other.
+    fs::write(path("to"), "changed").unwrap();
+    assert_eq!(fs::read(path("right")).unwrap(), b"x");
 }

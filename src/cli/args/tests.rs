@@ -37,6 +37,7 @@ fn nothing_means_build_here() {
             ids: IdMapping::Single,
             seccomp_profile: None,
             limits: Vec::new(),
+            trust: Trust::Trusted,
             overrides: Vec::new(),
             genkey_valid_days: 730,
             genkey_common_name: None,
