@@ -9,6 +9,7 @@ mod clean;
 mod doctor;
 mod fuzzing;
 mod genkey;
+mod grants;
 mod harness;
 mod help;
 mod hostile;

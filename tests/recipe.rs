@@ -46,7 +46,7 @@ fn mistakes_that_different_passes_find_are_in_the_order_of_the_file() {
         .assert_failed(
             2,
             "error: mkosi.conf:2: `/etc` is outside the recipe's directory\n\n\
-             hint: to permit it, name the path on the command line with `--extra-tree`\n\n\
+             hint: to permit it, pass `--allow=path:/etc`\n\n\
              error: mkosi.conf:3: unknown specifier `%q` in `BaseTrees=`\n\n\
              hint: write `%%` for a percent sign\n",
         );

@@ -19,6 +19,7 @@ pub(super) fn recipe(text: &str) -> (tempfile::TempDir, Recipe) {
         overrides: Vec::new(),
         environment: std::collections::BTreeMap::new(),
         host,
+        grants: Default::default(),
     };
     let mut project = recipe::load(&invocation).unwrap();
     (directory, project.recipes.pop().unwrap())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use overcoat_sandbox::{IdMapping, OwnerRecord};
+use overcoat_sandbox::{IdMapping, OwnerRecord, Spec};
 use rustix::fs::Mode;
 
 use super::download;
@@ -22,7 +22,7 @@ use crate::capture::EntryOwner;
 use crate::distribution;
 use crate::packages::apt::{self, ResolvedPackage, Status};
 use crate::plan::{Key, KeyBuilder};
-use crate::recipe::{Architecture, Recipe};
+use crate::recipe::{Architecture, Grants, Recipe};
 use crate::store::{InstalledPackage, Layer, LayerMetadata, Staging};
 use crate::tree::{InvalidTreePath, TreePath};
 
@@ -41,6 +41,7 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
     let step = Step {
         name: BOOTSTRAP,
         ids: builder.ids,
+        grants: builder.grants,
         recipe,
         tools: &tools,
         below: None,
@@ -76,6 +77,7 @@ pub(super) fn install(
     let step = Step {
         name: INSTALL,
         ids: builder.ids,
+        grants: builder.grants,
         recipe,
         tools: &tools,
         below: Some(&below),
@@ -113,17 +115,27 @@ fn layer_key(
         true => key,
         false => key.field("unsigned sources", &tools.sources),
     };
-    Ok(match builder.ids {
+    // Programs may do something else where ids are real, or where they have a device.
+    let key = match builder.ids {
         IdMapping::Single => key,
-        // Programs may do something else where ids are real.
         IdMapping::Range => key.field("ids", "range"),
+    };
+    let devices: Vec<_> = builder.grants.devices().map(bytes).collect();
+    Ok(match devices.is_empty() {
+        true => key,
+        false => key.list("devices", devices),
     })
+}
+
+fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
 }
 
 /// Installing packages as one layer.
 struct Step<'a> {
     name: &'static str,
     ids: IdMapping,
+    grants: &'a Grants,
     recipe: &'a Recipe,
     tools: &'a Tools,
     below: Option<&'a Stack>,
@@ -216,6 +228,7 @@ impl Step<'_> {
         let spec = builder
             .spec(StepKind::Install, apt::command(&arguments), &places)
             .entry_owners(known.iter().map(in_sandbox).collect());
+        let spec = self.with_devices(spec);
         let purpose = builder.purpose(&self.recipe.name, self.name);
         let mut done = 0;
         let finished = run(purpose, &spec, &mut |line| {
@@ -225,6 +238,14 @@ impl Step<'_> {
             IdMapping::Single => entry_owners(&finished.outcome.records)
                 .map_err(|source| Error::RecordedPath { source })?,
             IdMapping::Range => real_ids::record(tree)?,
+        })
+    }
+
+    /// Adds the devices that the person grants, where the scripts of packages find them.
+    fn with_devices(&self, spec: Spec) -> Spec {
+        self.grants.devices().fold(spec, |spec, device| {
+            let below = device.strip_prefix("/").unwrap_or(device);
+            spec.device(device, Path::new(apt::ROOT).join(below))
         })
     }
 

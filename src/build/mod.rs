@@ -53,7 +53,7 @@ use crate::beneath::Directory;
 use crate::packages::apt::{self, Stanza};
 use crate::plan::{ImagePlan, Key, Step};
 use crate::publish::OutputDirectory;
-use crate::recipe::Recipe;
+use crate::recipe::{Grants, Recipe};
 use crate::store::{self, Layer, LayerMetadata, Lock, Place, Staging, Store, Trust, TrustedStore};
 
 /// What a build needs to know besides its plan.
@@ -83,6 +83,8 @@ pub struct Options<'a> {
     pub control_group: Option<&'a Path>,
     /// Lets steps that download reach all that the caller reaches, not only mirrors.
     pub allow_network: bool,
+    /// What the person lets steps have besides.
+    pub grants: &'a Grants,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -117,6 +119,7 @@ struct Builder<'a> {
     control_group: Option<&'a Path>,
     disk: Disk,
     allow_network: bool,
+    grants: &'a Grants,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
@@ -262,6 +265,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         control_group: options.control_group,
         disk,
         allow_network: options.allow_network,
+        grants: options.grants,
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),
@@ -285,6 +289,10 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     options.observer.event(&Event::BuildStarted {
         image_count: wanted.len(),
     });
+    if options.grants.weaker_sandbox() {
+        let text = "the sandbox may be weaker: `--allow=weaker-sandbox`";
+        options.observer.event(&Event::Warning { image: "", text });
+    }
     let cache = place.shown.as_path();
     let of_image = |image: &str| {
         let image = image.to_owned();

@@ -79,6 +79,8 @@ pub(super) struct Invoked {
     pub trust: Trust,
     /// The settings, in the order they were typed.
     pub overrides: Vec<Override>,
+    /// Lists of what the recipe may have besides its directory, in the order they were typed.
+    pub grants: Vec<String>,
     pub genkey_valid_days: u32,
     /// The name to put into the certificate; a default is chosen where it is made.
     pub genkey_common_name: Option<String>,
@@ -209,6 +211,15 @@ fn general_options() -> Vec<Arg> {
             "Keep what is made of a recipe from a stranger apart from what other builds use; it reads their layers and \
              packages [environment: OVERCOAT_UNTRUSTED=1]",
         ),
+        Arg::new("allow")
+            .long("allow")
+            .value_name("GRANT,...")
+            .action(ArgAction::Append)
+            .help(
+                "Let the recipe have what it asks for outside its directory: `network`, `path:DIR` (`path:DIR:rw` to \
+                 write there), `env:NAME`, `device:PATH`; or `weaker-sandbox`, to build where the host enforces less. \
+                 `OVERCOAT_ALLOW` is a list of them too",
+            ),
         flag("json", "Print JSON instead of text"),
         flag("debug", "Say more"),
         flag("no-pager", "Has no effect, for there is no pager").hide(true),
@@ -319,6 +330,10 @@ pub(super) fn parse(
             .map(|text| LimitSetting::parse(text, "--limit"))
             .collect::<Result<_, _>>()?,
         overrides: overrides(&matches),
+        grants: matches
+            .get_many("allow")
+            .map(|lists| lists.cloned().collect())
+            .unwrap_or_default(),
         genkey_valid_days: matches
             .get_one("genkey-valid-days")
             .copied()

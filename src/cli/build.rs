@@ -10,10 +10,15 @@ use super::signal::Interruption;
 use super::{exit, host, limits, profile};
 use crate::build::{self, Interrupt, Options};
 use crate::plan;
-use crate::recipe::Project;
+use crate::recipe::{Grants, Project};
 
 /// Builds every image of `project`.
-pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Failure> {
+pub(super) fn build(
+    project: &Project,
+    grants: &Grants,
+    invoked: &Invoked,
+    style: Style,
+) -> Result<(), Failure> {
     let plans = plan::plan(&project.recipes)?;
     let profile = match &invoked.seccomp_profile {
         Some(path) => Some(profile::load(path, style)?),
@@ -55,11 +60,16 @@ pub(super) fn build(project: &Project, invoked: &Invoked, style: Style) -> Resul
         rebuild: invoked.force > 0,
         ignore_store: invoked.force > 1,
         ids: invoked.ids,
-        strictness: Strictness::Required,
         seccomp_profile: profile.as_ref(),
         limits,
         control_group: control_group.as_deref(),
-        allow_network: false,
+        allow_network: grants.network(),
+        // What is missing is told by the build, then.
+        strictness: match grants.weaker_sandbox() {
+            true => Strictness::BestEffort,
+            false => Strictness::Required,
+        },
+        grants,
         observer: &progress,
         interrupt: &interrupt,
     };

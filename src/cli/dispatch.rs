@@ -10,7 +10,7 @@ use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::Failure;
 use super::output::{self, Style};
 use super::{build, clean, exit, genkey, host, render, sandbox, summary};
-use crate::recipe::{self, Invocation, Project};
+use crate::recipe::{self, Grants, Invocation, Origin, Project};
 use crate::store::Trust;
 
 /// Runs the program and returns its exit status.
@@ -52,7 +52,7 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         }
         Verb::Doctor => return Ok(doctor(invoked, style)),
         Verb::Summary => {
-            let project = load(invoked)?;
+            let project = load(invoked, &grants(invoked)?)?;
             if invoked.json {
                 output::json(format_args!("{}", summary::json(&project)));
             } else {
@@ -60,14 +60,15 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
                 output::data(format_args!("{text}"));
             }
         }
-        Verb::Clean => clean::clean(&load(invoked)?, invoked, style)?,
+        Verb::Clean => clean::clean(&load(invoked, &grants(invoked)?)?, invoked, style)?,
         Verb::Build => {
-            let project = load(invoked)?;
+            let grants = grants(invoked)?;
+            let project = load(invoked, &grants)?;
             for note in &project.notes {
                 let text = format!("{}: {}", note.origin, note.text);
                 output::people(format_args!("{}", render::warning("", &text, style)));
             }
-            build::build(&project, invoked, style)?;
+            build::build(&project, &grants, invoked, style)?;
         }
     }
     Ok(exit::SUCCESS)
@@ -81,18 +82,39 @@ fn directory(invoked: &Invoked) -> PathBuf {
     }
 }
 
-fn load(invoked: &Invoked) -> Result<Project, Failure> {
+/// Reads what the person grants; paths there start where the program was started.
+fn grants(invoked: &Invoked) -> Result<Grants, Failure> {
+    let typed = invoked.grants.iter().map(|list| {
+        let option = "--allow".to_owned();
+        (list.as_str(), Origin::CommandLine { option })
+    });
+    let inherited = host::grants();
+    let inherited = inherited.as_deref().map(|list| {
+        let variable = host::GRANTS.to_owned();
+        (list, Origin::Environment { variable })
+    });
+    let directory = std::env::current_dir().unwrap_or_default();
+    Ok(Grants::read(
+        inherited.into_iter().chain(typed),
+        &directory,
+    )?)
+}
+
+fn load(invoked: &Invoked, grants: &Grants) -> Result<Project, Failure> {
     Ok(recipe::load(&Invocation {
         directory: directory(invoked),
         overrides: invoked.overrides.clone(),
         environment: host::environment(),
         host: host::facts(),
+        grants: grants.clone(),
     })?)
 }
 
 /// Tells what the host can do, for the recipe in the directory if there is one.
 fn doctor(invoked: &Invoked, style: Style) -> u8 {
-    let project = load(invoked).ok();
+    let project = grants(invoked)
+        .and_then(|grants| load(invoked, &grants))
+        .ok();
     let main = project.as_ref().and_then(|project| project.recipes.last());
     let cache_directory = main
         .and_then(|main| main.cache_directory.clone())

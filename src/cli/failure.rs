@@ -7,7 +7,7 @@ use super::exit;
 use super::limits::LimitError;
 use super::output::{self, Style};
 use super::render::{self, HintOf, hint_of};
-use crate::recipe::{RecipeError, RecipeErrors};
+use crate::recipe::{GrantError, RecipeError, RecipeErrors};
 use crate::{build, ddi, distribution, extension, format, plan, publish, signing, store};
 
 /// Errors with the exit status that they lead to.
@@ -21,6 +21,7 @@ pub(super) struct Failure {
 const HINTS: &[HintOf] = &[
     hint_of::<ArgumentError>,
     hint_of::<LimitError>,
+    hint_of::<GrantError>,
     hint_of::<RecipeError>,
     hint_of::<plan::Error>,
     hint_of::<build::Error>,
@@ -67,6 +68,12 @@ impl Failure {
 impl From<RecipeErrors> for Failure {
     fn from(errors: RecipeErrors) -> Self {
         Self::of_recipe(errors.into_errors())
+    }
+}
+
+impl From<Vec<GrantError>> for Failure {
+    fn from(errors: Vec<GrantError>) -> Self {
+        Self::of_recipe(errors)
     }
 }
 

@@ -9,6 +9,9 @@ use fs_err as fs;
 use crate::packages::apt::{Stanza, parse_sources};
 use crate::recipe::HostFacts;
 
+/// The variable with a list of grants.
+pub(super) const GRANTS: &str = "OVERCOAT_ALLOW";
+
 /// Returns the host's distribution, release and architecture.
 pub(super) fn facts() -> HostFacts {
     let text = ["/etc/os-release", "/usr/lib/os-release"]
@@ -42,13 +45,17 @@ fn has_list_extension(path: &Path) -> bool {
         .is_some_and(|extension| extension == "list" || extension == "sources")
 }
 
-/// Returns the variables of the environment that a recipe's meaning may depend on.
+/// Returns the variables of the environment, from which a recipe gets only what was granted.
 pub(super) fn environment() -> BTreeMap<String, String> {
-    let names = ["SOURCE_DATE_EPOCH", "XDG_CACHE_HOME", "HOME"];
-    names
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
-        .collect()
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// Returns the list of grants in the environment; what is not UTF-8 in it is no grant.
+pub(super) fn grants() -> Option<String> {
+    std::env::var_os(GRANTS).map(|list| list.to_string_lossy().into_owned())
 }
 
 /// Returns the limits that the person's environment sets.

@@ -149,6 +149,7 @@ mod tests {
             overrides,
             environment,
             host,
+            grants: Default::default(),
         })
         .unwrap()
         .recipes

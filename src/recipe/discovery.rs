@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::assign;
 use super::bounds::NextFile;
 use super::error::{Findings, RecipeError};
+use super::grants::{Access, Grant};
 use super::image::{Image, Surroundings};
 use super::matching::{self, Purpose, Subject};
 use super::nearest::nearest;
@@ -66,6 +67,10 @@ impl<'a> Reader<'a> {
 
     /// Reads a directory; returns whether its conditions hold.
     pub(super) fn directory(&mut self, directory: &Path, extent: Extent) -> bool {
+        // Files that are there or not would be values already.
+        if self.inside(directory).is_none() {
+            return true;
+        }
         let Some(()) = self.descend(directory) else {
             return true;
         };
@@ -142,32 +147,41 @@ impl<'a> Reader<'a> {
         Some(document)
     }
 
-    /// Reads a file of the recipe, which must lie where the recipe may reach.
-    pub(super) fn bytes(&mut self, file: &Path) -> Option<Vec<u8>> {
-        let read = || -> std::io::Result<Option<Vec<u8>>> {
-            let real = fs_err::canonicalize(file)?;
-            if !self.image.permits(&real) {
-                return Ok(None);
-            }
-            // What was permitted is what is read: a link that took a name's place since then is not followed.
-            let file = Inode::open_real(&real)?;
-            file.read(MAX_FILE_BYTES).map(Some).map_err(Into::into)
-        };
-        let shown = self.around.shown(file);
-        match read() {
-            Ok(Some(bytes)) => Some(bytes),
-            Ok(None) => {
+    /// Returns the real path of what is there, which must lie where the recipe may reach.
+    fn inside(&mut self, path: &Path) -> Option<PathBuf> {
+        let shown = self.around.shown(path);
+        match fs_err::canonicalize(path) {
+            Ok(real) if self.image.permits(&real, Access::Read, self.around) => Some(real),
+            Ok(real) => {
                 self.findings.error(RecipeError::IncludeOutside {
                     origin: Origin::Magic {
                         path: shown.clone(),
                     },
                     path: shown,
+                    grant: reading(real),
                 });
                 None
             }
             Err(source) => {
                 self.findings.error(RecipeError::Read {
                     path: shown,
+                    source,
+                });
+                None
+            }
+        }
+    }
+
+    /// Reads a file of the recipe, which must lie where the recipe may reach.
+    pub(super) fn bytes(&mut self, file: &Path) -> Option<Vec<u8>> {
+        let real = self.inside(file)?;
+        // What was permitted is what is read: a link that took a name's place since then is not followed.
+        let read = || -> std::io::Result<_> { Ok(Inode::open_real(&real)?.read(MAX_FILE_BYTES)?) };
+        match read() {
+            Ok(bytes) => Some(bytes),
+            Err(source) => {
+                self.findings.error(RecipeError::Read {
+                    path: self.around.shown(file),
                     source,
                 });
                 None
@@ -254,10 +268,12 @@ impl<'a> Reader<'a> {
             directory,
         ) {
             Ok(value) if self.asks_outside(subject, &value, directory) => {
-                self.findings.error(RecipeError::UnsupportedCondition {
+                let path = outside::real_path(&directory.join(&value));
+                self.findings.error(RecipeError::ConditionOutside {
                     origin,
                     name: assignment.key.clone(),
-                    reason: "the path is outside the recipe's directory",
+                    path: value.into(),
+                    grant: reading(present(&path)),
                 });
                 false
             }
@@ -274,9 +290,11 @@ impl<'a> Reader<'a> {
         matches!(subject, Subject::PathExists)
             // No file has a longer path.
             && value.len() < values::PATH_LIMIT_BYTES
-            && !self
-                .image
-                .permits(&outside::real_path(&directory.join(value)))
+            && !self.image.permits(
+                &outside::real_path(&directory.join(value)),
+                Access::Read,
+                self.around,
+            )
     }
 
     /// Reads `mkosi.local/` and `mkosi.local.conf`, which beat all other files but not the command line.
@@ -419,13 +437,13 @@ impl<'a> Reader<'a> {
                 continue;
             };
             if matches!(origin, Origin::CommandLine { .. }) {
-                self.image.permitted.push(real.clone());
+                self.image.included.push(real.clone());
             }
-            if !self.image.permits(&real) {
-                let path = self.around.shown(&path);
+            if !self.image.permits(&real, Access::Read, self.around) {
                 self.findings.error(RecipeError::IncludeOutside {
                     origin: origin.clone(),
-                    path,
+                    path: self.around.shown(&path),
+                    grant: reading(real),
                 });
                 continue;
             }
@@ -496,7 +514,8 @@ impl<'a> Reader<'a> {
 
     /// Returns the entries of a directory in the order of their names; none when there is no such directory.
     pub(super) fn entries(&mut self, directory: &Path) -> Vec<PathBuf> {
-        if !directory.is_dir() {
+        // What lies elsewhere must not decide by its names either.
+        if !directory.is_dir() || self.inside(directory).is_none() {
             return Vec::new();
         }
         let read = || -> std::io::Result<Vec<PathBuf>> {
@@ -513,6 +532,20 @@ impl<'a> Reader<'a> {
             Vec::new()
         })
     }
+}
+
+fn reading(path: PathBuf) -> Grant {
+    let access = Access::Read;
+    Grant::Path { path, access }
+}
+
+/// Returns what is there of a path and those above it, but not the root, which is too much to grant.
+fn present(path: &Path) -> PathBuf {
+    path.ancestors()
+        .filter(|ancestor| ancestor.parent().is_some())
+        .find(|ancestor| ancestor.exists())
+        .unwrap_or(path)
+        .to_owned()
 }
 
 fn missing_include(

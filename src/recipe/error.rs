@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::bounds::{MOST_EXPANDED_BYTES, MOST_FILES};
+use super::grants::{Access, Grant};
 use super::origin::Origin;
+use super::outside::Reach;
 use super::syntax::SyntaxProblem;
 use crate::Hint;
 
@@ -85,15 +87,40 @@ pub enum RecipeError {
         section: String,
         image: String,
     },
-    #[error("{origin}: `{path}` is outside the recipe's directory")]
+    #[error("{origin}: `{path}` {}", .problem.of(.real))]
     Outside {
         origin: Origin,
         path: PathBuf,
-        /// The option that grants it.
-        option: &'static str,
+        problem: Reach,
+        /// Where it leads to.
+        real: PathBuf,
+        /// What it is wanted for.
+        access: Access,
+        /// The option that names another path instead.
+        option: Option<&'static str>,
     },
     #[error("{origin}: `{path}` is outside the recipe's directory")]
-    IncludeOutside { origin: Origin, path: PathBuf },
+    IncludeOutside {
+        origin: Origin,
+        path: PathBuf,
+        grant: Grant,
+    },
+    #[error("{origin}: `{name}={path}` asks for a path outside the recipe's directory")]
+    ConditionOutside {
+        origin: Origin,
+        name: String,
+        path: PathBuf,
+        grant: Grant,
+    },
+    #[error(
+        "{origin}: `Environment={name}` takes a variable of the environment the build is started in"
+    )]
+    CallersVariable { origin: Origin, name: String },
+    #[error("{origin}: `{setting}=yes` asks for the network")]
+    NetworkRequest {
+        origin: Origin,
+        setting: &'static str,
+    },
     #[error("{origin}: nothing to include at `{path}`")]
     IncludeMissing { origin: Origin, path: PathBuf },
     #[error("{origin}: the configuration `{name}` that comes with mkosi is not supported")]
@@ -171,6 +198,9 @@ impl RecipeError {
             | Self::Assertion { origin, .. }
             | Self::Outside { origin, .. }
             | Self::IncludeOutside { origin, .. }
+            | Self::ConditionOutside { origin, .. }
+            | Self::CallersVariable { origin, .. }
+            | Self::NetworkRequest { origin, .. }
             | Self::IncludeMissing { origin, .. }
             | Self::BuiltinInclude { origin, .. }
             | Self::MissingProfile { origin, .. }
@@ -199,9 +229,36 @@ impl Hint for RecipeError {
                 "set `{name}=` in the main image's `mkosi.conf`, from where it reaches all images"
             )),
             Self::UnknownSpecifier { .. } => Some("write `%%` for a percent sign".to_owned()),
-            Self::Outside { option, .. } => Some(format!(
-                "to permit it, name the path on the command line with `--{option}`"
+            Self::Outside {
+                real,
+                access,
+                option,
+                ..
+            } => {
+                // What does not exist cannot be granted.
+                let make = match *access == Access::Write && !real.exists() {
+                    true => format!("make `{}` and ", real.display()),
+                    false => String::new(),
+                };
+                let grant = Grant::Path {
+                    path: real.clone(),
+                    access: *access,
+                };
+                let option = option.map(|option| format!(", or name a path with `--{option}`"));
+                Some(format!(
+                    "to permit it, {make}pass `{}`{}",
+                    grant.flag(),
+                    option.unwrap_or_default()
+                ))
+            }
+            Self::IncludeOutside { grant, .. } | Self::ConditionOutside { grant, .. } => {
+                Some(permitted_by(grant))
+            }
+            Self::CallersVariable { name, .. } => Some(format!(
+                "{}, or give it a value with `--environment={name}=VALUE`",
+                permitted_by(&Grant::Variable(name.clone()))
             )),
+            Self::NetworkRequest { .. } => Some(permitted_by(&Grant::Network)),
             Self::Executable { path, .. } => Some(format!(
                 "write the value into `{}` as text, or give it on the command line",
                 path.display()
@@ -217,6 +274,10 @@ impl Hint for RecipeError {
             _ => None,
         }
     }
+}
+
+fn permitted_by(grant: &Grant) -> String {
+    format!("to permit it, pass `{}`", grant.flag())
 }
 
 /// Everything that is wrong with a recipe, in the order of the lines of each file.
@@ -308,8 +369,12 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// Adds a mistake, unless the same was already found: what all images are given is looked at for each.
     pub(super) fn error(&mut self, error: RecipeError) {
-        self.errors.push(error);
+        let text = error.to_string();
+        if !self.errors.iter().any(|other| other.to_string() == text) {
+            self.errors.push(error);
+        }
     }
 
     /// Adds a note, unless the same was already said elsewhere.

@@ -201,6 +201,7 @@ pub fn recipe_files(bytes: &[u8]) {
             release: Some("trixie".to_owned()),
             architecture: Architecture::X86_64,
         },
+        grants: super::Grants::default(),
     };
     let project = match load(&invocation) {
         Ok(project) => project,

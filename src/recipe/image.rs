@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::bounds::Bounds;
+use super::grants::{Access, Grants};
 use super::origin::Origin;
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Setting};
@@ -21,6 +22,8 @@ pub(super) struct Surroundings {
     pub(super) directory: PathBuf,
     pub(super) host: HostFacts,
     pub(super) bounds: Bounds,
+    /// What recipes may have besides.
+    pub(super) grants: Grants,
 }
 
 impl Surroundings {
@@ -35,24 +38,26 @@ impl Surroundings {
 pub(super) struct Image {
     pub(super) name: String,
     pub(super) layers: Layers,
-    /// The directories and files a recipe may reach: its own, and what the command line includes.
-    pub(super) permitted: Vec<PathBuf>,
+    /// The directories and files that the command line includes.
+    pub(super) included: Vec<PathBuf>,
 }
 
 impl Image {
-    pub(super) fn new(name: String, layers: Layers, around: &Surroundings) -> Self {
+    pub(super) fn new(name: String, layers: Layers) -> Self {
         Self {
             name,
             layers,
-            permitted: vec![around.root.clone()],
+            included: Vec::new(),
         }
     }
 
     /// Returns whether a real path, without links, lies where the recipe may reach.
-    pub(super) fn permits(&self, real: &Path) -> bool {
-        self.permitted
-            .iter()
-            .any(|permitted| real.starts_with(permitted))
+    pub(super) fn permits(&self, real: &Path, access: Access, around: &Surroundings) -> bool {
+        let is_included = || {
+            let mut included = self.included.iter();
+            access == Access::Read && included.any(|included| real.starts_with(included))
+        };
+        real.starts_with(&around.root) || is_included() || around.grants.permits(real, access)
     }
 
     pub(super) fn is_main(&self) -> bool {

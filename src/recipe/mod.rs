@@ -14,6 +14,7 @@ mod discovery;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod grants;
 mod graph;
 mod image;
 mod magic;
@@ -37,9 +38,11 @@ mod version;
 mod tests;
 
 pub use self::error::{Note, RecipeError, RecipeErrors};
+pub use self::grants::{Access, Grant, GrantError, GrantProblem, Grants};
 pub use self::names::Rule;
 pub(crate) use self::nearest::nearest;
 pub use self::origin::Origin;
+pub use self::outside::Reach;
 pub(crate) use self::outside::real_path;
 pub use self::project::{Invocation, Override, Project, load};
 pub use self::resolved::{CacheOnly, Compression, Format, Recipe, Verity};

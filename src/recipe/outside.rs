@@ -1,59 +1,113 @@
-//! A recipe reaches its own directory; a path elsewhere counts only when a person named it on the command line.
+//! A recipe reaches its own directory; a path elsewhere counts only when the person at the command line named it in an
+//! option or granted it.
+//!
+//! Paths are looked at once, with their links followed, when a recipe is read; builds open them later by name. Nobody
+//! who is not trusted can change what a name means between the two: programs of the recipe see its directory read-only,
+//! and packages see only the tree they are installed in, of which nothing is published before the last step has ended.
+//! Links *inside* trees are never followed on the host, whoever made them.
 
 use std::path::{Path, PathBuf};
 
 use super::error::{Findings, RecipeError};
-use super::image::Image;
+use super::grants::Access;
+use super::image::{Image, Surroundings};
 use super::origin::Origin;
 use super::resolved::Recipe;
-use super::settings;
-use super::values::Value;
+use super::settings::{self, Setting, Support};
+use super::values::{Kind, Value};
 
-/// The settings whose paths are read or written while an image is built.
-const PATHS: [&str; 8] = [
-    "OutputDirectory",
-    "CacheDirectory",
-    "PackageCacheDirectory",
-    "BaseTrees",
-    "ExtraTrees",
-    "EnvironmentFiles",
-    "VerityKey",
-    "VerityCertificate",
-];
+/// The settings whose paths are written to.
+const WRITTEN: [&str; 3] = ["OutputDirectory", "CacheDirectory", "PackageCacheDirectory"];
 
-/// Returns whether a path lies in the recipe's directory, links followed, or was named by a person.
-pub(super) fn permits(path: &Path, origin: &Origin, image: &Image) -> bool {
-    *origin == Origin::Default || origin.is_personal() || image.permits(&real_path(path))
+/// Returns whether a path lies where the recipe may reach, links followed, or was named by a person.
+pub(super) fn permits(path: &Path, origin: &Origin, image: &Image, around: &Surroundings) -> bool {
+    *origin == Origin::Default
+        || origin.is_personal()
+        || image.permits(&real_path(path), Access::Read, around)
 }
 
 /// Reports the paths of a recipe that lead outside.
-pub(super) fn check(recipe: &Recipe, image: &Image, findings: &mut Findings) {
-    let granted = granted(recipe);
-    for name in PATHS {
-        for sourced in recipe.values(name) {
+pub(super) fn check(
+    recipe: &Recipe,
+    image: &Image,
+    around: &Surroundings,
+    findings: &mut Findings,
+) {
+    let output = personal_output(recipe);
+    for setting in settings::all().filter(|setting| is_checked(setting)) {
+        for sourced in recipe.values(setting.name) {
             let path = match &sourced.value {
                 Value::Path(path) => path,
                 Value::Tree(tree) => &tree.source,
                 _ => continue,
             };
-            let is_granted = || {
-                granted
-                    .iter()
-                    .any(|directory| real_path(path).starts_with(directory))
+            if sourced.origin == Origin::Default || sourced.origin.is_personal() {
+                continue;
+            }
+            let real = real_path(path);
+            let is_below_output = output
+                .as_ref()
+                .is_some_and(|output| real.starts_with(output));
+            let access = match WRITTEN.contains(&setting.name) {
+                true => Access::Write,
+                false => Access::Read,
             };
-            if !permits(path, &sourced.origin, image) && !is_granted() {
-                findings.error(RecipeError::Outside {
-                    origin: sourced.origin.clone(),
-                    path: path.clone(),
-                    option: settings::known(name).long,
-                });
+            if is_below_output || image.permits(&real, access, around) {
+                continue;
+            }
+            // A path of a list stays there whatever else is named on the command line.
+            let option = (!setting.is_collection()).then_some(setting.long);
+            findings.error(RecipeError::Outside {
+                origin: sourced.origin.clone(),
+                path: path.clone(),
+                problem: match image.permits(&real, Access::Read, around) {
+                    true => Reach::ReadOnly,
+                    false if real == *path => Reach::Outside,
+                    false => Reach::Leads,
+                },
+                real,
+                access,
+                option,
+            });
+        }
+    }
+}
+
+/// What is wrong with a path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reach {
+    Outside,
+    /// It has links that lead outside.
+    Leads,
+    /// It is granted to be read, and is to be written.
+    ReadOnly,
+}
+
+impl Reach {
+    /// Says it of a path that leads to `real`.
+    pub(super) fn of(self, real: &Path) -> String {
+        match self {
+            Self::Outside => "is outside the recipe's directory".to_owned(),
+            Self::Leads => format!(
+                "leads to `{}`, which is outside the recipe's directory",
+                real.display()
+            ),
+            Self::ReadOnly => {
+                "is outside the recipe's directory and may be read, but not written".to_owned()
             }
         }
     }
 }
 
+/// Returns whether a setting's paths are used. What is included is looked at when it is read.
+fn is_checked(setting: &Setting) -> bool {
+    setting.support == Support::Supported
+        && setting.name != "Include"
+        && matches!(setting.kind, Kind::Path | Kind::Paths | Kind::Trees)
+}
+
 /// Returns the output directory if a person named it, for `%O` leads there.
-fn granted(recipe: &Recipe) -> Option<PathBuf> {
+fn personal_output(recipe: &Recipe) -> Option<PathBuf> {
     recipe
         .origin("OutputDirectory")
         .filter(|origin| origin.is_personal())

@@ -7,6 +7,7 @@ use super::assign;
 use super::bounds::Bounds;
 use super::discovery::{Extent, Reader};
 use super::error::{Findings, Note, RecipeError, RecipeErrors};
+use super::grants::Grants;
 use super::graph::{self, Dependency};
 use super::image::{Image, MAIN, Surroundings};
 use super::names;
@@ -26,9 +27,11 @@ pub struct Invocation {
     pub directory: PathBuf,
     /// The settings on the command line, in order.
     pub overrides: Vec<Override>,
-    /// The environment; only `SOURCE_DATE_EPOCH`, `XDG_CACHE_HOME` and `HOME` are looked at.
+    /// The environment; only `SOURCE_DATE_EPOCH` and variables that were granted are looked at.
     pub environment: BTreeMap<String, String>,
     pub host: HostFacts,
+    /// What the person lets the recipe have besides its directory.
+    pub grants: Grants,
 }
 
 /// A setting on the command line.
@@ -74,6 +77,7 @@ pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
         root,
         host: invocation.host.clone(),
         bounds: Bounds::default(),
+        grants: invocation.grants.clone(),
     };
     let mut findings = Findings::default();
     let images = read_images(invocation, &around, &mut findings);
@@ -134,7 +138,7 @@ fn read_images(
     findings: &mut Findings,
 ) -> Vec<Image> {
     let mut found_profiles = BTreeSet::new();
-    let main = Image::new(MAIN.to_owned(), Layers::default(), around);
+    let main = Image::new(MAIN.to_owned(), Layers::default());
     let mut reader = Reader::new(around, main, findings, &mut found_profiles);
     command_line(invocation, &mut reader);
     reader.directory(
@@ -152,8 +156,8 @@ fn read_images(
         let Some(name) = image_name(&path, around, findings) else {
             continue;
         };
-        let mut image = Image::new(name, passed_on(&main, around), around);
-        image.permitted.clone_from(&main.permitted);
+        let mut image = Image::new(name, passed_on(&main, around));
+        image.included.clone_from(&main.included);
         let mut reader = Reader::new(around, image, findings, &mut found_profiles);
         let matches = if path.is_dir() {
             reader.directory(

@@ -76,7 +76,8 @@ pub(super) fn recipe(
         environment,
         values: settings.values(),
     };
-    outside::check(&recipe, image, findings);
+    settings.check_network(findings);
+    outside::check(&recipe, image, around, findings);
     (findings.errors.len() == before).then_some(recipe)
 }
 
@@ -368,7 +369,7 @@ impl Resolver<'_> {
         let mut environment = BTreeMap::new();
         for file in self.all("EnvironmentFiles") {
             if let Value::Path(path) = &file.value
-                && outside::permits(path, &file.origin, self.image)
+                && outside::permits(path, &file.origin, self.image, self.around)
             {
                 match environment_text(path) {
                     Ok(text) => environment.extend(environment_file(&text)),
@@ -383,17 +384,43 @@ impl Resolver<'_> {
             let Value::Variable { name, value } = sourced.value else {
                 continue;
             };
-            match value.or_else(|| invocation.environment.get(&name).cloned()) {
-                Some(value) => {
-                    environment.insert(name, value);
-                }
+            if let Some(value) = value {
+                environment.insert(name, value);
+                continue;
+            }
+            let grants = &self.around.grants;
+            if !sourced.origin.is_personal() && !grants.permits_variable(&name) {
+                let origin = sourced.origin;
+                findings.error(RecipeError::CallersVariable { origin, name });
+                continue;
+            }
+            match invocation.environment.get(&name) {
+                Some(value) => drop(environment.insert(name, value.clone())),
                 None => findings.note(
                     &sourced.origin,
-                    format!("`Environment={name}` is not set: a build does not see the environment it is started in"),
+                    format!(
+                        "`Environment={name}` is not set in the environment the build is started in"
+                    ),
                 ),
             }
         }
         environment
+    }
+
+    /// Reports a wish for the network that nobody granted. No step that runs code of a recipe has it yet, but one that
+    /// counts on it must not fail half-way.
+    fn check_network(&self, findings: &mut Findings) {
+        const SETTING: &str = "WithNetwork";
+        let wish = self
+            .one(SETTING)
+            .filter(|sourced| sourced.value == Value::Boolean(true));
+        if let Some(Sourced { origin, .. }) = wish
+            && !origin.is_personal()
+            && !self.around.grants.network()
+        {
+            let setting = SETTING;
+            findings.error(RecipeError::NetworkRequest { origin, setting });
+        }
     }
 
     fn values(&self) -> BTreeMap<&'static str, Vec<Sourced>> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::Hint;
 
 mod boundaries;
 mod discovery;
@@ -27,6 +28,7 @@ impl Fixture {
                 release: Some("bookworm".to_owned()),
                 architecture: Architecture::X86_64,
             },
+            grants: Grants::default(),
         };
         let fixture = Self {
             directory,
@@ -60,8 +62,24 @@ impl Fixture {
         self
     }
 
+    /// Grants what stands in a list, as `--allow=` does.
+    fn allow(mut self, list: &str) -> Self {
+        let origin = Origin::CommandLine {
+            option: "--allow".to_owned(),
+        };
+        self.invocation.grants =
+            Grants::read([(list, origin)], self.directory.path()).expect("the grants are sound");
+        self
+    }
+
     fn load(&self) -> Project {
         load(&self.invocation).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    /// Returns the hints of a recipe that must not load.
+    fn hints(&self) -> Vec<String> {
+        let errors = load(&self.invocation).expect_err("the recipe has mistakes");
+        errors.errors().iter().filter_map(Hint::hint).collect()
     }
 
     /// Returns the messages of a recipe that must not load.

@@ -39,6 +39,7 @@ fn nothing_means_build_here() {
             limits: Vec::new(),
             trust: Trust::Trusted,
             overrides: Vec::new(),
+            grants: Vec::new(),
             genkey_valid_days: 730,
             genkey_common_name: None,
         })
@@ -57,6 +58,16 @@ fn options_stand_before_and_after_the_verb() {
         assert_eq!(invoked.directory, PathBuf::from("x"), "{arguments:?}");
         assert!(invoked.json, "{arguments:?}");
     }
+}
+
+#[test]
+fn grants_keep_the_order_they_were_typed_in() {
+    assert_eq!(
+        invoked(&["--allow=network,env:A", "build", "--allow", "path:/srv"])
+            .unwrap()
+            .grants,
+        ["network,env:A", "path:/srv"]
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn project(text: &str) -> (tempfile::TempDir, Project) {
             release: Some("bookworm".to_owned()),
             architecture: Architecture::X86_64,
         },
+        grants: Default::default(),
     })
     .unwrap();
     (directory, project)
