@@ -17,6 +17,7 @@ mod ddi;
 mod egress;
 mod faults;
 mod features;
+mod grants;
 mod hostile;
 mod interruption;
 mod limits;
