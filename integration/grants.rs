@@ -7,7 +7,7 @@ use crate::require::tool;
 
 const POSTINST: &str = r#"#!/bin/sh
 mkdir -p /usr/lib/lent
-if : <@DEVICE@; then echo opened; else echo refused; fi >/usr/lib/lent/device
+if sh -c ': <@DEVICE@'; then echo opened; else echo refused; fi >/usr/lib/lent/device
 ls -A /dev >/usr/lib/lent/devices
 env >/usr/lib/lent/environment
 exit 0

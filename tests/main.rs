@@ -14,6 +14,7 @@ mod harness;
 mod help;
 mod hostile;
 mod output;
+mod programs;
 mod readme;
 mod recipe;
 mod sandbox;

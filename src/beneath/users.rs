@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 25] = [
+const BY_PATH: [(&str, &str); 28] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -50,6 +50,14 @@ const BY_PATH: [(&str, &str); 25] = [
         "asks what there is to read; what is read is permitted and opened by its real path",
     ),
     (
+        "recipe/error.rs",
+        "asks whether a hint is to say that a directory must be made",
+    ),
+    (
+        "recipe/grants.rs",
+        "finds the real path of what a person grants",
+    ),
+    (
         "recipe/magic.rs",
         "asks what there is to read, and its mode",
     ),
@@ -57,6 +65,10 @@ const BY_PATH: [(&str, &str); 25] = [
     (
         "recipe/outside.rs",
         "finds the real path of what may not exist yet",
+    ),
+    (
+        "recipe/program.rs",
+        "finds the real paths of what is hidden from programs",
     ),
     (
         "recipe/project.rs",

@@ -54,6 +54,13 @@ pub enum Error {
     },
     #[error("the mirror leads to {addresses}, which is neither public nor what you named")]
     AddressOutOfReach { addresses: String },
+    #[error("reading the output of the step `{step}`")]
+    ReadOutput {
+        step: String,
+        source: std::io::Error,
+    },
+    #[error("the step `{step}` printed more than {limit_bytes} bytes")]
+    TooMuchOutput { step: String, limit_bytes: usize },
     #[error("interrupted")]
     Interrupted,
     #[error("{origin}: no package matches `{package}` in {target}")]

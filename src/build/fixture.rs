@@ -20,6 +20,7 @@ pub(super) fn recipe(text: &str) -> (tempfile::TempDir, Recipe) {
         environment: std::collections::BTreeMap::new(),
         host,
         grants: Default::default(),
+        programs: &super::SandboxedPrograms::STRICT,
     };
     let mut project = recipe::load(&invocation).unwrap();
     (directory, project.recipes.pop().unwrap())

@@ -1,6 +1,7 @@
 //! One image's steps in pipeline order; the only caller of the sandbox.
 
 mod apt_error;
+mod configuration;
 mod disk;
 mod download;
 mod error;
@@ -27,6 +28,7 @@ mod stack;
 mod tools;
 mod usage;
 
+pub use self::configuration::SandboxedPrograms;
 pub use self::error::Error;
 pub use self::event::{Event, Observer};
 pub use self::limits::{Limits, ReachedLimit};

@@ -19,6 +19,7 @@ use overcoat_sandbox::Capability;
 
 pub use self::describe::Cell;
 pub use self::host::Host;
+pub(super) use self::places::SOURCES;
 pub use self::places::{OverlayPlace, Places};
 pub use self::spec::{base, spec, without_programs};
 pub use self::table::policy;

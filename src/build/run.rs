@@ -120,7 +120,7 @@ pub(super) struct Finished {
 /// How much of a program's output is kept for a caller that reads it.
 const STDOUT_LIMIT_BYTES: usize = 32 << 20;
 /// How much of the end of its error output goes into an error.
-const STDERR_TAIL_BYTES: usize = 4 << 10;
+pub(super) const STDERR_TAIL_BYTES: usize = 4 << 10;
 /// Longer lines are passed on in pieces, so that a program cannot make us hold its output without end.
 const LINE_LIMIT_BYTES: u64 = 16 << 10;
 
@@ -204,7 +204,8 @@ pub(super) fn run(
                 if shown.more(purpose, line) {
                     purpose.output(line);
                 }
-                keep_tail(tail, line);
+                keep_tail(tail, line.as_bytes(), STDERR_TAIL_BYTES);
+                keep_tail(tail, b"\n", STDERR_TAIL_BYTES);
             });
         });
         let mut kept = String::new();
@@ -296,10 +297,10 @@ fn each_line(source: Option<File>, mut on_line: impl FnMut(&str)) {
     }
 }
 
-fn keep_tail(tail: &mut VecDeque<u8>, line: &str) {
-    tail.extend(line.as_bytes());
-    tail.push_back(b'\n');
-    let excess = tail.len().saturating_sub(STDERR_TAIL_BYTES);
+/// Adds bytes to the end of what is kept of an output.
+pub(super) fn keep_tail(tail: &mut VecDeque<u8>, bytes: &[u8], limit_bytes: usize) {
+    tail.extend(bytes);
+    let excess = tail.len().saturating_sub(limit_bytes);
     tail.drain(..excess);
 }
 
@@ -369,7 +370,8 @@ mod tests {
     fn only_the_end_of_the_error_output_is_kept() {
         let mut tail = VecDeque::new();
         for number in 0..1000 {
-            keep_tail(&mut tail, &format!("line {number}"));
+            let line = format!("line {number}\n");
+            keep_tail(&mut tail, line.as_bytes(), STDERR_TAIL_BYTES);
         }
         assert!(tail.len() <= STDERR_TAIL_BYTES);
         assert!(tail.make_contiguous().ends_with(b"line 999\n"));

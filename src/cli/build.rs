@@ -12,6 +12,14 @@ use crate::build::{self, Interrupt, Options};
 use crate::plan;
 use crate::recipe::{Grants, Project};
 
+/// Returns how strictly steps are confined; what is missing then is told by the build.
+pub(super) fn strictness(grants: &Grants) -> Strictness {
+    match grants.weaker_sandbox() {
+        true => Strictness::BestEffort,
+        false => Strictness::Required,
+    }
+}
+
 /// Builds every image of `project`.
 pub(super) fn build(
     project: &Project,
@@ -64,11 +72,7 @@ pub(super) fn build(
         limits,
         control_group: control_group.as_deref(),
         allow_network: grants.network(),
-        // What is missing is told by the build, then.
-        strictness: match grants.weaker_sandbox() {
-            true => Strictness::BestEffort,
-            false => Strictness::Required,
-        },
+        strictness: strictness(grants),
         grants,
         observer: &progress,
         interrupt: &interrupt,

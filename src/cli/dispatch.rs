@@ -10,6 +10,7 @@ use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::Failure;
 use super::output::{self, Style};
 use super::{build, clean, exit, genkey, host, render, sandbox, summary};
+use crate::build::SandboxedPrograms;
 use crate::recipe::{self, Grants, Invocation, Origin, Project};
 use crate::store::Trust;
 
@@ -107,6 +108,9 @@ fn load(invoked: &Invoked, grants: &Grants) -> Result<Project, Failure> {
         environment: host::environment(),
         host: host::facts(),
         grants: grants.clone(),
+        programs: &SandboxedPrograms {
+            strictness: build::strictness(grants),
+        },
     })?)
 }
 

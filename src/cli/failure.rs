@@ -67,7 +67,26 @@ impl Failure {
 
 impl From<RecipeErrors> for Failure {
     fn from(errors: RecipeErrors) -> Self {
-        Self::of_recipe(errors.into_errors())
+        let errors = errors.into_errors();
+        let exit = errors.iter().find_map(exit_of_program);
+        let failure = Self::of_recipe(errors);
+        Self {
+            exit: exit.unwrap_or(failure.exit),
+            ..failure
+        }
+    }
+}
+
+/// Returns the exit status for a program of a recipe that could not be confined: that is no mistake of the recipe.
+fn exit_of_program(error: &RecipeError) -> Option<u8> {
+    let RecipeError::Program { source, .. } = error else {
+        return None;
+    };
+    let error = source.downcast_ref::<build::Error>()?;
+    match () {
+        () if error.is_missing_feature() => Some(exit::HOST_LACKS_FEATURE),
+        () if error.is_sandbox_setup() => Some(exit::SANDBOX_SETUP),
+        () => None,
     }
 }
 

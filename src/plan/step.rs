@@ -150,6 +150,7 @@ mod tests {
             environment,
             host,
             grants: Default::default(),
+            programs: &crate::build::SandboxedPrograms::STRICT,
         })
         .unwrap()
         .recipes

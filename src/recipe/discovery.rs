@@ -1,8 +1,8 @@
 //! Finds and reads the files of one image, in the order that decides which value wins.
 //!
 //! A directory is read as: its conditions, its local files, the files whose presence is a value, `mkosi.conf`,
-//! `mkosi.conf.d/`, the selected profiles. `Include=` is read where it stands. Nothing of the recipe is run, and
-//! nothing outside its directory is read on its word.
+//! `mkosi.conf.d/`, the selected profiles. `Include=` is read where it stands. Nothing outside the recipe's directory is
+//! read on its word.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -17,6 +17,7 @@ use super::matching::{self, Purpose, Subject};
 use super::nearest::nearest;
 use super::origin::Origin;
 use super::outside;
+use super::program::Programs;
 use super::settings::{self, Section, Setting};
 use super::syntax::{self, Document, RawSection};
 use super::values::{self, Value};
@@ -37,29 +38,32 @@ pub(super) struct Extent {
 
 /// Reads the files of one image.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct Reader<'a, 'p> {
     pub(super) around: &'a Surroundings,
     pub(super) image: Image,
     pub(super) findings: &'a mut Findings,
     /// Profiles for which there was a file in some directory.
     pub(super) found_profiles: &'a mut BTreeSet<String>,
+    pub(super) programs: &'a mut Programs<'p>,
     /// The files read, by device and inode: each counts once.
     included: BTreeSet<(u64, u64)>,
     depth: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, 'p> Reader<'a, 'p> {
     pub(super) fn new(
         around: &'a Surroundings,
         image: Image,
         findings: &'a mut Findings,
         found_profiles: &'a mut BTreeSet<String>,
+        programs: &'a mut Programs<'p>,
     ) -> Self {
         Self {
             around,
             image,
             findings,
             found_profiles,
+            programs,
             included: BTreeSet::new(),
             depth: 0,
         }
@@ -148,7 +152,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the real path of what is there, which must lie where the recipe may reach.
-    fn inside(&mut self, path: &Path) -> Option<PathBuf> {
+    pub(super) fn inside(&mut self, path: &Path) -> Option<PathBuf> {
         let shown = self.around.shown(path);
         match fs_err::canonicalize(path) {
             Ok(real) if self.image.permits(&real, Access::Read, self.around) => Some(real),

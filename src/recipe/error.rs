@@ -131,8 +131,14 @@ pub enum RecipeError {
         name: String,
         nearest: Option<String>,
     },
-    #[error("{origin}: `{path}` is executable, and nothing of a recipe is run to read it")]
-    Executable { origin: Origin, path: PathBuf },
+    #[error("{origin}: running it for `{setting}=`")]
+    Program {
+        origin: Origin,
+        setting: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the programs of the recipe name other private files each time they are run")]
+    UnsettledPrograms,
     #[error("{origin}: image `{image}` depends on `{name}`, which does not exist")]
     UnknownImage {
         origin: Origin,
@@ -204,7 +210,7 @@ impl RecipeError {
             | Self::IncludeMissing { origin, .. }
             | Self::BuiltinInclude { origin, .. }
             | Self::MissingProfile { origin, .. }
-            | Self::Executable { origin, .. }
+            | Self::Program { origin, .. }
             | Self::UnknownImage { origin, .. }
             | Self::Circle { origin, .. }
             | Self::ImageName { origin, .. } => Some(origin),
@@ -259,10 +265,6 @@ impl Hint for RecipeError {
                 permitted_by(&Grant::Variable(name.clone()))
             )),
             Self::NetworkRequest { .. } => Some(permitted_by(&Grant::Network)),
-            Self::Executable { path, .. } => Some(format!(
-                "write the value into `{}` as text, or give it on the command line",
-                path.display()
-            )),
             Self::SameOutput { .. } => Some("give one of them another `Output=`".to_owned()),
             Self::Unset { option, .. } => {
                 Some(format!("add it to `mkosi.conf`, or pass `--{option}`"))

@@ -202,6 +202,7 @@ pub fn recipe_files(bytes: &[u8]) {
             architecture: Architecture::X86_64,
         },
         grants: super::Grants::default(),
+        programs: &crate::build::SandboxedPrograms::STRICT,
     };
     let project = match load(&invocation) {
         Ok(project) => project,

@@ -11,9 +11,11 @@ use super::settings::{self, Magic, Setting, Support};
 use super::syntax::SyntaxProblem;
 use super::values::{Kind, Value};
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// Applies the files and directories whose presence is a value.
     pub(super) fn magic_files(&mut self, directory: &Path) {
+        self.programs.note_directory(directory);
+        self.programs.note_image(&self.image, self.around);
         for setting in settings::all() {
             for magic in setting.magic {
                 let path = directory.join(magic.name());
@@ -58,7 +60,7 @@ impl Reader<'_> {
                 .map(Value::Path)
                 .collect(),
             Magic::Text(_) => {
-                if let Some(text) = self.magic_text(path, &origin) {
+                if let Some(text) = self.magic_text(setting, path, &origin, directory) {
                     self.assign(setting, &text.replace('%', "%%"), &origin, directory);
                 }
                 return;
@@ -72,17 +74,28 @@ impl Reader<'_> {
         }
     }
 
-    fn magic_text(&mut self, path: &Path, origin: &Origin) -> Option<String> {
+    /// Returns the text of a file, or what it prints if it is executable.
+    fn magic_text(
+        &mut self,
+        setting: &'static Setting,
+        path: &Path,
+        origin: &Origin,
+        directory: &Path,
+    ) -> Option<String> {
         let mode = fs_err::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o111 != 0 {
-            let error = RecipeError::Executable {
+        let bytes = if mode & 0o111 == 0 {
+            self.bytes(path)?
+        } else if let Support::Unsupported { reason, .. } = setting.support {
+            self.findings.error(RecipeError::Unsupported {
                 origin: origin.clone(),
-                path: self.around.shown(path),
-            };
-            self.findings.error(error);
+                setting: setting.name,
+                value: origin.to_string(),
+                reason: reason.to_owned(),
+            });
             return None;
-        }
-        let bytes = self.bytes(path)?;
+        } else {
+            self.program_output(setting, path, origin, directory)?
+        };
         match String::from_utf8(bytes) {
             Ok(text) => Some(text.trim().to_owned()),
             Err(_) => {
@@ -90,6 +103,32 @@ impl Reader<'_> {
                     origin: origin.clone(),
                     problem: SyntaxProblem::NotUtf8,
                 });
+                None
+            }
+        }
+    }
+    /// Returns what an executable file prints. It sees the recipe's directory, or the included one that it lies in.
+    fn program_output(
+        &mut self,
+        setting: &'static Setting,
+        path: &Path,
+        origin: &Origin,
+        directory: &Path,
+    ) -> Option<Vec<u8>> {
+        let real = self.inside(path)?;
+        let seen = match real.starts_with(&self.around.root) {
+            true => self.around.root.clone(),
+            false => self.inside(directory)?,
+        };
+        let refused = |source| RecipeError::Program {
+            origin: origin.clone(),
+            setting: setting.name,
+            source,
+        };
+        match self.programs.output(&real, &seen) {
+            Ok(bytes) => Some(bytes),
+            Err(source) => {
+                self.findings.error(refused(source));
                 None
             }
         }

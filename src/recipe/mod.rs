@@ -1,7 +1,7 @@
 //! Configuration files and the command line become one [`Recipe`] an image.
 //!
 //! This is the first stage. The language is mkosi's; every value keeps its [`Origin`], every mistake is reported, and
-//! nothing of the recipe is run. The files of the stage, in the order data goes through them:
+//! no process is started: who calls says who runs a recipe's [`ConfigurationPrograms`], confined. The files of the stage, in the order data goes through them:
 //!
 //! ```text
 //! discovery (which files) ─ syntax (lines) ─ settings (rows) ─ specifiers, values (parsing) ─ scope (who wins)
@@ -23,6 +23,7 @@ mod names;
 mod nearest;
 mod origin;
 mod outside;
+mod program;
 mod project;
 mod resolve;
 mod resolved;
@@ -44,6 +45,7 @@ pub(crate) use self::nearest::nearest;
 pub use self::origin::Origin;
 pub use self::outside::Reach;
 pub(crate) use self::outside::real_path;
+pub use self::program::{ConfigurationProgram, ConfigurationPrograms};
 pub use self::project::{Invocation, Override, Project, load};
 pub use self::resolved::{CacheOnly, Compression, Format, Recipe, Verity};
 pub use self::scope::Sourced;

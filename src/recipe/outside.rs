@@ -4,7 +4,8 @@
 //! Paths are looked at once, with their links followed, when a recipe is read; builds open them later by name. Nobody
 //! who is not trusted can change what a name means between the two: programs of the recipe see its directory read-only,
 //! and packages see only the tree they are installed in, of which nothing is published before the last step has ended.
-//! Links *inside* trees are never followed on the host, whoever made them.
+//! Only another build of the same recipe, which is done at that very moment, may put an output of its own in the place
+//! of one that was looked at, and links *inside* trees are never followed on the host, whoever made them.
 
 use std::path::{Path, PathBuf};
 

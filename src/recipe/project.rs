@@ -13,6 +13,7 @@ use super::image::{Image, MAIN, Surroundings};
 use super::names;
 use super::nearest::nearest;
 use super::origin::Origin;
+use super::program::{ConfigurationPrograms, Programs};
 use super::resolve;
 use super::resolved::{Format, Recipe};
 use super::scope::{Layers, Sourced};
@@ -22,7 +23,7 @@ use super::values::Value;
 
 /// What a person asked for.
 #[derive(Clone, Debug)]
-pub struct Invocation {
+pub struct Invocation<'a> {
     /// The directory with the recipe.
     pub directory: PathBuf,
     /// The settings on the command line, in order.
@@ -32,6 +33,8 @@ pub struct Invocation {
     pub host: HostFacts,
     /// What the person lets the recipe have besides its directory.
     pub grants: Grants,
+    /// Who runs configuration files that are executable.
+    pub programs: &'a dyn ConfigurationPrograms,
 }
 
 /// A setting on the command line.
@@ -58,7 +61,7 @@ pub struct Project {
 ///
 /// # Errors
 /// [`RecipeErrors`] with every mistake in the recipe and the command line.
-pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
+pub fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
     let root = fs_err::canonicalize(&invocation.directory).map_err(|source| {
         let directory = invocation.directory.clone();
         RecipeErrors::new(vec![match source.kind() {
@@ -72,15 +75,40 @@ pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
             directory,
         }]));
     }
-    let around = Surroundings {
+    let mut around = Surroundings {
         directory: configuration_directory(&root),
         root,
         host: invocation.host.clone(),
         bounds: Bounds::default(),
         grants: invocation.grants.clone(),
     };
+    let mut private = BTreeSet::new();
+    for _ in 0..MAX_READINGS {
+        around.bounds = Bounds::default();
+        let mut programs = Programs::new(invocation.programs, private);
+        let project = load_once(invocation, &around, &mut programs);
+        match programs.seen() {
+            Some(seen) => private = seen,
+            None => return project,
+        }
+    }
+    Err(RecipeErrors::new(vec![RecipeError::UnsettledPrograms]))
+}
+
+/// How often a recipe is read: two are enough for programs that print the same each time.
+const MAX_READINGS: usize = 4;
+
+/// Reads the recipe, from which nothing is shown to anybody when a program has seen what is private.
+fn load_once(
+    invocation: &Invocation<'_>,
+    around: &Surroundings,
+    programs: &mut Programs<'_>,
+) -> Result<Project, RecipeErrors> {
     let mut findings = Findings::default();
-    let images = read_images(invocation, &around, &mut findings);
+    let images = read_images(invocation, around, programs, &mut findings);
+    for image in &images {
+        programs.note_image(image, around);
+    }
     let is_empty = |image: &Image| image.layers.files.is_empty() && image.layers.forced.is_empty();
     if images.len() == 1 && images.iter().all(is_empty) && findings.errors.is_empty() {
         findings.error(RecipeError::NoConfiguration {
@@ -88,7 +116,7 @@ pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
         });
         return Err(RecipeErrors::new(findings.errors));
     }
-    let graph = dependencies(&images, &around);
+    let graph = dependencies(&images, around);
     let order = graph::build_order(&graph, &mut findings);
     let mut recipes = Vec::new();
     for name in &order {
@@ -100,7 +128,7 @@ pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
             image,
             dependencies,
             invocation,
-            &around,
+            around,
             &mut findings,
         ));
     }
@@ -109,7 +137,7 @@ pub fn load(invocation: &Invocation) -> Result<Project, RecipeErrors> {
         Ok(Project {
             recipes,
             notes: findings.notes,
-            directory: around.root,
+            directory: around.root.clone(),
         })
     } else {
         Err(RecipeErrors::new(findings.errors))
@@ -133,13 +161,14 @@ fn configuration_directory(root: &Path) -> PathBuf {
 
 /// Reads the main image, then its subimages, which start with what the main image passes on.
 fn read_images(
-    invocation: &Invocation,
+    invocation: &Invocation<'_>,
     around: &Surroundings,
+    programs: &mut Programs<'_>,
     findings: &mut Findings,
 ) -> Vec<Image> {
     let mut found_profiles = BTreeSet::new();
     let main = Image::new(MAIN.to_owned(), Layers::default());
-    let mut reader = Reader::new(around, main, findings, &mut found_profiles);
+    let mut reader = Reader::new(around, main, findings, &mut found_profiles, programs);
     command_line(invocation, &mut reader);
     reader.directory(
         &around.directory,
@@ -158,7 +187,7 @@ fn read_images(
         };
         let mut image = Image::new(name, passed_on(&main, around));
         image.included.clone_from(&main.included);
-        let mut reader = Reader::new(around, image, findings, &mut found_profiles);
+        let mut reader = Reader::new(around, image, findings, &mut found_profiles, programs);
         let matches = if path.is_dir() {
             reader.directory(
                 &path,
@@ -196,7 +225,7 @@ fn foreign_images(around: &Surroundings, findings: &mut Findings) {
 }
 
 /// Applies the command line; what it includes is read before any file of the directory.
-fn command_line(invocation: &Invocation, reader: &mut Reader<'_>) {
+fn command_line(invocation: &Invocation<'_>, reader: &mut Reader<'_, '_>) {
     let directory = reader.around.root.clone();
     for given in &invocation.overrides {
         let origin = Origin::CommandLine {

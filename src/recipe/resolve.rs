@@ -22,7 +22,7 @@ use crate::beneath::Inode;
 pub(super) fn recipe(
     image: &Image,
     dependencies: Vec<String>,
-    invocation: &Invocation,
+    invocation: &Invocation<'_>,
     around: &Surroundings,
     findings: &mut Findings,
 ) -> Option<Recipe> {
@@ -77,6 +77,7 @@ pub(super) fn recipe(
         values: settings.values(),
     };
     settings.check_network(findings);
+    settings.check_mirrors(findings);
     outside::check(&recipe, image, around, findings);
     (findings.errors.len() == before).then_some(recipe)
 }
@@ -327,7 +328,7 @@ impl Resolver<'_> {
     fn source_date_epoch(
         &self,
         environment: &BTreeMap<String, String>,
-        invocation: &Invocation,
+        invocation: &Invocation<'_>,
         findings: &mut Findings,
     ) -> Option<u64> {
         const VARIABLE: &str = "SOURCE_DATE_EPOCH";
@@ -363,7 +364,7 @@ impl Resolver<'_> {
     /// Returns the variables of `EnvironmentFiles=` and `Environment=`; the latter win.
     fn environment(
         &self,
-        invocation: &Invocation,
+        invocation: &Invocation<'_>,
         findings: &mut Findings,
     ) -> BTreeMap<String, String> {
         let mut environment = BTreeMap::new();
@@ -420,6 +421,19 @@ impl Resolver<'_> {
         {
             let setting = SETTING;
             findings.error(RecipeError::NetworkRequest { origin, setting });
+        }
+    }
+
+    /// Reports repositories that are directories: steps that fetch see nothing of the host that a package could name.
+    fn check_mirrors(&self, findings: &mut Findings) {
+        for setting in ["Mirror", "LocalMirror"] {
+            let mirror = self.one(setting);
+            if let Some(sourced) =
+                mirror.filter(|sourced| sourced.value.to_string().starts_with("file:"))
+            {
+                let reason = "repositories in directories are not read yet";
+                findings.error(unsupported(setting, sourced, reason));
+            }
         }
     }
 

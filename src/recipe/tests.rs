@@ -8,12 +8,26 @@ use crate::Hint;
 mod boundaries;
 mod discovery;
 mod images;
+mod programs;
 mod tutorial;
 
 /// A directory with files, and what the program would be asked about it.
 struct Fixture {
     directory: tempfile::TempDir,
-    invocation: Invocation,
+    invocation: Invocation<'static>,
+}
+
+/// Runs nothing.
+#[derive(Debug)]
+struct Refused;
+
+impl ConfigurationPrograms for Refused {
+    fn output(
+        &self,
+        program: &ConfigurationProgram<'_>,
+    ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+        Err(format!("asked to run `{}`", program.path.display()).into())
+    }
 }
 
 impl Fixture {
@@ -29,6 +43,7 @@ impl Fixture {
                 architecture: Architecture::X86_64,
             },
             grants: Grants::default(),
+            programs: &Refused,
         };
         let fixture = Self {
             directory,

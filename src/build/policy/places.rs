@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::build::Reach;
 
 /// Where the recipe's sources are, inside the sandbox. These four are mkosi's.
-pub(super) const SOURCES: &str = "/work/src";
+pub(in crate::build) const SOURCES: &str = "/work/src";
 /// Where the directory is that build scripts keep, inside the sandbox.
 pub(super) const BUILD: &str = "/work/build";
 /// Where build scripts install what goes into the image, inside the sandbox.

@@ -18,6 +18,7 @@ fn project(text: &str) -> (tempfile::TempDir, Project) {
             architecture: Architecture::X86_64,
         },
         grants: Default::default(),
+        programs: &crate::build::SandboxedPrograms::STRICT,
     })
     .unwrap();
     (directory, project)

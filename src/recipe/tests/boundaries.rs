@@ -1,6 +1,6 @@
 //! What a hostile recipe cannot say.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 
 use super::*;
 
@@ -445,21 +445,6 @@ fn circles_of_includes_and_links_end() {
 }
 
 #[test]
-fn nothing_of_the_recipe_is_run() {
-    let fixture = Fixture::new(&[
-        ("mkosi.conf", ""),
-        ("mkosi.version", "#!/bin/sh\ntouch ran\n"),
-    ]);
-    let permissions = std::fs::Permissions::from_mode(0o755);
-    fs_err::set_permissions(fixture.path("mkosi.version"), permissions).unwrap();
-    assert_eq!(
-        fixture.errors(),
-        ["mkosi.version: `mkosi.version` is executable, and nothing of a recipe is run to read it"]
-    );
-    assert!(!fixture.path("ran").exists());
-}
-
-#[test]
 fn names_that_become_files_or_arguments_are_checked() {
     for text in [
         "[Output]\nOutput=../x\n",
@@ -527,6 +512,14 @@ fn what_cannot_be_built_is_said_at_its_line() {
         (
             "[Distribution]\nArchitecture=tilegx\n",
             "`Architecture=tilegx` is not supported: the distribution does not have it",
+        ),
+        (
+            "[Distribution]\nMirror=file:///srv/mirror\n",
+            "`Mirror=file:///srv/mirror` is not supported: repositories in directories are not read yet",
+        ),
+        (
+            "[Distribution]\nLocalMirror=file:///etc\n",
+            "`LocalMirror=file:///etc` is not supported: repositories in directories are not read yet",
         ),
         (
             "[Content]\nTimezone=UTC\n",
