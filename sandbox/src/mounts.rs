@@ -29,6 +29,8 @@ pub(crate) struct Root {
     bottom: OwnedFd,
     /// The root directory as the program will see it: the last mount on `/`, or the tmpfs.
     top: OwnedFd,
+    /// How many mounts on `/` the last one covers, the tmpfs among them.
+    covered: usize,
     /// What the writable temporary file systems are directories of, when there are any.
     temporary: Option<SharedTmpfs>,
 }
@@ -62,6 +64,7 @@ impl Root {
         Ok(Self {
             bottom,
             top,
+            covered: 0,
             temporary,
         })
     }
@@ -100,7 +103,10 @@ impl Root {
         // With the same directory twice the old root ends up on top of the new one, from where it is detached; see the
         // notes of pivot_root(2).
         pivot_root(".", ".").during(step)?;
-        umount2(".", MntFlags::MNT_DETACH).during(step)?;
+        // What the last mount on `/` covered lies on the old root, and is what unmounting finds before it.
+        for _ in 0..=self.covered {
+            umount2(".", MntFlags::MNT_DETACH).during(step)?;
+        }
         chdir("/").during(step)?;
         // A mount that was left on the root would be where `..` leads to, from every directory below.
         let identity = |path| stat(path).map(|status| (status.st_dev, status.st_ino));
@@ -124,6 +130,7 @@ impl Root {
         if inside == Path::new("/") {
             raw::attach(&tree, &self.top).at(Step::AttachMount, inside.display())?;
             self.top = tree;
+            self.covered += 1;
             return Ok(());
         }
         let target = mount_point::find_or_make(&self.top, inside, point)?;

@@ -247,6 +247,23 @@ fn nothing_of_the_hosts_tree_is_left() {
         let ran = run(&spec);
         assert_eq!(ran.stdout, "1\n1\n1\n", "{}", ran.stderr);
     }
+    // Other roots than the tmpfs, one upon the other.
+    for (count, temporary) in [(1, false), (1, true), (2, false), (2, true), (3, true)] {
+        let mut spec = Spec::new(["/bin/sh", "-c", script]).environment("PATH", "/usr/bin:/bin");
+        for number in 0..count {
+            let root = host
+                .path()
+                .join(format!("root-{count}-{temporary}-{number}"));
+            make_directories(&root);
+            spec = spec.bind(&root, "/");
+        }
+        spec = with_host_system(spec).proc("/proc").devices("/dev");
+        if temporary {
+            spec = spec.tmpfs("/tmp", 0o1777);
+        }
+        let ran = run(&spec);
+        assert_eq!(ran.stdout, "1\n1\n1\n", "{count}: {}", ran.stderr);
+    }
     // Modes and times are not Landlock's business.
     let secret = host.path().canonicalize().unwrap();
     let secret = secret.join("file");
