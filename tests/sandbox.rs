@@ -85,6 +85,58 @@ fn nothing_ran_when_the_status_is_125() {
 }
 
 #[test]
+fn a_command_that_exceeds_a_limit_is_told_of_it() {
+    let Some(world) = world() else { return };
+    let script = "head -c 200M /dev/zero | tail -c 200M >/dev/null";
+    let ran = shell(&world, &["--limit=memory=64M"], script);
+    assert_eq!(
+        (ran.stderr.as_str(), ran.status),
+        (
+            "error: the command used more than the limit of 64 MiB of memory\n",
+            Some(137)
+        )
+    );
+    assert_ran(&shell(&world, &["--limit=memory=4G"], script), "");
+    let json = world.run(&[
+        "sandbox",
+        "--limit=open-files=64",
+        "--print-spec",
+        "--",
+        "true",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let limits = json["oci"]["process"]["rlimits"].as_array().unwrap();
+    let open_files = limits.iter().find(|limit| limit["type"] == "RLIMIT_NOFILE");
+    assert_eq!(open_files.unwrap()["hard"], 64);
+    for (limit, message) in [
+        ("time=1h", "the time of a command is limited by `--time`"),
+        ("disk=1G", "the limit `disk` is for builds"),
+    ] {
+        let message = format!("error: {message}\n\nhint: `overcoat --help` lists the options\n");
+        world
+            .run(&["sandbox", "--limit", limit, "--", "true"])
+            .assert_failed(125, &message);
+    }
+}
+
+#[test]
+fn a_profile_refuses_what_it_names() {
+    let Some(world) = world() else { return };
+    world.write(
+        "profile.json",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}"#,
+    );
+    let profile = ["--seccomp-profile=profile.json"];
+    let ran = shell(&world, &profile, "mkdir /tmp/x 2>&1; ls /tmp");
+    assert_eq!(
+        ran.stdout,
+        "mkdir: cannot create directory '/tmp/x': Operation not supported\n"
+    );
+    assert_ran(&shell(&world, &[], "mkdir /tmp/x; ls /tmp"), "x\n");
+}
+
+#[test]
 fn files_of_the_host_are_seen_when_they_are_bound() {
     let Some(world) = world() else { return };
     world.write("shown/file", "text\n");

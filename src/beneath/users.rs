@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 28] = [
+const BY_PATH: [(&str, &str); 30] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -87,6 +87,14 @@ const BY_PATH: [(&str, &str); 28] = [
         "reads the key that a person named, of bounded size and without waiting",
     ),
     ("store/mod.rs", "makes the directory that a person named"),
+    (
+        "store/place.rs",
+        "keeps the secret in the person's own cache directory",
+    ),
+    (
+        "store/trusted.rs",
+        "finds the real path of the person's own store",
+    ),
 ];
 
 /// Calls that take a path, or ask about one.

@@ -38,25 +38,6 @@ impl Limits {
     }
 }
 
-/// Returns which of its `limits` a program ran into, as far as its outcome tells.
-pub(super) fn reached(
-    limits: &overcoat_sandbox::Limits,
-    outcome: &Outcome,
-) -> Option<ReachedLimit> {
-    let limit = match outcome.status {
-        ProgramStatus::TimedOut => return limits.wall_clock.map(ReachedLimit::Time),
-        ProgramStatus::LimitExceeded(limit) => limit,
-        _ => *outcome.limits_reached.first()?,
-    };
-    match limit {
-        Limit::Processes => limits.processes.map(ReachedLimit::Processes),
-        Limit::Memory => limits.memory_bytes.map(ReachedLimit::Memory),
-        Limit::TemporaryFiles => limits.memory_bytes.map(ReachedLimit::TemporaryFiles),
-        Limit::FileSize => limits.file_size_bytes.map(ReachedLimit::FileSize),
-        _ => None,
-    }
-}
-
 /// A limit that stopped a step, with its value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -83,6 +64,22 @@ pub enum ReachedLimit {
 }
 
 impl ReachedLimit {
+    /// Returns which of its `limits` a program ran into, as far as its outcome tells.
+    pub fn find(limits: &overcoat_sandbox::Limits, outcome: &Outcome) -> Option<Self> {
+        let limit = match outcome.status {
+            ProgramStatus::TimedOut => return limits.wall_clock.map(Self::Time),
+            ProgramStatus::LimitExceeded(limit) => limit,
+            _ => *outcome.limits_reached.first()?,
+        };
+        match limit {
+            Limit::Processes => limits.processes.map(Self::Processes),
+            Limit::Memory => limits.memory_bytes.map(Self::Memory),
+            Limit::TemporaryFiles => limits.memory_bytes.map(Self::TemporaryFiles),
+            Limit::FileSize => limits.file_size_bytes.map(Self::FileSize),
+            _ => None,
+        }
+    }
+
     /// Returns what the person can do about it.
     pub(super) fn hint(&self) -> String {
         let (name, more) = match self {

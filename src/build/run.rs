@@ -11,7 +11,7 @@ use std::time::Instant;
 use overcoat_sandbox::{Killer, Outcome, ProgramStatus, Spec};
 
 use super::disk::Disk;
-use super::limits::reached;
+use super::limits::ReachedLimit;
 use super::protection::Protection;
 use super::{Error, Event, Limits, Observer};
 
@@ -236,7 +236,7 @@ pub(super) fn run(
         let stderr_tail = String::from_utf8_lossy(stderr_tail.make_contiguous()).into_owned();
         let command = quoted(displayed(spec.arguments()));
         let limit = filled
-            .or_else(|| reached(&limits, &outcome))
+            .or_else(|| ReachedLimit::find(&limits, &outcome))
             .or_else(|| purpose.disk.full());
         return Err(match limit {
             Some(reached) => Error::LimitReached {

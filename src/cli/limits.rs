@@ -110,6 +110,11 @@ impl Hint for LimitError {
 }
 
 impl LimitSetting {
+    /// Returns the name of the limit.
+    pub(super) fn name(self) -> &'static str {
+        NAMES[self.index].0
+    }
+
     /// Reads `NAME=VALUE`, which came by `origin`.
     ///
     /// # Errors

@@ -15,13 +15,14 @@ use std::process::ExitCode;
 
 use nix::sys::signal::Signal;
 use nix::sys::stat::{SFlag, fstat};
-use overcoat_sandbox::{Attached, Output, ProgramStatus, Spec, StandardInput, Streams};
+use overcoat_sandbox::{Attached, Limits, Output, ProgramStatus, Spec, StandardInput, Streams};
 
 use self::clean::Cleaner;
 use self::options::{Invoked, PrintSpec};
-use super::exit;
 use super::failure::Failure;
 use super::output::{self, Style};
+use super::{exit, host, limits, profile, render};
+use crate::build::ReachedLimit;
 use crate::build::policy::{self, Host, Places, StepKind};
 
 /// What asks the command to end: the keyboard, whoever stops services, and a terminal that closes.
@@ -59,7 +60,8 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
                 [] => vec!["COMMAND".to_owned()],
                 command => command.to_vec(),
             };
-            print(&step(*kind, command, Path::new("/"), invoked), Some(*kind))?;
+            let spec = step(*kind, command, Path::new("/"), invoked);
+            print(&bounded(spec, invoked, style)?, Some(*kind))?;
             return Ok(exit::SUCCESS);
         }
         PrintSpec::Command | PrintSpec::Nothing => {}
@@ -68,6 +70,7 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Some((kind, places)) => step(*kind, invoked.command.clone(), places, invoked),
         None => invoked.spec(&Host::here()),
     };
+    let spec = bounded(spec, invoked, style)?;
     if invoked.print == PrintSpec::Command {
         print(&spec, None)?;
         return Ok(exit::SUCCESS);
@@ -88,6 +91,26 @@ fn step(kind: StepKind, command: Vec<String>, places: &Path, invoked: &Invoked) 
         &places,
         invoked.ids,
     )
+}
+
+/// Adds what the person lets a command use, and the person's own filter of system calls.
+fn bounded(spec: Spec, invoked: &Invoked, style: Style) -> Result<Spec, Failure> {
+    let limits = limits_of(&spec, invoked)?;
+    let spec = spec.limits(&limits);
+    Ok(match &invoked.seccomp_profile {
+        Some(path) => spec.tighten(profile::load(path, style)?),
+        None => spec,
+    })
+}
+
+/// Returns the limits of a build's steps, but for the time, which is the specification's own.
+fn limits_of(spec: &Spec, invoked: &Invoked) -> Result<Limits, Failure> {
+    let limits = limits::limits(host::limits(), &invoked.limits)
+        .map_err(|error| Failure::new(error, exit::SANDBOX_SETUP))?;
+    Ok(Limits {
+        wall_clock: spec.wall_clock_limit,
+        ..limits.step
+    })
 }
 
 /// Lists the kinds of steps, a line each.
@@ -121,6 +144,7 @@ fn print(spec: &Spec, kind: Option<StepKind>) -> Result<(), Failure> {
 }
 
 fn attach(mut spec: Spec, invoked: &Invoked, style: Style) -> Result<u8, Failure> {
+    let limits = limits_of(&spec, invoked)?;
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     if reads(&stdin) {
         spec = spec.standard_input(StandardInput::Pipe);
@@ -137,10 +161,16 @@ fn attach(mut spec: Spec, invoked: &Invoked, style: Style) -> Result<u8, Failure
             ending: &ENDING,
         })
         .map_err(set_up)?;
+    let reached = ReachedLimit::find(&limits, &attached.outcome).map(|limit| limit.to_string());
+    if let Some(reached) = &reached {
+        let label = style.paint(render::RED, "error");
+        output::people(format_args!("{label}: the command {reached}\n"));
+    }
     if invoked.json {
         // The last line, after all that the command wrote.
         let json = serde_json::json!({
             "status": attached.outcome.status,
+            "limit": reached,
             "signal": attached.signal.map(Signal::as_str),
             "enforcement": attached.outcome.enforcement,
         });

@@ -9,6 +9,7 @@ use overcoat_sandbox::{IdMapping, Network, Overlay, OwnershipRecording, Spec};
 
 use crate::build::policy::{self, Host, StepKind};
 use crate::cli::args::{ArgumentError, usage_error};
+use crate::cli::limits::LimitSetting;
 
 /// What was typed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,6 +32,8 @@ pub(super) struct Invoked {
     record_owners: OwnershipRecording,
     suppress_sync: bool,
     time: Option<Duration>,
+    pub(super) limits: Vec<LimitSetting>,
+    pub(super) seccomp_profile: Option<PathBuf>,
 }
 
 /// What is printed instead of running the command.
@@ -120,6 +123,17 @@ pub(super) fn command() -> Command {
                 .value_parser(["single", "range"]),
             flag("suppress-sync", "Make fsync and its kin succeed without effect"),
             value("time", "SECONDS", "Kill the command after this time").value_parser(value_parser!(u64).range(1..)),
+            many(value(
+                "limit",
+                "NAME=VALUE",
+                "What the command may use: `processes`, `open-files` (numbers), `memory`, `file-size` (sizes such as \
+                 `8G`), or `none`; also `OVERCOAT_LIMIT`, with commas",
+            )),
+            path(
+                "seccomp-profile",
+                "PATH",
+                "Run the command under this filter of system calls as well, a JSON file in the form of OCI or Docker",
+            ),
             flag("clean", "Make output inert that goes to no terminal, too"),
             flag("json", "Say how it ended and what was enforced, in the last line of standard error"),
             value("print-spec", "STEP", "Print what would run, or list the kinds of steps, or print what one may do")
@@ -196,6 +210,8 @@ pub(super) fn parse(
         },
         suppress_sync: matches.get_flag("suppress-sync"),
         time: matches.get_one("time").copied().map(Duration::from_secs),
+        limits: limits(&matches)?,
+        seccomp_profile: path("seccomp-profile"),
     })
 }
 
@@ -341,6 +357,21 @@ fn bound(parts: &[PathBuf], option: &str) -> Result<(PathBuf, PathBuf), Argument
         [host, inside] => Ok((absolute(host)?, inside.clone())),
         _ => Err(malformed(option, "SRC[:DST]")),
     }
+}
+
+/// Returns the limits that were typed, which must be of those that one command can have.
+fn limits(matches: &ArgMatches) -> Result<Vec<LimitSetting>, ArgumentError> {
+    let typed = matches.get_many::<String>("limit").into_iter().flatten();
+    typed
+        .map(|text| {
+            let limit = LimitSetting::parse(text, "--limit")?;
+            match limit.name() {
+                "time" => Err(usage("the time of a command is limited by `--time`".into())),
+                "disk" => Err(usage("the limit `disk` is for builds".into())),
+                _ => Ok(limit),
+            }
+        })
+        .collect()
 }
 
 /// Returns the variables; one that is asked of the caller and not there is left out.
