@@ -12,10 +12,14 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, chdir, fchdir, unlinkat};
 
 use crate::report::{At, Failure, Step};
 use crate::sys;
+
+/// What mount(2) reads of its options: a page with the NUL at the end. It cuts off the rest without a word, and lowers
+/// with it.
+const LONGEST_OPTIONS: usize = 4095;
 
 /// The directories and flags of one overlay, opened.
 #[derive(Debug, Default)]
@@ -50,13 +54,13 @@ impl OpenedOverlay {
         attributes: u64,
         scratch: BorrowedFd<'_>,
     ) -> Result<OwnedFd, Failure> {
-        let failure = match self.mount_by_descriptor(attributes) {
+        let newer = match self.mount_by_descriptor(attributes) {
             Err(failure) if failure.errno == libc::EINVAL => failure,
             other => return other,
         };
-        // `lowerdir+` is new in Linux 6.7. When the older form fails as well, the first explanation is the better one.
+        // `lowerdir+` is new in Linux 6.7, and a kernel that lacks it says EINVAL as well.
         self.mount_by_string(attributes, scratch)
-            .map_err(|_| failure)
+            .map_err(|older| both(newer, older))
     }
 
     fn mount_by_descriptor(&self, attributes: u64) -> Result<OwnedFd, Failure> {
@@ -79,7 +83,7 @@ impl OpenedOverlay {
         configure().map_err(explain)
     }
 
-    /// The form of kernels before 6.7: one `lowerdir=` string in the 4096 bytes that mount(2) takes.
+    /// The form of kernels before 6.7: one `lowerdir=` string in what mount(2) takes.
     fn mount_by_string(
         &self,
         attributes: u64,
@@ -87,15 +91,24 @@ impl OpenedOverlay {
     ) -> Result<OwnedFd, Failure> {
         const NAME: &str = ".overlay";
         let step = Step::MountOverlay;
+        let options = self.option_string();
+        if options.len() > LONGEST_OPTIONS {
+            return Err(Failure::of(step, Errno::E2BIG).explained(Some(format!(
+                "{} bytes of options, of which mount(2) takes {LONGEST_OPTIONS}",
+                options.len()
+            ))));
+        }
         mkdirat(scratch, NAME, Mode::S_IRWXU).during(step)?;
         let place = format!("{}/{NAME}", descriptor_path(scratch));
-        let tree = mount(
-            Some("overlay"),
-            place.as_str(),
-            Some("overlay"),
-            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
-            Some(self.option_string().as_str()),
-        )
+        let tree = in_descriptors(|| {
+            mount(
+                Some("overlay"),
+                place.as_str(),
+                Some("overlay"),
+                MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+                Some(options.as_str()),
+            )
+        })
         .during(step)
         .and_then(|()| {
             let tree = sys::mount::clone_tree(Some(scratch), Path::new(NAME)).during(step)?;
@@ -108,20 +121,52 @@ impl OpenedOverlay {
         tree
     }
 
+    /// Returns the options with the directories named by their numbers in `/proc/self/fd`, as short as they can be: all
+    /// of the 500 lowers that the kernel takes fit.
     fn option_string(&self) -> String {
         let mut lowers = Vec::new();
         let mut options = self.flags.clone();
         for (key, directory) in &self.directories {
-            let location = descriptor_path(directory.as_fd());
+            let number = directory.as_raw_fd().to_string();
             if key == "lowerdir+" {
-                lowers.push(location);
+                lowers.push(number);
             } else {
-                options.push(format!("{key}={location}"));
+                options.push(format!("{key}={number}"));
             }
         }
         options.push(format!("lowerdir={}", lowers.join(":")));
         options.join(",")
     }
+}
+
+/// Puts the explanations of both forms together, under the errno of the one that this kernel is for.
+fn both(newer: Failure, older: Failure) -> Failure {
+    let said = |failure: &Failure| {
+        let errno = Errno::from_raw(failure.errno);
+        match &failure.detail {
+            Some(detail) => format!("{errno}, {detail}"),
+            None => errno.to_string(),
+        }
+    };
+    let detail = format!(
+        "with `lowerdir+` of Linux 6.7: {}; with `lowerdir` of older kernels: {}",
+        said(&newer),
+        said(&older)
+    );
+    older.explained(Some(detail))
+}
+
+/// Does something in the directory of this process's descriptors, from where they are called by their numbers.
+fn in_descriptors<T>(action: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
+    let before = open(
+        ".",
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
+    chdir("/proc/self/fd")?;
+    let done = action();
+    fchdir(before)?;
+    done
 }
 
 fn descriptor_path(fd: BorrowedFd<'_>) -> String {
