@@ -53,7 +53,7 @@ pub enum Error {
     ProcMasked { inside: String, source: io::Error },
     #[error("the kernel has no Landlock")]
     LandlockMissing { source: io::Error },
-    #[error("the kernel's Landlock is too old: its ABI is {abi}, and there are no {lacks}")]
+    #[error("the kernel's Landlock is too old: its ABI is {abi}, which lacks: {lacks}")]
     LandlockTooOld {
         abi: String,
         /// The first thing that is needed and missing, with the versions that have it.
@@ -123,8 +123,8 @@ impl Error {
                     .to_owned(),
             ),
             Self::MountOverlay { .. } => Some(
-                "put the state directory on a local file system, such as ext4, xfs or btrfs; in a container, on a \
-                 volume, since the container's own root is an overlay"
+                "put the state directory on a local file system, such as ext4, xfs or btrfs (or, since Linux 6.6, \
+                 tmpfs); in a container, on a volume, since the container's own root is an overlay"
                     .to_owned(),
             ),
             Self::ProgramMissing { .. } => Some(
