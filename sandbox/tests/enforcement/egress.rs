@@ -24,7 +24,7 @@ use overcoat_sandbox::{
 };
 
 use crate::harness::{require, tests};
-use crate::support::{assert_errno, probe, run, this_program};
+use crate::support::{assert_errno, probe, run, this_program, with_network_of_host};
 
 tests![
     streams_reach_the_scope_and_nothing_else,
@@ -228,7 +228,7 @@ fn streams() {
         assert_errno(&egress(["connect", to]), errno);
         assert_errno(&egress(["connect-without-waiting", to]), errno);
         // The twin: all are there.
-        assert_errno(&egress(["connect", to]).network(Network::Host), 0);
+        assert_errno(&with_network_of_host(egress(["connect", to])), 0);
         assert_errno(
             &egress(["connect", to]).network(Network::Scoped(NetworkScope::default())),
             libc::EACCES,
@@ -283,7 +283,7 @@ fn datagrams() {
         .enumerate()
     {
         for to in ["127.0.0.54:53", "203.0.113.80:80"] {
-            assert_errno(&egress([operation, to]).network(Network::Host), 0);
+            assert_errno(&with_network_of_host(egress([operation, to])), 0);
         }
         thread::sleep(Duration::from_millis(50));
         assert_eq!(counted(), [1, sent + 1, sent + 1], "{operation}");
@@ -301,7 +301,7 @@ fn messages() {
     // The flag with which the launcher's own message passed.
     assert_errno(&egress(["message-past", "10.0.0.2:80"]), libc::EOPNOTSUPP);
     assert_errno(
-        &egress(["message-past", "10.0.0.2:80"]).network(Network::Host),
+        &with_network_of_host(egress(["message-past", "10.0.0.2:80"])),
         0,
     );
     // Descriptors are control data.
@@ -314,7 +314,6 @@ fn messages() {
 }
 
 fn sockets() {
-    let network = || Network::Host;
     for (family, kind, protocol, errno) in [
         ("inet", "stream", "0", 0),
         ("inet6", "stream", "tcp", 0),
@@ -331,23 +330,23 @@ fn sockets() {
         assert_errno(&spec, errno);
         // Whether the kernel has the last three depends on its configuration.
         if !matches!(protocol, "icmp" | "mptcp") && kind != "seqpacket" {
-            assert_errno(&spec.network(network()), 0);
+            assert_errno(&with_network_of_host(spec), 0);
         }
     }
     assert_errno(&egress(["source-route"]), libc::EPERM);
-    assert_errno(&egress(["source-route"]).network(network()), 0);
+    assert_errno(&with_network_of_host(egress(["source-route"])), 0);
 }
 
 fn serving() {
     serve(&[80]);
     assert_errno(&egress(["bind"]), libc::EACCES);
-    assert_errno(&egress(["bind"]).network(Network::Host), 0);
+    assert_errno(&with_network_of_host(egress(["bind"])), 0);
     assert_errno(&egress(["listen"]), libc::EACCES);
-    assert_errno(&egress(["listen"]).network(Network::Host), 0);
+    assert_errno(&with_network_of_host(egress(["listen"])), 0);
     assert_errno(&egress(["fast-open", "127.0.0.1:80"]), libc::EACCES);
     assert_errno(&egress(["fast-open", "203.0.113.80:80"]), libc::EACCES);
     assert_errno(
-        &egress(["fast-open", "203.0.113.80:80"]).network(Network::Host),
+        &with_network_of_host(egress(["fast-open", "203.0.113.80:80"])),
         0,
     );
     // What is connected already stays so, and can be taken back and connected anew.

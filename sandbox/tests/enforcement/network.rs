@@ -7,7 +7,9 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use overcoat_sandbox::{Error, Network};
 
 use crate::harness::{require, tests};
-use crate::support::{assert_errno, host_directory, probe, refused_write, run};
+use crate::support::{
+    assert_errno, host_directory, probe, refused_write, run, with_network_of_host,
+};
 
 tests![
     no_network_is_reachable_by_default,
@@ -33,7 +35,7 @@ fn a_listener_of_the_host_is_reachable_only_with_its_network() {
     let address = listener.local_addr().unwrap().to_string();
     let spec = probe(["connect", &address]);
     assert_errno(&spec, libc::ECONNREFUSED);
-    assert_errno(&spec.network(Network::Host), 0);
+    assert_errno(&with_network_of_host(spec), 0);
 }
 
 fn abstract_sockets_of_the_host_are_unreachable() {

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use overcoat_sandbox::{Outcome, ProgramStatus, Running, Spec};
+use overcoat_sandbox::{Network, Outcome, ProgramStatus, Running, Spec, Strictness};
 use tempfile::TempDir;
 
 /// What a program did.
@@ -110,6 +110,13 @@ pub(crate) fn shell(script: &str) -> Spec {
         .environment("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .proc("/proc")
         .devices("/dev")
+}
+
+/// Gives a program the host's network for a twin of what is denied, also where it takes best effort: before Landlock
+/// ABI 6.
+pub(crate) fn with_network_of_host(spec: Spec) -> Spec {
+    spec.network(Network::Host)
+        .strictness(Strictness::BestEffort)
 }
 
 pub(crate) fn this_program() -> PathBuf {
