@@ -63,7 +63,7 @@ pub struct Policy {
     pub output: Access,
     pub ids: Ids,
     pub sync: Sync,
-    /// The variables of the environment, beside [`table::COMMON_VARIABLES`].
+    /// The variables of the environment, beside those that all steps have.
     pub variables: &'static [&'static [Variable]],
     pub capabilities: &'static [Capability],
     pub limits: Limits,
