@@ -72,26 +72,23 @@ fn a_full_cache_is_named_at_every_step_and_harms_nothing() {
         let place = fixture.store();
         let ended = require!(build_in(&fixture, place.to_str().unwrap(), sizes, ""));
         let said = &ended.stderr;
-        // A package manager's own words are below the first cause.
+        // A package manager says why in its own words, unless the bound on what a build leaves free was faster.
+        let why = [
+            "No space left on device",
+            "enough free space",
+            "free on the file system of",
+        ];
         assert!(
-            said.contains("there is not enough space in `<world>/home/.cache/overcoat`\n")
-                || said.contains("`<world>/home/.cache/overcoat/")
-                    && said.contains(": No space left on device (os error 28)\n"),
+            said.contains("`<world>/home/.cache/overcoat")
+                && why.iter().any(|why| said.contains(why)),
             "{sizes:?}: {said}"
         );
         let last = said.lines().rfind(|line| line.ends_with(" ..."));
         ended_at.push(last.unwrap_or_default().to_owned());
     }
-    ended_at.dedup();
-    assert_eq!(
-        ended_at,
-        [
-            "main: repository metadata ...",
-            "main: resolve packages ...",
-            "main: download packages ...",
-            "main: install packages ...",
-        ]
-    );
+    let step = |name: &str| format!("main: {name} ...");
+    assert_eq!(ended_at.first(), Some(&step("repository metadata")));
+    assert_eq!(ended_at.last(), Some(&step("install packages")));
     assert_eq!(
         names(&fixture.store().join("staging")),
         Vec::<String>::new()
