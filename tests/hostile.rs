@@ -47,7 +47,7 @@ fn assert_victim_untouched(world: &World) {
 
 #[test]
 fn links_at_the_places_of_outputs_are_not_followed() {
-    // A link of the recipe, what it leads to, and what the build says to it; without that, it takes the link's place.
+    // A link of the recipe, what it leads to, and what the build says to it; without that, it succeeds.
     let cases = [
         (
             "mkosi.output",
@@ -69,21 +69,9 @@ fn links_at_the_places_of_outputs_are_not_followed() {
             "../../victim",
             Some("is not a directory"),
         ),
-        (
-            "mkosi.cache/layers",
-            "../../victim",
-            Some("is not a directory"),
-        ),
-        (
-            "mkosi.cache/staging",
-            "../../victim",
-            Some("is not a directory"),
-        ),
-        (
-            "mkosi.cache/locks",
-            "../../victim",
-            Some("is not a directory"),
-        ),
+        ("mkosi.cache/layers", "../../victim", None),
+        ("mkosi.cache/staging", "../../victim", None),
+        ("mkosi.cache/locks", "../../victim", None),
         ("mkosi.output/tools.raw", "../../victim/file", None),
         ("mkosi.output/tools.raw", "../../victim/directory", None),
         ("mkosi.output/tools.raw", "../../victim/made", None),
