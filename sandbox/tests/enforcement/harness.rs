@@ -32,6 +32,17 @@ macro_rules! require {
 }
 pub(crate) use require;
 
+/// Leaves the test, loudly, when the host lacks what no promise depends on, so that CI may lack it as well.
+macro_rules! optional {
+    ($condition:expr, $reason:expr) => {
+        if !$condition {
+            println!("SKIP: {}", $reason);
+            return;
+        }
+    };
+}
+pub(crate) use optional;
+
 pub(crate) fn is_required() -> bool {
     std::env::var_os("OVERCOAT_TEST_REQUIRE").is_some_and(|value| value == "1")
 }
