@@ -44,7 +44,8 @@ fn a_directory_that_becomes_a_link_brings_nothing_from_outside() {
     Flipping::run(&world.path("d"), &world.path("link"), |_| {
         // A swap between listing and opening is an error, and no other entry.
         if let Ok(tree) = merge(&[layer(world.tree.host_path())]) {
-            assert!(tree.entry_count() <= 6);
+            // The directory and the three below it may be met under both names.
+            assert!(tree.entry_count() <= 9);
             read += assert_inside(&tree);
         }
     });
