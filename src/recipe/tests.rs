@@ -6,6 +6,7 @@ use super::*;
 use crate::Hint;
 
 mod boundaries;
+mod bounds;
 mod discovery;
 mod images;
 mod programs;
@@ -153,4 +154,9 @@ fn every_mistake_is_reported_at_once_with_its_line() {
             "mkosi.images/x/mkosi.conf:6: `Bootable=yes` is not supported: bootable images are out of scope",
         ]
     );
+}
+
+/// Returns the mistakes of a recipe whose `mkosi.conf` is `text`.
+fn mistakes(text: &str) -> Vec<String> {
+    Fixture::new(&[("mkosi.conf", text)]).errors()
 }
