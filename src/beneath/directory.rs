@@ -271,7 +271,7 @@ impl Directory {
             .map_err(|errno| self.failed("setting the mode of", b"", errno))
     }
 
-    /// Gives this directory to `uid`, if any, and `gid`.
+    /// Gives this directory to the group `gid`.
     ///
     /// # Errors
     /// The kernel's.

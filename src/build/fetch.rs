@@ -120,7 +120,7 @@ fn repositories(builder: &Builder<'_>, recipe: &Recipe) -> Result<Vec<Stanza>, E
 
 /// Returns what the steps that download for `recipe` may reach.
 pub(super) fn reach(builder: &Builder<'_>, recipe: &Recipe) -> Result<Reach, Error> {
-    if builder.allow_network {
+    if builder.grants.network() {
         return Ok(Reach::of_host());
     }
     let repositories = repositories(builder, recipe)?;

@@ -33,6 +33,7 @@ pub use self::error::Error;
 pub use self::event::{Event, Observer};
 pub use self::limits::{Limits, ReachedLimit};
 pub use self::output::WriteError;
+pub use self::protection::strictness;
 pub use self::reach::Reach;
 pub use self::real_ids::Error as RealIdsError;
 pub use self::run::Interrupt;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use overcoat_sandbox::seccomp::Profile;
-use overcoat_sandbox::{IdMapping, Spec, Strictness};
+use overcoat_sandbox::{IdMapping, Spec};
 
 use self::disk::Disk;
 use self::policy::{Host, Places, StepKind};
@@ -75,16 +76,12 @@ pub struct Options<'a> {
     pub ignore_store: bool,
     /// Which ids the steps have that run packages' code. The caller must have a range to give them one.
     pub ids: IdMapping,
-    /// What becomes of the build on a kernel that lacks a part of Landlock that a promise needs.
-    pub strictness: Strictness,
     /// The person's own filter of system calls, under which every step runs as well.
     pub seccomp_profile: Option<&'a Profile>,
     /// What the build may use.
     pub limits: Limits,
     /// The control group below which each sandbox gets one of its own.
     pub control_group: Option<&'a Path>,
-    /// Lets steps that download reach all that the caller reaches, not only mirrors.
-    pub allow_network: bool,
     /// What the person lets steps have besides.
     pub grants: &'a Grants,
     pub observer: &'a dyn Observer,
@@ -120,7 +117,6 @@ struct Builder<'a> {
     limits: Limits,
     control_group: Option<&'a Path>,
     disk: Disk,
-    allow_network: bool,
     grants: &'a Grants,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
@@ -262,11 +258,10 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         host_repositories: options.host_repositories,
         ignore_store: options.ignore_store,
         ids: options.ids,
-        protection: Protection::new(options.strictness, options.seccomp_profile),
+        protection: Protection::new(strictness(options.grants), options.seccomp_profile),
         limits: options.limits,
         control_group: options.control_group,
         disk,
-        allow_network: options.allow_network,
         grants: options.grants,
         observer: options.observer,
         interrupt: options.interrupt,

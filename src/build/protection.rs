@@ -7,6 +7,15 @@ use overcoat_sandbox::{Enforcement, Spec, Strictness};
 
 use super::{Event, Observer};
 use crate::plan::KeyBuilder;
+use crate::recipe::Grants;
+
+/// Returns what becomes of a build on a kernel that lacks a part of Landlock that a promise needs.
+pub fn strictness(grants: &Grants) -> Strictness {
+    match grants.weaker_sandbox() {
+        true => Strictness::BestEffort,
+        false => Strictness::Required,
+    }
+}
 
 /// The strictness that a person chose for all steps of a build.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! `overcoat build`: from the recipe to its outputs.
 
-use overcoat_sandbox::{IdMapping, Strictness};
+use overcoat_sandbox::IdMapping;
 
 use super::args::Invoked;
 use super::failure::Failure;
@@ -11,14 +11,6 @@ use super::{exit, host, limits, profile};
 use crate::build::{self, Interrupt, Options};
 use crate::plan;
 use crate::recipe::{Grants, Project};
-
-/// Returns how strictly steps are confined; what is missing then is told by the build.
-pub(super) fn strictness(grants: &Grants) -> Strictness {
-    match grants.weaker_sandbox() {
-        true => Strictness::BestEffort,
-        false => Strictness::Required,
-    }
-}
 
 /// Builds every image of `project`.
 pub(super) fn build(
@@ -71,8 +63,6 @@ pub(super) fn build(
         seccomp_profile: profile.as_ref(),
         limits,
         control_group: control_group.as_deref(),
-        allow_network: grants.network(),
-        strictness: strictness(grants),
         grants,
         observer: &progress,
         interrupt: &interrupt,

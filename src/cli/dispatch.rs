@@ -10,7 +10,7 @@ use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::Failure;
 use super::output::{self, Style};
 use super::{build, clean, exit, genkey, host, render, sandbox, summary};
-use crate::build::SandboxedPrograms;
+use crate::build::{SandboxedPrograms, strictness};
 use crate::recipe::{self, Grants, Invocation, Origin, Project};
 use crate::store::Trust;
 
@@ -109,7 +109,7 @@ fn load(invoked: &Invoked, grants: &Grants) -> Result<Project, Failure> {
         host: host::facts(),
         grants: grants.clone(),
         programs: &SandboxedPrograms {
-            strictness: build::strictness(grants),
+            strictness: strictness(grants),
         },
     })?)
 }
