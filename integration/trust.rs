@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::faults::{local, sample, world_with};
-use crate::harness::{Transcript, World};
+use crate::harness::{Transcript, World, names};
 use crate::hostile::copy_tree;
 
 const FILE: &str = "mkosi.output/extension/var/lib/dpkg/info/sample.list";
@@ -18,16 +18,6 @@ fn build(world: &World, arguments: &[&str]) -> Transcript {
 
 fn store(world: &World) -> PathBuf {
     world.home().join(".cache/overcoat")
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs_err::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 /// Returns what is in a store apart from that of untrusted builds, with times that tell of every write.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::harness::{self, Transcript, World};
+use crate::harness::{self, Transcript, World, names};
 use crate::require;
 
 /// The tutorial's first recipe and its variant whose main image is an initrd.
@@ -93,15 +93,6 @@ pub(crate) fn build_command(world: &World) -> Command {
     let mut command = world.command(&["-f", "--package-cache-directory"]);
     command.arg(packages);
     command
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs_err::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]

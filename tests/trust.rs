@@ -1,4 +1,4 @@
-use crate::harness::World;
+use crate::harness::{World, names};
 
 /// Returns a world whose recipe names directories of its own for caches, and needs no package manager.
 fn world() -> World {
@@ -10,16 +10,6 @@ fn world() -> World {
     );
     world.write("tree/usr/bin/tool", "");
     world
-}
-
-fn names(directory: &std::path::Path) -> Vec<String> {
-    let mut names: Vec<_> = fs_err::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use super::fixture::Fixture;
 use super::given;
-use super::traces::{assert_nothing_lasts, names};
-use crate::harness::Transcript;
+use super::traces::assert_nothing_lasts;
+use crate::harness::{Transcript, names};
 use crate::require::tool;
 
 /// Runs a build in which `place` is a file system of `size`, of which `used` is filled before, and once more when it is

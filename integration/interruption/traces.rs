@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 
-use crate::harness::World;
+use crate::harness::{World, names};
 
 /// How long everything may take to be gone after a kill.
 pub(crate) const GONE: Duration = Duration::from_secs(2);
@@ -184,17 +184,4 @@ pub(crate) fn sizes(files: &Files) -> Vec<(&Path, u64)> {
         .iter()
         .map(|(path, (_, _, size, _))| (path.as_path(), *size));
     sizes.collect()
-}
-
-/// Returns the sorted names in a directory, none if it does not exist.
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    if !directory.exists() {
-        return Vec::new();
-    }
-    let entries = fs_err::read_dir(directory).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }

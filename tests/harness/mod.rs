@@ -182,3 +182,16 @@ fn normaliser_replaces_paths_sizes_and_times() {
         assert_eq!(normalised(text, "/t/w"), expected);
     }
 }
+
+/// Returns the sorted names in a directory, none if it does not exist.
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    if !directory.exists() {
+        return Vec::new();
+    }
+    let entries = fs_err::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
