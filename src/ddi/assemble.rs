@@ -12,6 +12,7 @@ use super::partition_types::{Designator, PartitionArchitecture};
 use super::verity::{HashTree, HashTreeBuilder};
 use crate::Hint;
 use crate::digest::hexadecimal;
+use crate::format::output::{FIRST_BLOCK_BYTES, ImageOutput};
 use crate::signing::{self, Signer};
 
 /// Every partition's offset and size is a multiple of this, so that an image works with sectors of 512 and of 4096.
@@ -116,7 +117,7 @@ impl<E: Error + 'static> Hint for AssembleError<E> {
 pub fn assemble<E: Error + 'static>(
     file: &mut (impl Write + Seek),
     layout: &Layout<'_>,
-    write_payload: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    write_payload: impl FnOnce(&mut dyn ImageOutput) -> Result<(), E>,
 ) -> Result<Ddi, AssembleError<E>> {
     let identity = Identity {
         seed: layout.seed,
@@ -188,7 +189,7 @@ impl<W: Write + Seek> Image<W> {
         &mut self,
         layout: &Layout<'_>,
         identity: &Identity<'_>,
-        write_payload: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+        write_payload: impl FnOnce(&mut dyn ImageOutput) -> Result<(), E>,
     ) -> Result<Payload, AssembleError<E>> {
         let hashing = match layout.verity {
             VerityMode::None => Hashing::Digest(Sha256::new()),
@@ -312,7 +313,7 @@ impl<W: Write + Seek> Image<W> {
 }
 
 /// Passes a payload on and hashes it on the way.
-struct PayloadWriter<'a, W: Write> {
+struct PayloadWriter<'a, W: Write + Seek> {
     output: &'a mut BufWriter<W>,
     hashing: Hashing,
     size_bytes: u64,
@@ -323,7 +324,7 @@ enum Hashing {
     Tree(HashTreeBuilder),
 }
 
-impl<W: Write> Write for PayloadWriter<'_, W> {
+impl<W: Write + Seek> Write for PayloadWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all(bytes)?;
         Ok(bytes.len())
@@ -341,6 +342,27 @@ impl<W: Write> Write for PayloadWriter<'_, W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
+    }
+}
+
+impl<W: Write + Seek> ImageOutput for PayloadWriter<'_, W> {
+    fn replace_first_block(&mut self, block: &[u8; FIRST_BLOCK_BYTES]) -> io::Result<()> {
+        if self.size_bytes < FIRST_BLOCK_BYTES as u64 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a first block is replaced before it is written",
+            ));
+        }
+        self.output.seek(SeekFrom::Start(FIRST_PARTITION_BYTES))?;
+        self.output.write_all(block)?;
+        self.output
+            .seek(SeekFrom::Start(FIRST_PARTITION_BYTES + self.size_bytes))?;
+        match &mut self.hashing {
+            // What is replaced has been hashed already; the digest need only be the same for the same bytes.
+            Hashing::Digest(hash) => hash.update(block),
+            Hashing::Tree(builder) => builder.replace_first_block(block),
+        }
+        Ok(())
     }
 }
 

@@ -69,6 +69,15 @@ impl HashTreeBuilder {
         self.partial.extend_from_slice(blocks.remainder());
     }
 
+    /// Takes another first block in place of the one that went by.
+    ///
+    /// # Panics
+    /// When no whole block went by.
+    pub(super) fn replace_first_block(&mut self, block: &[u8; BLOCK_BYTES]) {
+        let digest = digest(&self.salted, block);
+        self.leaves[..DIGEST_BYTES].copy_from_slice(&digest);
+    }
+
     /// Builds the levels above the data; `None` when there was no data. A last, partial block counts as zero-filled.
     pub(super) fn finish(mut self) -> Option<HashTree> {
         if !self.partial.is_empty() {

@@ -312,3 +312,45 @@ mod oracle {
         }
     }
 }
+
+#[test]
+fn a_first_block_given_again_counts_as_if_it_had_been_given_at_once() {
+    let expected_payload = payload(10_000);
+    let expected = image(&layout(VerityMode::Hash), &expected_payload).unwrap();
+    let mut file = Cursor::new(Vec::new());
+    let found = assemble(&mut file, &layout(VerityMode::Hash), |output| {
+        output.write_all(&[0; 4096])?;
+        output.write_all(&expected_payload[4096..9000])?;
+        output.replace_first_block(expected_payload[..4096].try_into().unwrap())?;
+        output.write_all(&expected_payload[9000..])
+    });
+    let found: Result<Ddi, AssembleError<IoError>> = found;
+    assert_eq!(found.unwrap().root_hash, expected.1.root_hash);
+    assert!(file.into_inner() == expected.0);
+}
+
+#[test]
+fn without_verity_identifiers_depend_on_a_first_block_given_again() {
+    let disk_of = |first: u8| {
+        let mut file = Cursor::new(Vec::new());
+        let outcome: Result<Ddi, AssembleError<IoError>> =
+            assemble(&mut file, &layout(VerityMode::None), |output| {
+                output.write_all(&[0; 8192])?;
+                output.replace_first_block(&[first; 4096])
+            });
+        outcome.unwrap().partitions[0].uuid
+    };
+    assert_eq!(disk_of(1), disk_of(1));
+    assert_ne!(disk_of(1), disk_of(2));
+}
+
+#[test]
+fn a_first_block_is_not_given_again_before_there_is_one() {
+    let mut file = Cursor::new(Vec::new());
+    let outcome: Result<Ddi, AssembleError<IoError>> =
+        assemble(&mut file, &layout(VerityMode::Hash), |output| {
+            output.write_all(&[0; 4095])?;
+            output.replace_first_block(&[1; 4096])
+        });
+    assert!(matches!(outcome, Err(AssembleError::Payload { .. })));
+}
