@@ -1,9 +1,11 @@
-//! Writers: a [`FileTree`](crate::tree::FileTree) becomes bytes. Pure and deterministic.
+//! Writers: a [`FileTree`](crate::tree::FileTree) becomes bytes. Pure and deterministic. And readers, the other way.
 
 pub mod codec;
 pub mod compression;
 pub mod cpio;
 pub mod directory;
 pub mod erofs;
+pub mod file_system;
 pub mod output;
 pub mod pipeline;
+pub mod read_at;

@@ -1,5 +1,6 @@
 //! Where the bytes of a regular file are, and how a writer gets at them.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use crate::beneath::{self, Directory};
 /// How much of each file is held to compare two; changing it changes nothing but the number of reads.
 const COMPARED_CHUNK_BYTES: usize = 128 * 1024;
 
-/// The bytes of a regular file: held in memory, or read in place from a directory on disk.
+/// The bytes of a regular file: held in memory, or read in place from a directory on disk or an image.
 #[derive(Clone, Debug)]
 pub struct Content {
     source: Source,
@@ -25,6 +26,21 @@ enum Source {
         root: Arc<Directory>,
         path: TreePath,
     },
+    Stored {
+        image: Arc<dyn StoredContents>,
+        inode: u64,
+    },
+}
+
+/// An image out of which contents are read, each by the number of its inode.
+pub trait StoredContents: fmt::Debug + Send + Sync {
+    /// Opens the content of `inode` for reading from its start.
+    ///
+    /// What is given is untrusted as the image is: whoever reads checks the length.
+    ///
+    /// # Errors
+    /// An error of the reader's, with what is damaged.
+    fn open(&self, inode: u64) -> std::io::Result<Box<dyn Read + Send>>;
 }
 
 /// A file's bytes could not be read.
@@ -78,6 +94,14 @@ impl Content {
         }
     }
 
+    /// Returns the content of `inode` in `image`, which says that it is `size_bytes` long.
+    pub fn from_image(image: Arc<dyn StoredContents>, inode: u64, size_bytes: u64) -> Self {
+        Self {
+            source: Source::Stored { image, inode },
+            size_bytes,
+        }
+    }
+
     /// Returns the length in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
@@ -88,6 +112,7 @@ impl Content {
         match &self.source {
             Source::Memory(_) => PathBuf::from("(generated)"),
             Source::File { root, path } => root.path_of(path.as_bytes()),
+            Source::Stored { inode, .. } => PathBuf::from(format!("(inode {inode})")),
         }
     }
 
@@ -102,6 +127,12 @@ impl Content {
         let inner = match &self.source {
             Source::Memory(bytes) => Inner::Memory(std::io::Cursor::new(bytes.clone())),
             Source::File { root, path } => Inner::File(root.file(path)?),
+            Source::Stored { image, inode } => {
+                Inner::Stored(image.open(*inode).map_err(|source| ContentError::Open {
+                    path: self.location(),
+                    source,
+                })?)
+            }
         };
         Ok(ContentReader {
             inner,
@@ -127,6 +158,13 @@ impl Content {
                     path: other_path,
                 },
             ) if Arc::ptr_eq(root, other_root) && path == other_path => return Ok(true),
+            (
+                Source::Stored { image, inode },
+                Source::Stored {
+                    image: other_image,
+                    inode: other_inode,
+                },
+            ) if Arc::ptr_eq(image, other_image) && inode == other_inode => return Ok(true),
             _ => {}
         }
         let (mut mine, mut others) = (self.open()?, other.open()?);
@@ -195,19 +233,29 @@ pub struct ContentReader {
     content: Content,
 }
 
-#[derive(Debug)]
 enum Inner {
     Memory(std::io::Cursor<Arc<[u8]>>),
     File(File),
+    Stored(Box<dyn Read + Send>),
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory(_) => "Memory",
+            Self::File(_) => "File",
+            Self::Stored(_) => "Stored",
+        })
+    }
 }
 
 impl ContentReader {
-    /// Returns the file that is read, unless the content is held in memory.
+    /// Returns the file that is read, unless the content is held in memory or lies in an image.
     ///
     /// Whoever takes the bytes past this reader must see to it that there are [`Content::size_bytes`] of them.
     pub fn as_file(&self) -> Option<&File> {
         match &self.inner {
-            Inner::Memory(_) => None,
+            Inner::Memory(_) | Inner::Stored(_) => None,
             Inner::File(file) => Some(file),
         }
     }
@@ -218,6 +266,7 @@ impl Read for ContentReader {
         let count = match &mut self.inner {
             Inner::Memory(cursor) => cursor.read(buffer)?,
             Inner::File(file) => file.read(buffer)?,
+            Inner::Stored(content) => content.read(buffer)?,
         };
         let grew = count as u64 > self.remaining_bytes;
         let shrank = count == 0 && !buffer.is_empty() && self.remaining_bytes > 0;

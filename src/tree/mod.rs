@@ -14,7 +14,7 @@ pub(crate) mod fuzzing;
 mod path;
 mod resolve;
 
-pub use self::content::{Content, ContentError, ContentReader};
+pub use self::content::{Content, ContentError, ContentReader, StoredContents};
 pub use self::path::{InvalidTreePath, TreePath};
 pub use self::resolve::{Resolved, UnresolvablePath, resolve};
 
