@@ -6,6 +6,9 @@ pub mod cpio;
 pub mod directory;
 pub mod erofs;
 pub mod file_system;
+mod inodes;
 pub mod output;
 pub mod pipeline;
 pub mod read_at;
+
+pub use inodes::EntryError;

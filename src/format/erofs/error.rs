@@ -1,5 +1,6 @@
 //! What keeps a tree from becoming an EROFS image.
 
+use crate::format::inodes::EntryError;
 use crate::tree::{ContentError, TreePath};
 
 /// A tree could not be laid out or written as EROFS.
@@ -14,38 +15,8 @@ pub enum Error {
     },
     #[error("the build time has {nanoseconds} nanoseconds, which is not below one second")]
     InvalidBuildTime { nanoseconds: u32 },
-    #[error(
-        "the name of `/{path}` is {found_bytes} bytes long and a file name holds {limit_bytes}"
-    )]
-    NameTooLong {
-        path: TreePath,
-        found_bytes: usize,
-        limit_bytes: usize,
-    },
-    #[error("`/{path}` lies in something that is not a directory of the tree")]
-    ParentNotDirectory { path: TreePath },
-    #[error("the mode {mode:#o} of `/{path}` has bits beyond the permissions (0o7777)")]
-    InvalidMode { path: TreePath, mode: u16 },
-    #[error(
-        "the modification time of `/{path}` has {nanoseconds} nanoseconds, which is not below one second"
-    )]
-    InvalidTime { path: TreePath, nanoseconds: u32 },
-    #[error(
-        "the target of the symbolic link `/{path}` is {found_bytes} bytes long, and 1 to {limit_bytes} without NUL can be stored"
-    )]
-    InvalidSymlink {
-        path: TreePath,
-        found_bytes: usize,
-        limit_bytes: usize,
-    },
-    #[error("the device number {major}:{minor} of `/{path}` is above 4095:1048575")]
-    DeviceNumberTooLarge {
-        path: TreePath,
-        major: u32,
-        minor: u32,
-    },
-    #[error("`/{path}` and `/{first}` are hard links of one inode but differ")]
-    HardLinksDiffer { path: TreePath, first: TreePath },
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     #[error("EROFS cannot name the extended attribute `{name}` of `/{path}`")]
     UnsupportedXattr { path: TreePath, name: String },
     #[error(

@@ -1,6 +1,9 @@
 //! On-disk structures, with the kernel's field names and offsets (`fs/erofs/erofs_fs.h`). All integers are
 //! little-endian. Changing anything here breaks the format.
 
+use crate::format::inodes::{
+    S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK,
+};
 use crate::tree::Timestamp;
 
 /// The block size of our images. Kernels before 6.4 want the page size, which is 4096 on the usual machines.
@@ -21,8 +24,6 @@ pub(super) const EXTENDED_INODE_LENGTH: usize = 64;
 pub(super) const DIRENT_LENGTH: usize = 12;
 pub(super) const XATTR_IBODY_HEADER_LENGTH: usize = 12;
 pub(super) const XATTR_ENTRY_LENGTH: usize = 4;
-/// `EROFS_NAME_LEN`.
-pub(super) const NAME_LIMIT_BYTES: usize = 255;
 pub(super) const VOLUME_NAME_LENGTH: usize = 16;
 
 pub(super) const FEATURE_COMPAT_SB_CHKSUM: u32 = 0x1;
@@ -32,15 +33,6 @@ pub(super) const FEATURE_COMPAT_MTIME: u32 = 0x2;
 pub(super) const FLAT_PLAIN: u16 = 0;
 /// `EROFS_INODE_FLAT_INLINE`: whole blocks, then a tail behind the inode.
 pub(super) const FLAT_INLINE: u16 = 2;
-
-pub(super) const S_IFMT: u16 = 0o170_000;
-pub(super) const S_IFIFO: u16 = 0o010_000;
-pub(super) const S_IFCHR: u16 = 0o020_000;
-pub(super) const S_IFDIR: u16 = 0o040_000;
-pub(super) const S_IFBLK: u16 = 0o060_000;
-pub(super) const S_IFREG: u16 = 0o100_000;
-pub(super) const S_IFLNK: u16 = 0o120_000;
-pub(super) const S_IFSOCK: u16 = 0o140_000;
 
 /// `struct erofs_super_block`, without the fields that are 0 in our images.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -24,7 +24,6 @@ mod error;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod image;
-mod inode;
 mod layout;
 mod placement;
 mod plan;

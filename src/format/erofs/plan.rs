@@ -2,7 +2,6 @@
 
 use super::directory::{self, Name};
 use super::error::Error;
-use super::inode::{self, TreeInode, encode_device, type_bits};
 use super::layout::{
     BLOCK_BYTES, BLOCK_SIZE_BITS, COMPACT_INODE_LENGTH, EXTENDED_INODE_LENGTH,
     FEATURE_COMPAT_MTIME, FEATURE_COMPAT_SB_CHKSUM, FLAT_INLINE, FLAT_PLAIN, Inode, SLOT_BYTES,
@@ -10,6 +9,7 @@ use super::layout::{
 };
 use super::placement::MetadataArea;
 use super::xattr::{self, Body, SharedArea};
+use crate::format::inodes::{self, TreeInode, encode_device, type_bits};
 use crate::tree::{EntryKind, FileTree, Timestamp, TreePath};
 
 /// A file larger than this keeps its tail in a block of its own. Changes images.
@@ -62,7 +62,7 @@ impl<'a> Plan<'a> {
     /// An [`Error`] that names the entry that EROFS cannot express; contents are not read.
     pub fn new(tree: &'a FileTree, options: &Options) -> Result<Self, Error> {
         let volume_name = check(options)?;
-        let inodes = inode::collect(tree)?;
+        let inodes = inodes::collect(tree)?;
         u32::try_from(inodes.len()).map_err(|_| Error::TooManyInodes)?;
         let named: Vec<_> = inodes
             .iter()
@@ -227,7 +227,8 @@ fn names<'a, 'b: 'a>(
     let children = &directory.children;
     let after_dot = children.partition_point(|child| child.name < b".".as_slice());
     let after_dots = children.partition_point(|child| child.name < b"..".as_slice());
-    let pairs = |range: &'a [inode::Child<'b>]| range.iter().map(|child| (child.name, child.inode));
+    let pairs =
+        |range: &'a [inodes::Child<'b>]| range.iter().map(|child| (child.name, child.inode));
     pairs(&children[..after_dot])
         .chain([(b".".as_slice(), index)])
         .chain(pairs(&children[after_dot..after_dots]))

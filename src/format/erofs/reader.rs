@@ -6,10 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::image::{Image, Xattr, decode_directory_block};
-use super::inode::decode_device;
-use super::layout::{
-    BLOCK_BYTES, BLOCK_LENGTH, Dirent, Inode, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT,
-    S_IFREG, S_IFSOCK, align, file_type,
+use super::layout::{BLOCK_BYTES, BLOCK_LENGTH, Dirent, Inode, align, file_type};
+use crate::format::inodes::{
+    S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, decode_device,
 };
 use crate::tree::{
     Content, Entry, EntryKind, FileTree, HardLinkGroup, InsertError, InvalidTreePath, TreePath,

@@ -4,6 +4,7 @@ use super::image::Image;
 use super::layout::{FLAT_INLINE, FLAT_PLAIN, SuperBlock};
 use super::reader::{ReadError, read_tree};
 use super::{Error, Options, Plan};
+use crate::format::EntryError;
 use crate::tree::arbitrary::{describe, file_tree};
 use crate::tree::{
     Content, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
@@ -285,10 +286,10 @@ fn a_name_of_255_bytes_is_kept_and_256_are_refused() {
     assert!(
         matches!(
             refused,
-            Error::NameTooLong {
+            Error::Entry(EntryError::NameTooLong {
                 found_bytes: 256,
                 ..
-            }
+            })
         ),
         "{refused}"
     );
@@ -383,7 +384,10 @@ fn what_the_format_cannot_hold_is_refused() {
         (odd_time, "InvalidTime"),
     ];
     for (entry, expected) in cases {
-        let refused = format!("{:?}", error_of(&tree_of([(path("f"), entry)])));
+        let Error::Entry(refused) = error_of(&tree_of([(path("f"), entry)])) else {
+            panic!("{expected} is about the entry");
+        };
+        let refused = format!("{refused:?}");
         assert_eq!(refused.split(' ').next(), Some(expected));
     }
 }
@@ -396,7 +400,7 @@ fn hard_links_that_differ_are_refused() {
     two.uid = 5;
     let refused = error_of(&tree_of([(path("a"), one), (path("b"), two)]));
     assert!(
-        matches!(refused, Error::HardLinksDiffer { .. }),
+        matches!(refused, Error::Entry(EntryError::HardLinksDiffer { .. })),
         "{refused}"
     );
 }
@@ -407,7 +411,7 @@ fn a_directory_that_became_a_file_is_refused() {
     tree.get_mut(&path("dev")).unwrap().kind = EntryKind::Fifo;
     let refused = error_of(&tree);
     assert!(
-        matches!(refused, Error::ParentNotDirectory { .. }),
+        matches!(refused, Error::Entry(EntryError::ParentNotDirectory { .. })),
         "{refused}"
     );
 }

@@ -1,18 +1,64 @@
-//! From names to inodes: hard links become one inode, directories know their names, and limits are checked.
+//! From names to inodes, for the writers of file systems: hard links become one inode, directories know their names,
+//! and what Linux cannot express is refused.
 
 use std::collections::HashMap;
 
-use super::error::Error;
-use super::layout::{
-    NAME_LIMIT_BYTES, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK,
-};
 use crate::tree::{DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, TreePath};
 
+pub(super) const S_IFMT: u16 = 0o170_000;
+pub(super) const S_IFIFO: u16 = 0o010_000;
+pub(super) const S_IFCHR: u16 = 0o020_000;
+pub(super) const S_IFDIR: u16 = 0o040_000;
+pub(super) const S_IFBLK: u16 = 0o060_000;
+pub(super) const S_IFREG: u16 = 0o100_000;
+pub(super) const S_IFLNK: u16 = 0o120_000;
+pub(super) const S_IFSOCK: u16 = 0o140_000;
+
+/// `NAME_MAX`: `EROFS_NAME_LEN` and `SQUASHFS_NAME_LEN` say the same.
+const NAME_LIMIT_BYTES: usize = 255;
 /// `PATH_MAX` without its NUL, and what the kernel reads of a target (`page_get_link`).
 const SYMLINK_LIMIT_BYTES: usize = 4095;
 /// `new_encode_dev` has 12 bits for the major and 20 for the minor number.
 const MAJOR_LIMIT: u32 = 0xfff;
 const MINOR_LIMIT: u32 = 0xf_ffff;
+
+/// An entry of a tree is nothing that a file system of Linux can hold.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    #[error(
+        "the name of `/{path}` is {found_bytes} bytes long and a file name holds {limit_bytes}"
+    )]
+    NameTooLong {
+        path: TreePath,
+        found_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("`/{path}` lies in something that is not a directory of the tree")]
+    ParentNotDirectory { path: TreePath },
+    #[error("the mode {mode:#o} of `/{path}` has bits beyond the permissions (0o7777)")]
+    InvalidMode { path: TreePath, mode: u16 },
+    #[error(
+        "the modification time of `/{path}` has {nanoseconds} nanoseconds, which is not below one second"
+    )]
+    InvalidTime { path: TreePath, nanoseconds: u32 },
+    #[error(
+        "the target of the symbolic link `/{path}` is {found_bytes} bytes long, and 1 to {limit_bytes} without NUL can be stored"
+    )]
+    InvalidSymlink {
+        path: TreePath,
+        found_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("the device number {major}:{minor} of `/{path}` is above 4095:1048575")]
+    DeviceNumberTooLarge {
+        path: TreePath,
+        major: u32,
+        minor: u32,
+    },
+    #[error("`/{path}` and `/{first}` are hard links of one inode but differ")]
+    HardLinksDiffer { path: TreePath, first: TreePath },
+}
 
 /// An inode with what the tree says of it.
 #[derive(Debug)]
@@ -37,8 +83,8 @@ pub(super) struct Child<'a> {
 /// Returns the inodes of `tree` in the order of their first names, the root first.
 ///
 /// # Errors
-/// An [`Error`] that names the entry that EROFS cannot express.
-pub(super) fn collect(tree: &FileTree) -> Result<Vec<TreeInode<'_>>, Error> {
+/// An [`EntryError`] that names the entry that cannot be expressed.
+pub(super) fn collect(tree: &FileTree) -> Result<Vec<TreeInode<'_>>, EntryError> {
     let mut inodes: Vec<TreeInode<'_>> = Vec::with_capacity(tree.entry_count());
     let mut first_links: HashMap<HardLinkGroup, usize> = HashMap::new();
     // The directories from the root to the current one.
@@ -52,7 +98,7 @@ pub(super) fn collect(tree: &FileTree) -> Result<Vec<TreeInode<'_>>, Error> {
             Some(first) => {
                 let known = &mut inodes[first];
                 if !is_same_inode(known.entry, entry) {
-                    return Err(Error::HardLinksDiffer {
+                    return Err(EntryError::HardLinksDiffer {
                         path: path.clone(),
                         first: known.path.clone(),
                     });
@@ -95,7 +141,7 @@ fn enter_parent(
     path: &TreePath,
     inodes: &[TreeInode<'_>],
     ancestors: &mut Vec<usize>,
-) -> Result<usize, Error> {
+) -> Result<usize, EntryError> {
     while ancestors
         .last()
         .is_some_and(|last| !path.starts_with(inodes[*last].path))
@@ -113,31 +159,31 @@ fn enter_parent(
         }
     };
     if !is_in_parent {
-        return Err(Error::ParentNotDirectory { path: path.clone() });
+        return Err(EntryError::ParentNotDirectory { path: path.clone() });
     }
     Ok(parent)
 }
 
-fn check(path: &TreePath, entry: &Entry) -> Result<(), Error> {
+fn check(path: &TreePath, entry: &Entry) -> Result<(), EntryError> {
     let found_bytes = path.file_name().len();
     if found_bytes > NAME_LIMIT_BYTES {
-        return Err(Error::NameTooLong {
+        return Err(EntryError::NameTooLong {
             path: path.clone(),
             found_bytes,
             limit_bytes: NAME_LIMIT_BYTES,
         });
     }
     if path.is_root() && !entry.is_directory() {
-        return Err(Error::ParentNotDirectory { path: path.clone() });
+        return Err(EntryError::ParentNotDirectory { path: path.clone() });
     }
     if entry.mode > 0o7777 {
-        return Err(Error::InvalidMode {
+        return Err(EntryError::InvalidMode {
             path: path.clone(),
             mode: entry.mode,
         });
     }
     if entry.modified.nanoseconds >= 1_000_000_000 {
-        return Err(Error::InvalidTime {
+        return Err(EntryError::InvalidTime {
             path: path.clone(),
             nanoseconds: entry.modified.nanoseconds,
         });
@@ -146,7 +192,7 @@ fn check(path: &TreePath, entry: &Entry) -> Result<(), Error> {
         EntryKind::Symlink(target)
             if target.is_empty() || target.len() > SYMLINK_LIMIT_BYTES || target.contains(&0) =>
         {
-            Err(Error::InvalidSymlink {
+            Err(EntryError::InvalidSymlink {
                 path: path.clone(),
                 found_bytes: target.len(),
                 limit_bytes: SYMLINK_LIMIT_BYTES,
@@ -156,7 +202,7 @@ fn check(path: &TreePath, entry: &Entry) -> Result<(), Error> {
         | EntryKind::BlockDevice(DeviceNumber { major, minor })
             if *major > MAJOR_LIMIT || *minor > MINOR_LIMIT =>
         {
-            Err(Error::DeviceNumberTooLarge {
+            Err(EntryError::DeviceNumberTooLarge {
                 path: path.clone(),
                 major: *major,
                 minor: *minor,
