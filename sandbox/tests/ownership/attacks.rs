@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -271,16 +271,15 @@ pub(crate) fn helper(name: &str, directory: &Path) {
 fn flip_names(file: &Path) {
     let path = raw::c_path(file);
     let mut name = *b"user.innocent.names\0\0\0";
-    let (address, done) = (
-        name.as_mut_ptr().expose_provenance(),
-        AtomicBool::new(false),
-    );
+    let address = name.as_mut_ptr().expose_provenance();
+    let (turns, done) = (AtomicU32::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             flip(
                 address,
                 b"user.overcoat.entries",
                 b"user.innocent.names\0\0",
+                &turns,
                 &done,
             )
         });
@@ -304,13 +303,17 @@ fn flip_names(file: &Path) {
 /// Changes the owner of a path that another thread changes.
 fn flip_paths() {
     let mut path = *b"a\0";
-    let (address, done) = (
-        path.as_mut_ptr().expose_provenance(),
-        AtomicBool::new(false),
-    );
+    let address = path.as_mut_ptr().expose_provenance();
+    let (turns, done) = (AtomicU32::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        scope.spawn(|| flip(address, b"b", b"a", &done));
-        for _ in 0..3000 {
+        scope.spawn(|| flip(address, b"b", b"a", &turns, &done));
+        // A busy machine may leave the other thread no time at all, so the calls go on until its changes were seen.
+        let (mut calls, mut changes, mut last) = (0, 0, 0);
+        while calls < 3000 || changes < 50 {
+            let now = turns.load(Ordering::Relaxed);
+            changes += u32::from(now != last);
+            last = now;
+            calls += 1;
             let cwd = libc::AT_FDCWD.cast_unsigned().into();
             raw::call(libc::SYS_fchownat, [cwd, address as u64, 1, 1, 0, 0]).unwrap();
         }
@@ -318,10 +321,12 @@ fn flip_paths() {
     });
 }
 
-fn flip(address: usize, first: &[u8], second: &[u8], done: &AtomicBool) {
+fn flip(address: usize, first: &[u8], second: &[u8], turns: &AtomicU32, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
         for bytes in [first, second] {
             raw::write_volatile(address, bytes);
+            // Counting takes longer than writing, so that it is done after each: both are there for as long.
+            turns.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
