@@ -1,4 +1,4 @@
-//! Cutting capabilities (capabilities(7)) of the program and of a supervisor that does not record.
+//! Cutting capabilities (capabilities(7)) of the program and of the supervisor of a scoped network.
 
 use std::str::FromStr;
 
@@ -20,11 +20,6 @@ pub(crate) fn restrict_program(sets: &oci::LinuxCapabilities) -> Result<Vec<Stri
     let mut names: Vec<String> = kept.iter().map(ToString::to_string).collect();
     names.sort();
     Ok(names)
-}
-
-/// Leaves the calling process none. What it could get by executing a program is not touched.
-pub(crate) fn drop_all() -> Result<(), Failure> {
-    keep(&CapsHashSet::new())
 }
 
 /// Leaves the calling process what it takes to read the memory and the descriptors of the program.

@@ -3,22 +3,23 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
-use nix::sys::prctl::{set_dumpable, set_pdeathsig};
-use nix::sys::signal::Signal;
+use nix::sys::prctl::set_dumpable;
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{Pid, sethostname};
 use serde::{Deserialize, Serialize};
 
+use crate::first::{self, Ends};
 use crate::limits::usage::{self, Count};
-use crate::limits::{Grouped, LimitMechanism, Mechanisms, processes, watch};
+use crate::limits::{Grouped, Limit, LimitMechanism, Mechanisms, processes, watch};
 use crate::mounts::{Root, file_system, shared_tmpfs};
+use crate::ownership::OwnerRecord;
 use crate::program;
-use crate::report::{At, Failure, ProgramStatus, Step, run_process};
+use crate::report::{Answer, At, Failure, ProgramStatus, Step, run_process, write_line};
 use crate::spec::{Network, Spec};
 use crate::sys;
 use crate::sys::process::{Fork, clone_process, exit_now};
@@ -38,6 +39,18 @@ pub(crate) struct Ended {
     pub(crate) status: ProgramStatus,
     /// Whether it failed and left more processes than it may have.
     pub(crate) crowded: bool,
+}
+
+impl Ended {
+    /// Returns what the launcher is told.
+    pub(crate) fn answer(self, records: Vec<OwnerRecord>, refused: Vec<SocketAddr>) -> Answer {
+        Answer::Finished {
+            status: self.status,
+            records,
+            refused,
+            limits_reached: Vec::from_iter(self.crowded.then_some(Limit::Processes)),
+        }
+    }
 }
 
 /// Tells the supervisor something.
@@ -62,52 +75,88 @@ pub(crate) fn hear(socket: BorrowedFd<'_>) -> io::Result<Option<(Said, Option<Ow
     )))
 }
 
-/// What the init process tells others by.
+/// Who hears how the program ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct InitEnds<'a> {
-    /// Takes what set-up has to say.
-    pub(crate) report: BorrowedFd<'a>,
-    /// Leads to the supervisor.
-    pub(crate) socket: BorrowedFd<'a>,
-    /// Takes what the launcher looks at.
-    pub(crate) watch: BorrowedFd<'a>,
+enum Superior<'a> {
+    /// The supervisor, over a socket.
+    Supervisor(BorrowedFd<'a>),
+    /// The launcher, over its pipe.
+    Launcher(BorrowedFd<'a>),
 }
 
-/// Runs the init process in the process that was cloned for it.
-pub(crate) fn run(spec: &Spec, grouped: Grouped, ends: InitEnds<'_>) -> ! {
-    let InitEnds { report, socket, .. } = ends;
-    run_process(report, || {
-        die_with_supervisor(&ends)?;
-        let proc = proc_to_count_in(spec, grouped)?;
-        let mechanisms = bound(spec, grouped, proc.as_ref());
-        build(spec, proc.as_ref(), ends.watch)?;
-        let program = match clone_process(CloneFlags::empty()).during(Step::CloneProgram)? {
-            Fork::Parent { child } => child,
-            Fork::Child => program::run(spec, mechanisms, report, socket),
-        };
-        serve(spec, program, socket, proc.as_ref())
+impl<'a> Superior<'a> {
+    fn descriptor(self) -> BorrowedFd<'a> {
+        let (Self::Supervisor(descriptor) | Self::Launcher(descriptor)) = self;
+        descriptor
+    }
+
+    fn supervisor(self) -> Option<BorrowedFd<'a>> {
+        match self {
+            Self::Supervisor(socket) => Some(socket),
+            Self::Launcher(_) => None,
+        }
+    }
+
+    fn hear(self, ended: Ended) -> io::Result<()> {
+        match self {
+            Self::Supervisor(socket) => say(socket, Said::Ended(ended), None),
+            Self::Launcher(pipe) => write_line(pipe, &ended.answer(Vec::new(), Vec::new())),
+        }
+    }
+}
+
+/// Runs the init process in the process that the launcher cloned for it.
+pub(crate) fn run_alone(spec: &Spec, ends: &Ends) -> ! {
+    run_process(ends.report.as_fd(), || {
+        let grouped = first::become_root(ends)?;
+        let superior = Superior::Launcher(ends.outcome.as_fd());
+        close_what_is_the_hosts(superior, ends)?;
+        run(spec, grouped, superior, ends)
     })
 }
 
-/// Asks to be killed when the supervisor dies, and checks that it has not died before.
-///
-/// In a new pid namespace the parent has no id here to compare, but its end of the socket is closed when it is dead.
-/// That needs our copy of its end closed, along with every descriptor of the host: this process never executes a
-/// program, so close-on-exec does nothing, and the program could reach them through `/proc/1/fd`.
-fn die_with_supervisor(ends: &InitEnds<'_>) -> Result<(), Failure> {
-    let InitEnds {
-        report,
-        socket,
-        watch,
-    } = *ends;
-    set_pdeathsig(Signal::SIGKILL).during(Step::WatchParent)?;
-    sys::fds::close_all_but(&[report, socket, watch]).during(Step::OpenDescriptors)?;
-    let mut fds = [PollFd::new(socket, PollFlags::empty())];
-    poll(&mut fds, PollTimeout::ZERO).during(Step::WatchParent)?;
-    if fds[0].any().unwrap_or(true) {
-        return Err(Failure::of(Step::WatchParent, Errno::ESRCH));
-    }
-    Ok(())
+/// Runs the init process in the process that the supervisor cloned for it, to which `socket` leads.
+pub(crate) fn run_supervised(
+    spec: &Spec,
+    grouped: Grouped,
+    ends: &Ends,
+    socket: BorrowedFd<'_>,
+) -> ! {
+    run_process(ends.report.as_fd(), || {
+        let superior = Superior::Supervisor(socket);
+        // Our copy of the supervisor's end of the socket as well, so that it is closed when that one dies.
+        close_what_is_the_hosts(superior, ends)?;
+        first::die_with_reader(socket)?;
+        run(spec, grouped, superior, ends)
+    })
+}
+
+/// Closes every descriptor of the host: this process never executes a program, so close-on-exec does nothing, and the
+/// program could reach them through `/proc/1/fd`.
+fn close_what_is_the_hosts(superior: Superior<'_>, ends: &Ends) -> Result<(), Failure> {
+    let kept = [
+        superior.descriptor(),
+        ends.report.as_fd(),
+        ends.watch.as_fd(),
+    ];
+    sys::fds::close_all_but(&kept).during(Step::OpenDescriptors)
+}
+
+fn run(
+    spec: &Spec,
+    grouped: Grouped,
+    superior: Superior<'_>,
+    ends: &Ends,
+) -> Result<Infallible, Failure> {
+    let proc = proc_to_count_in(spec, grouped)?;
+    let mechanisms = bound(spec, grouped, proc.as_ref());
+    build(spec, proc.as_ref(), ends.watch.as_fd())?;
+    let report = ends.report.as_fd();
+    let program = match clone_process(CloneFlags::empty()).during(Step::CloneProgram)? {
+        Fork::Parent { child } => child,
+        Fork::Child => program::run(spec, mechanisms, report, superior.supervisor()),
+    };
+    serve(spec, program, superior, proc.as_ref())
 }
 
 /// Returns a proc of this pid namespace that is attached nowhere, when there is something to count in it.
@@ -159,11 +208,12 @@ fn build(spec: &Spec, proc: Option<&OwnedFd>, watched: BorrowedFd<'_>) -> Result
 fn serve(
     spec: &Spec,
     program: Pid,
-    socket: BorrowedFd<'_>,
+    superior: Superior<'_>,
     proc: Option<&OwnedFd>,
 ) -> Result<Infallible, Failure> {
     // The report ends when the program is executed, if nobody else holds it.
-    let kept: Vec<BorrowedFd<'_>> = [socket].into_iter().chain(proc.map(AsFd::as_fd)).collect();
+    let kept = [superior.descriptor()].into_iter();
+    let kept: Vec<BorrowedFd<'_>> = kept.chain(proc.map(AsFd::as_fd)).collect();
     sys::fds::close_all_but(&kept).during(Step::OpenDescriptors)?;
     let status = loop {
         match wait() {
@@ -178,7 +228,8 @@ fn serve(
         }
     };
     let crowded = !status.success() && is_crowded(spec, proc);
-    say(socket, Said::Ended(Ended { status, crowded }), None).during(Step::Supervise)?;
+    let ended = Ended { status, crowded };
+    superior.hear(ended).during(Step::Supervise)?;
     exit_now(0)
 }
 

@@ -1,6 +1,6 @@
 //! The launcher: the program re-executed, single-threaded, between the caller and the sandbox.
 //!
-//! It clones the supervisor into new namespaces, maps the ids, and then watches three things: the caller's socket (its
+//! It clones the first process into new namespaces, maps the ids, and then watches three things: the caller's socket (its
 //! end means that the caller died or wants the sandbox killed), the set-up report, and the outcome. It returns when no
 //! process of the sandbox is left.
 
@@ -18,8 +18,9 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, dup2_stdin, getpid, pipe2, setgroups, write};
+use nix::unistd::{Pid, dup2_stdin, pipe2, setgroups, write};
 
+use crate::first::{self, Ends};
 use crate::idmap;
 use crate::idrange;
 use crate::limits::Limit;
@@ -31,7 +32,6 @@ use crate::report::{
     run_process, write_framed,
 };
 use crate::spec::Spec;
-use crate::supervisor::{self, Ends};
 use crate::sys::process::{Fork, clone_process};
 use crate::trials;
 
@@ -144,10 +144,10 @@ impl Caller for Remote<'_> {
     }
 }
 
-/// A supervisor that was started, and what it is heard through.
+/// A sandbox that was started, and what it is heard through.
 #[derive(Debug)]
 struct Started {
-    supervisor: Pid,
+    first: Pid,
     deadline: Option<Instant>,
     report: OwnedFd,
     outcome: OwnedFd,
@@ -176,9 +176,8 @@ fn start<T>(
     let deadline = spec
         .wall_clock_limit
         .and_then(|limit| Instant::now().checked_add(limit));
-    let launcher = getpid();
-    let namespaces = namespaces::of_supervisor(spec);
-    let supervisor = match clone_process(namespaces).during(Step::CloneNamespaces)? {
+    let namespaces = namespaces::of_first(spec);
+    let first = match clone_process(namespaces).during(Step::CloneNamespaces)? {
         Fork::Parent { child } => child,
         Fork::Child => {
             drop((report, outcome, mapped, watched));
@@ -191,18 +190,18 @@ fn start<T>(
             if let Err(failure) = prepare_child(given) {
                 run_process(ends.report.as_fd(), || Err(failure));
             }
-            supervisor::run(spec, launcher, ends)
+            first::run(spec, &ends)
         }
     };
     let linux = spec.oci.linux().clone().unwrap_or_default();
-    idmap::write_mappings(supervisor, &linux, spec.ids)
+    idmap::write_mappings(first, &linux, spec.ids)
         .and_then(|()| {
-            let grouped = watched.enter_group(group, supervisor);
+            let grouped = watched.enter_group(group, first);
             write(&mapped, &[grouped.to_byte()]).during(Step::MapIds)
         })
-        .inspect_err(|_| end(supervisor))?;
+        .inspect_err(|_| end(first))?;
     Ok(Started {
-        supervisor,
+        first,
         deadline,
         report,
         outcome,
@@ -221,7 +220,7 @@ enum Ended {
 /// Reads what the sandbox says, and meanwhile ends it when the caller goes away, the time is over or a limit exceeded.
 struct Watch<'a> {
     caller: &'a mut dyn Caller,
-    supervisor: Pid,
+    first: Pid,
     deadline: Option<Instant>,
     watched: Watched,
     ended: Option<Ended>,
@@ -241,13 +240,13 @@ pub(crate) fn run<T>(
     };
     let mut watch = Watch {
         caller,
-        supervisor: started.supervisor,
+        first: started.first,
         deadline: started.deadline,
         watched: started.watched,
         ended: None,
     };
     let answer = watch.follow(started.report, started.outcome);
-    end(started.supervisor);
+    end(started.first);
     match (watch.ended, answer) {
         // A program that ended in the same moment has ended by itself.
         (
@@ -382,8 +381,8 @@ impl Watch<'_> {
     fn end(&mut self, reason: Ended) {
         if self.ended.is_none() {
             self.ended = Some(reason);
-            // The supervisor's death kills the init process, and with it all of the pid namespace.
-            let _ = kill(self.supervisor, Signal::SIGKILL);
+            // With init all of the pid namespace dies, and init with the supervisor.
+            let _ = kill(self.first, Signal::SIGKILL);
         }
     }
 }
@@ -395,9 +394,9 @@ pub(crate) fn revents(fds: &[PollFd<'_>]) -> Vec<PollFlags> {
         .collect()
 }
 
-/// Kills the supervisor and waits until no process of the sandbox is left.
-fn end(supervisor: Pid) {
-    let _ = kill(supervisor, Signal::SIGKILL);
+/// Kills the first process and waits until no process of the sandbox is left.
+fn end(first: Pid) {
+    let _ = kill(first, Signal::SIGKILL);
     while !matches!(waitpid(None, None), Err(Errno::ECHILD)) {}
 }
 

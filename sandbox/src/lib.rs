@@ -10,6 +10,7 @@ mod caps;
 mod defaults;
 mod egress;
 mod error;
+mod first;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -5,17 +5,21 @@ use oci_spec::runtime::LinuxNamespaceType as Type;
 
 use crate::spec::Spec;
 
-/// Returns the namespaces that the supervisor and the program share: all but the pid namespace.
-pub(crate) fn of_supervisor(spec: &Spec) -> CloneFlags {
-    of_spec(spec) - CloneFlags::CLONE_NEWPID
+/// Returns the namespaces of the first process: all, but for the pid namespace where that process is the supervisor, which
+/// stays outside, invisible to the program.
+pub(crate) fn of_first(spec: &Spec) -> CloneFlags {
+    match spec.is_supervised() {
+        true => of_all(spec) - CloneFlags::CLONE_NEWPID,
+        false => of_all(spec),
+    }
 }
 
-/// Returns the namespaces that begin with the init process. The supervisor stays outside, invisible to the program.
-pub(crate) fn of_init(spec: &Spec) -> CloneFlags {
-    of_spec(spec) & CloneFlags::CLONE_NEWPID
+/// Returns the namespaces that begin with the init process of a supervisor.
+pub(crate) fn of_supervised_init(spec: &Spec) -> CloneFlags {
+    of_all(spec) & CloneFlags::CLONE_NEWPID
 }
 
-fn of_spec(spec: &Spec) -> CloneFlags {
+fn of_all(spec: &Spec) -> CloneFlags {
     let linux = spec.oci.linux().as_ref();
     let namespaces = linux.and_then(|linux| linux.namespaces().as_deref());
     let flags = namespaces

@@ -27,7 +27,7 @@ pub(crate) fn run(
     spec: &Spec,
     mechanisms: Mechanisms,
     report: BorrowedFd<'_>,
-    socket: BorrowedFd<'_>,
+    supervisor: Option<BorrowedFd<'_>>,
 ) -> ! {
     run_process(report, || {
         let process = spec
@@ -36,7 +36,7 @@ pub(crate) fn run(
             .as_ref()
             .ok_or_else(|| Failure::of(Step::ReadSpec, Errno::EINVAL))?;
         let program = Program::new(process)?;
-        let enforcement = confine(spec, process, mechanisms, socket)?;
+        let enforcement = confine(spec, process, mechanisms, supervisor)?;
         write_line(report, &Answer::Started(enforcement)).during(Step::Execute)?;
         sys::fds::set_all_close_on_exec().during(Step::OpenDescriptors)?;
         match &spec.seccomp_profile {
@@ -50,7 +50,7 @@ fn confine(
     spec: &Spec,
     process: &oci::Process,
     mechanisms: Mechanisms,
-    socket: BorrowedFd<'_>,
+    supervisor: Option<BorrowedFd<'_>>,
 ) -> Result<Enforcement, Failure> {
     // A session of its own has no controlling terminal whose input could be forged.
     setsid().during(Step::StartSession)?;
@@ -75,7 +75,7 @@ fn confine(
         landlock_pretended: spec.pretended_landlock_abi.is_some(),
         missing: restricted.missing,
         network: spec.network.clone(),
-        seccomp: filter_calls(spec, socket)?,
+        seccomp: filter_calls(spec, supervisor)?,
         ownership_recorded: spec.ownership != OwnershipRecording::Off,
         sync_suppressed: spec.suppress_sync,
         limits: spec.enforced_limits(mechanisms),
@@ -105,16 +105,15 @@ fn open_null() -> nix::Result<Option<OwnedFd>> {
     Ok((is_device && status.st_rdev == makedev(1, 3)).then_some(null))
 }
 
-/// Installs the filter, and hands its listener to the supervisor when calls are to be recorded or judged.
+/// Installs the filter, and hands its listener to the supervisor if there is one.
 ///
 /// It comes last: the filter applies to the launcher's own next calls as well.
-fn filter_calls(spec: &Spec, socket: BorrowedFd<'_>) -> Result<bool, Failure> {
+fn filter_calls(spec: &Spec, supervisor: Option<BorrowedFd<'_>>) -> Result<bool, Failure> {
     let policy = seccomp::Policy::of(spec);
     let program = seccomp::assemble(&policy);
-    let want_listener = policy.network_scoped || spec.ownership != OwnershipRecording::Off;
-    let listener = seccomp::install(&program, want_listener).during(Step::FilterCalls)?;
-    if let Some(listener) = listener {
-        init::say(socket, Said::Listener, Some(listener.as_fd())).during(Step::PassListener)?;
+    let listener = seccomp::install(&program, supervisor.is_some()).during(Step::FilterCalls)?;
+    if let Some((supervisor, listener)) = supervisor.zip(listener) {
+        init::say(supervisor, Said::Listener, Some(listener.as_fd())).during(Step::PassListener)?;
     }
     if policy.network_scoped {
         seccomp::install(&seccomp::assemble_seal(), false).during(Step::FilterCalls)?;

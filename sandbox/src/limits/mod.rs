@@ -86,7 +86,7 @@ pub(crate) struct Grouped {
 }
 
 impl Grouped {
-    /// Returns it as the byte in which the launcher tells the supervisor.
+    /// Returns it as the byte in which the launcher tells the first process.
     pub(crate) fn to_byte(self) -> u8 {
         u8::from(self.is_in_group) | u8::from(self.processes) << 1 | u8::from(self.memory) << 2
     }

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
 
 use super::cgroup::ControlGroup;
@@ -26,8 +25,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 /// A look must not take more than this part of the time.
 const SHARE: u32 = 20;
-/// The supervisor and init, which are in the sandbox's control group too.
-const OWN_PROCESSES: u64 = 2;
 /// More memory than all processors of most machines fill in a second.
 const BYTES_PER_SECOND: u64 = 8 << 30;
 
@@ -36,6 +33,8 @@ const BYTES_PER_SECOND: u64 = 8 << 30;
 pub(crate) struct Watched {
     processes: Option<u64>,
     memory_bytes: Option<u64>,
+    /// How many processes of ours are in the sandbox's control group: init, and the supervisor if there is one.
+    own_processes: u64,
     socket: OwnedFd,
     proc: Option<OwnedFd>,
     tmpfs: Option<OwnedFd>,
@@ -46,17 +45,12 @@ pub(crate) struct Watched {
 impl Watched {
     /// Returns the view of a sandbox that is about to start, and the socket by which its init process opens it.
     pub(crate) fn new(spec: &Spec) -> Result<(Self, OwnedFd), Failure> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )
-        .during(Step::OpenDescriptors)?;
+        let (ours, theirs) = sys::socket::pair().during(Step::OpenDescriptors)?;
         fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).during(Step::OpenDescriptors)?;
         let watched = Self {
             processes: spec.process_limit(),
             memory_bytes: spec.memory_limit(),
+            own_processes: 1 + u64::from(spec.is_supervised()),
             socket: ours,
             proc: None,
             tmpfs: None,
@@ -66,10 +60,10 @@ impl Watched {
         Ok((watched, theirs))
     }
 
-    /// Moves the supervisor into the sandbox's control group, if there is one, and returns what that holds.
-    pub(crate) fn enter_group(&mut self, group: Option<ControlGroup>, supervisor: Pid) -> Grouped {
+    /// Moves the first process into the sandbox's control group, if there is one, and returns what that holds.
+    pub(crate) fn enter_group(&mut self, group: Option<ControlGroup>, first: Pid) -> Grouped {
         // A kernel that refuses is one without the group; what was made is removed.
-        self.group = group.filter(|group| group.add(supervisor).is_ok());
+        self.group = group.filter(|group| group.add(first).is_ok());
         let Some(group) = &self.group else {
             return Grouped::default();
         };
@@ -137,7 +131,10 @@ impl Watched {
             && group.holds_processes
         {
             return Usage {
-                tasks: group.processes().unwrap_or(0).saturating_sub(OWN_PROCESSES),
+                tasks: group
+                    .processes()
+                    .unwrap_or(0)
+                    .saturating_sub(self.own_processes),
                 memory_bytes: 0,
             };
         }

@@ -39,6 +39,12 @@ impl Spec {
             .unwrap_or_default()
     }
 
+    /// Tells whether somebody outside answers calls of the program.
+    pub(crate) fn is_supervised(&self) -> bool {
+        let is_scoped = matches!(self.network, Network::Scoped(_));
+        is_scoped || self.ownership != OwnershipRecording::Off
+    }
+
     /// Checks what the types do not, and fills in the id mapping of the calling process.
     pub(crate) fn for_launcher(&self) -> Result<Self, Error> {
         self.check()?;

@@ -4,9 +4,18 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::cmsg_space;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
+    sendmsg, socketpair,
+};
 
 use crate::seccomp::PASSING;
+
+/// Makes two sockets that carry messages to each other.
+pub(crate) fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
+    let (kind, flags) = (SockType::SeqPacket, SockFlag::SOCK_CLOEXEC);
+    socketpair(AddressFamily::Unix, kind, None, flags)
+}
 
 /// Sends one message, with a descriptor when there is one; also past the filter of a scoped network.
 pub(crate) fn send(

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use overcoat_sandbox::{Error, OwnershipRecording, ProgramStatus, Running, Spec};
+use overcoat_sandbox::{
+    Error, Network, NetworkScope, OwnershipRecording, ProgramStatus, Running, Spec,
+};
 
 use crate::harness::tests;
 use crate::support::{finish, probe, run, shell};
@@ -31,6 +33,7 @@ tests![
     nothing_is_left_when_init_is_killed,
     nothing_is_left_when_the_caller_is_killed,
     many_sandboxes_run_at_once,
+    a_sandbox_has_no_process_that_it_does_not_need,
 ];
 
 fn exit_codes_pass_through() {
@@ -141,12 +144,11 @@ fn unread_output_does_not_block() {
     assert!(running.unwrap().wait().unwrap().status.success());
 }
 
-/// A sandbox in which daemons run, and the ids of its launcher, supervisor and init.
+/// A sandbox in which daemons run, and the ids of its launcher and of the first process, which is init or the supervisor.
 struct Chain {
     running: Running,
     launcher: Pid,
-    supervisor: Pid,
-    init: Pid,
+    first: Pid,
 }
 
 fn start_chain(spec: &Spec) -> Chain {
@@ -154,13 +156,11 @@ fn start_chain(spec: &Spec) -> Chain {
     let mut running = spec.spawn().unwrap();
     wait_for_line(running.take_stdout().unwrap());
     let launcher = only_child(own);
-    let supervisor = only_child(launcher);
-    let init = only_child(supervisor);
+    let first = only_child(launcher);
     Chain {
         running,
         launcher,
-        supervisor,
-        init,
+        first,
     }
 }
 
@@ -179,22 +179,24 @@ fn nothing_is_left_when_the_launcher_is_killed() {
 
 fn nothing_is_left_when_the_supervisor_is_killed() {
     let spec = probe(["sleep-in-children"]);
-    for spec in [
-        spec.clone(),
-        spec.ownership(OwnershipRecording::RecordAndAnswer),
-    ] {
-        let chain = start_chain(&spec);
-        kill(chain.supervisor, Signal::SIGKILL).unwrap();
-        assert!(matches!(chain.running.wait(), Err(Error::Lost)));
-        assert_nothing_is_left();
-    }
+    let chain = start_chain(&spec.ownership(OwnershipRecording::RecordAndAnswer));
+    kill(chain.first, Signal::SIGKILL).unwrap();
+    assert!(matches!(chain.running.wait(), Err(Error::Lost)));
+    assert_nothing_is_left();
 }
 
 fn nothing_is_left_when_init_is_killed() {
-    let chain = start_chain(&probe(["sleep-in-children"]));
-    kill(chain.init, Signal::SIGKILL).unwrap();
-    assert!(matches!(chain.running.wait(), Err(Error::Lost)));
-    assert_nothing_is_left();
+    let spec = probe(["sleep-in-children"]);
+    for recording in [OwnershipRecording::Off, OwnershipRecording::RecordAndAnswer] {
+        let chain = start_chain(&spec.clone().ownership(recording));
+        let init = match recording {
+            OwnershipRecording::Off => chain.first,
+            _ => only_child(chain.first),
+        };
+        kill(init, Signal::SIGKILL).unwrap();
+        assert!(matches!(chain.running.wait(), Err(Error::Lost)));
+        assert_nothing_is_left();
+    }
 }
 
 fn nothing_is_left_when_the_caller_is_killed() {
@@ -229,6 +231,20 @@ fn many_sandboxes_run_at_once() {
     for (code, thread) in threads.into_iter().enumerate() {
         let code = i32::try_from(code).unwrap();
         assert_eq!(thread.join().unwrap(), ProgramStatus::Exited(code));
+    }
+}
+
+fn a_sandbox_has_no_process_that_it_does_not_need() {
+    let spec = shell("echo started; exec sleep 600");
+    let recorded = spec.clone().ownership(OwnershipRecording::Record);
+    let scoped = spec
+        .clone()
+        .network(Network::Scoped(NetworkScope::default()));
+    // The launcher, init and the program; the supervisor only where it has something to answer.
+    for (spec, processes) in [(spec, 3), (recorded, 4), (scoped, 4)] {
+        let mut running = spec.spawn().unwrap();
+        wait_for_line(running.take_stdout().unwrap());
+        assert_eq!(sandbox_processes().len(), processes);
     }
 }
 
