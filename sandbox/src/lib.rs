@@ -7,6 +7,7 @@
 
 mod attached;
 mod caps;
+mod cover;
 mod defaults;
 mod egress;
 mod error;

@@ -7,14 +7,14 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open};
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat, mkdirat, stat, umask};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, stat, umask};
 use nix::unistd::{UnlinkatFlags, chdir, fchdir, pivot_root, unlinkat};
 use oci_spec::runtime as oci;
 
+use crate::cover::cover;
 use crate::limits::tmpfs::SharedTmpfs;
 use crate::mount_point::{self, MountPoint};
 use crate::overlay::{OpenedOverlay, check_nul};
@@ -87,7 +87,7 @@ impl Root {
             self.perform(mount)?;
         }
         self.make_entries(spec, |after| after >= mounts.len())?;
-        self.protect(spec)
+        cover(self.top.as_fd(), spec)
     }
 
     /// Makes the root read-only, makes it the root of this namespace, and lets go of the host's tree.
@@ -161,96 +161,6 @@ impl Root {
         })?;
         Ok((tree, MountPoint::Directory))
     }
-
-    /// Returns the paths of what is the kernel's in procs, and belongs to the caller.
-    ///
-    /// All procs of the host share the modes of these files, and root's program could change them. Those of processes
-    /// have modes that nobody can change.
-    fn own_files_of_procs(&self, spec: &Spec) -> Result<Vec<String>, Failure> {
-        let mut own = Vec::new();
-        for mount in spec.oci.mounts().iter().flatten() {
-            if mount.typ().as_deref() != Some("proc") {
-                continue;
-            }
-            let inside = mount.destination();
-            let entries = mount_point::find(&self.top, inside).and_then(|proc| own_entries(&proc));
-            let entries = entries.at(Step::ProtectProc, inside.display())?;
-            own.extend(
-                entries
-                    .iter()
-                    .map(|name| inside.join(name).display().to_string()),
-            );
-        }
-        Ok(own)
-    }
-
-    /// Hides and protects the paths that the specification lists; those that this kernel lacks are passed over.
-    /// What a caller who is root owns of proc is protected too.
-    fn protect(&self, spec: &Spec) -> Result<(), Failure> {
-        let step = Step::ProtectProc;
-        let Some(linux) = spec.oci.linux() else {
-            return Ok(());
-        };
-        let found = |path: &String| match mount_point::find(&self.top, Path::new(path)) {
-            Err(Errno::ENOENT) => Ok(None),
-            other => other.map(Some).at(step, path),
-        };
-        let read_only = linux.readonly_paths().iter().flatten();
-        let masked = linux.masked_paths().iter().flatten();
-        let listed: Vec<&String> = read_only.clone().chain(masked).collect();
-        let mut own = self.own_files_of_procs(spec)?;
-        own.retain(|path| !listed.contains(&path));
-        for path in read_only.chain(&own) {
-            let Some(target) = found(path)? else {
-                continue;
-            };
-            let itself = raw::clone_tree(Some(target.as_fd()), Path::new("")).at(step, path)?;
-            let attributes = raw::READ_ONLY | raw::NO_SUID | raw::NO_DEVICES | raw::NO_EXECUTE;
-            raw::set_attributes(itself.as_fd(), attributes, Recursion::Tree).at(step, path)?;
-            raw::attach(itself, target).at(step, path)?;
-        }
-        for path in linux.masked_paths().iter().flatten() {
-            let Some(target) = found(path)? else {
-                continue;
-            };
-            let cover = if is_directory(&target).at(step, path)? {
-                file_system("tmpfs", &["mode=0555"], raw::READ_ONLY | raw::NO_DEVICES)
-                    .map_err(|failure| failure.about(path))?
-            } else {
-                let null = raw::clone_tree(None, Path::new("/dev/null")).at(step, path)?;
-                raw::set_attributes(null.as_fd(), raw::READ_ONLY, Recursion::One).at(step, path)?;
-                null
-            };
-            raw::attach(cover, target).at(step, path)?;
-        }
-        Ok(())
-    }
-}
-
-/// Lists the entries of a proc that belong to the caller, but for those of processes and links.
-fn own_entries(proc: &OwnedFd) -> nix::Result<Vec<String>> {
-    // The top directory and all that is the kernel's belong to the host's root: mostly nobody here.
-    if fstat(proc)?.st_uid != 0 {
-        return Ok(Vec::new());
-    }
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut directory = Dir::openat(proc, ".", flags, Mode::empty())?;
-    let mut own = Vec::new();
-    for entry in directory.iter() {
-        let entry = entry?;
-        // The kernel's own names are ASCII.
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(|first: char| first == '.' || first.is_ascii_digit()) {
-            continue;
-        }
-        let status = fstatat(proc, entry.file_name(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        let is_link = status.st_mode & libc::S_IFMT == libc::S_IFLNK;
-        if status.st_uid == 0 && !is_link {
-            own.push(name);
-        }
-    }
-    own.sort();
-    Ok(own)
 }
 
 /// Copies the mounts of a host path, cut off from the host and with their attributes set on every one of them.
@@ -280,7 +190,7 @@ fn is_shared_tmpfs(mount: &oci::Mount) -> bool {
     mount.typ().as_deref() == Some("tmpfs") && SharedTmpfs::serves(&split_options(options).1)
 }
 
-fn is_directory(file: impl AsFd) -> nix::Result<bool> {
+pub(crate) fn is_directory(file: impl AsFd) -> nix::Result<bool> {
     let mode = fstat(file)?.st_mode;
     Ok(SFlag::from_bits_truncate(mode).intersection(SFlag::S_IFMT) == SFlag::S_IFDIR)
 }

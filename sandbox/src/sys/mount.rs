@@ -125,6 +125,25 @@ pub(crate) fn set_attributes(
         propagation: libc::MS_PRIVATE,
         userns_fd: 0,
     };
+    change_attributes(tree, &change, recursion)
+}
+
+/// Takes attributes away from one mount.
+pub(crate) fn clear_attributes(mount: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
+    let change = MountAttributes {
+        attr_set: 0,
+        attr_clr: attributes,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    change_attributes(mount, &change, Recursion::One)
+}
+
+fn change_attributes(
+    tree: BorrowedFd<'_>,
+    change: &MountAttributes,
+    recursion: Recursion,
+) -> io::Result<()> {
     let flags = match recursion {
         Recursion::Tree => libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
         Recursion::One => libc::AT_EMPTY_PATH,
@@ -136,7 +155,7 @@ pub(crate) fn set_attributes(
             tree.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const change,
+            std::ptr::from_ref(change),
             size_of::<MountAttributes>(),
         )
     })?;
