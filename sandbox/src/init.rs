@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sched::CloneFlags;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::wait::{WaitStatus, wait};
 use nix::unistd::{Pid, sethostname};
@@ -22,7 +21,7 @@ use crate::program;
 use crate::report::{Answer, At, Failure, ProgramStatus, Step, run_process, write_line};
 use crate::spec::{Network, Spec};
 use crate::sys;
-use crate::sys::process::{Fork, clone_process, exit_now};
+use crate::sys::process::{clone_for_execution, exit_now};
 
 /// What the supervisor hears over the socket.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -152,10 +151,9 @@ fn run(
     let mechanisms = bound(spec, grouped, proc.as_ref());
     build(spec, proc.as_ref(), ends.watch.as_fd())?;
     let report = ends.report.as_fd();
-    let program = match clone_process(CloneFlags::empty()).during(Step::CloneProgram)? {
-        Fork::Parent { child } => child,
-        Fork::Child => program::run(spec, mechanisms, report, superior.supervisor()),
-    };
+    let program =
+        clone_for_execution(|| program::run(spec, mechanisms, report, superior.supervisor()))
+            .during(Step::CloneProgram)?;
     serve(spec, program, superior, proc.as_ref())
 }
 
