@@ -1,5 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 
+use overcoat::tree::{EntryKind, FileTree, TreePath};
 use overcoat_sandbox::ownership::attributes::{OWNER, Owner};
 use rustix::fs::XattrFlags;
 
@@ -48,12 +49,16 @@ fn extension() -> World {
     world
 }
 
-/// Returns the names in the file system of a disk image's first partition.
-fn names(image: &[u8]) -> Vec<String> {
+/// Returns the tree in the file system of a disk image's first partition.
+fn tree(image: &[u8]) -> FileTree {
     let last_sector: [u8; 8] = image[1024 + 40..1024 + 48].try_into().unwrap();
     let end = (u64::from_le_bytes(last_sector) + 1) * 512;
     let payload = &image[1 << 20..usize::try_from(end).unwrap()];
-    let tree = overcoat::format::erofs::reader::read_tree(payload).unwrap();
+    overcoat::format::erofs::reader::read_tree(payload).unwrap()
+}
+
+fn names(image: &[u8]) -> Vec<String> {
+    let tree = tree(image);
     tree.iter().map(|(path, _)| path.to_string()).collect()
 }
 
@@ -87,6 +92,75 @@ fn extension_of_a_tree_holds_its_hierarchies_and_its_release() {
     let again = world.run(&["-f"]);
     assert_eq!(again.status, Some(0), "{}", again.stderr);
     assert!(fs_err::read(world.path("tools.raw")).unwrap() == image);
+}
+
+#[test]
+fn confext_of_a_tree_holds_etc_and_its_release() {
+    let world = extension();
+    let build = world.run(&[
+        "-f",
+        "--format=confext",
+        "--environment=CONFEXT_SCOPE=system",
+    ]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    let left_out = "`/usr/bin/tool` is outside of `/etc` and not in the extension";
+    let told = format!("warning: main: {left_out}");
+    assert!(
+        build.stderr.lines().any(|line| line == told),
+        "{}",
+        build.stderr
+    );
+    let image = fs_err::read(world.path("tools.raw")).unwrap();
+    assert_eq!(
+        names(&image),
+        [
+            "",
+            "etc",
+            "etc/extension-release.d",
+            "etc/extension-release.d/extension-release.tools",
+            "etc/tool.conf",
+        ]
+    );
+    let release = tree(&image)
+        .get(&TreePath::new("etc/extension-release.d/extension-release.tools").unwrap())
+        .and_then(|entry| match &entry.kind {
+            EntryKind::Regular(content) => content.read_all().ok(),
+            _ => None,
+        });
+    let architecture = overcoat::recipe::Architecture::of_machine(std::env::consts::ARCH).unwrap();
+    assert_eq!(
+        String::from_utf8(release.unwrap()).unwrap(),
+        format!("ID=_any\nCONFEXT_SCOPE=system\nARCHITECTURE={architecture}\n")
+    );
+}
+
+#[test]
+fn portable_service_of_a_tree_has_an_os_release_and_mount_points() {
+    let world = World::new();
+    world.write(
+        "mkosi.conf",
+        "[Output]\nFormat=portable\nOutput=web\n\n[Content]\nBaseTrees=base\nExtraTrees=tree\n",
+    );
+    world.write("base/usr/lib/os-release", "ID=debian\n");
+    world.write("tree/usr/lib/systemd/system/web.service", "");
+    let build = world.run(&["-f"]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    let image = fs_err::read(world.path("web.raw")).unwrap();
+    let names = names(&image);
+    for name in [
+        "proc",
+        "etc/machine-id",
+        "usr/lib/systemd/system/web.service",
+    ] {
+        assert!(names.contains(&name.to_owned()), "{name}");
+    }
+    fs_err::remove_file(world.path("base/usr/lib/os-release")).unwrap();
+    let build = world.run(&["-f"]);
+    assert_eq!(build.status, Some(2), "{}", build.stderr);
+    let told = "caused by: `main` is no portable service\n  \
+                caused by: the tree has neither `usr/lib/os-release` nor `etc/os-release`\n";
+    assert!(build.stderr.contains(told), "{}", build.stderr);
+    assert!(fs_err::read(world.path("web.raw")).unwrap() == image);
 }
 
 #[test]

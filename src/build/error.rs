@@ -179,6 +179,11 @@ pub enum Error {
     Tree(#[from] crate::tree::InsertError),
     #[error("preparing the extension")]
     Extension(#[from] crate::extension::Error),
+    #[error("`{image}` is no portable service")]
+    NoPortableService {
+        image: String,
+        source: crate::extension::Error,
+    },
     #[error("writing `{name}`")]
     Write {
         name: String,
@@ -254,6 +259,7 @@ impl Error {
             | Self::CertificateName { .. }
             | Self::Architecture { .. }
             | Self::KeyUnusable { .. }
+            | Self::NoPortableService { .. }
             | Self::Publish(crate::publish::Error::Occupied { .. })
             | Self::Distribution(_) => true,
             _ => false,
@@ -329,6 +335,9 @@ impl Hint for Error {
             }
             Self::SpaceLacking { .. } => {
                 "free some space, or name another directory with `CacheDirectory=`".to_owned()
+            }
+            Self::NoPortableService { .. } => {
+                "build it on a system with its `os-release`: from packages, or from a base in `BaseTrees=`".to_owned()
             }
             Self::Place(error) => return error.hint(),
             _ => return None,

@@ -2,7 +2,8 @@
 
 use super::{Error, extra};
 use crate::beneath::Inode;
-use crate::recipe::Recipe;
+use crate::extension;
+use crate::recipe::{Format, Recipe};
 use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
 /// What /etc/machine-id says until the first boot gives the machine an id (machine-id(5)).
@@ -63,6 +64,11 @@ pub(super) fn complete_system(
     recipe: &Recipe,
     time: Timestamp,
 ) -> Result<(), Error> {
+    add_release_fields(tree, recipe, time)?;
+    // A portable service has neither an entry point of its own nor a say in which extensions are trusted.
+    if recipe.format == Format::Portable {
+        return Ok(());
+    }
     if tree.get(&path(SYSTEMD)).is_some() && tree.get(&path("init")).is_none() {
         tree.insert(path("init"), link(&format!("/{SYSTEMD}"), time))?;
     }
@@ -72,7 +78,6 @@ pub(super) fn complete_system(
     {
         tree.insert(path("etc/initrd-release"), link("/etc/os-release", time))?;
     }
-    add_release_fields(tree, recipe, time)?;
     add_certificate(tree, recipe, time)
 }
 
@@ -80,15 +85,18 @@ fn link(target: &str, time: Timestamp) -> Entry {
     Entry::new(EntryKind::Symlink(target.as_bytes().to_vec()), 0o777, time)
 }
 
-/// Sets `IMAGE_ID=` and `IMAGE_VERSION=` in os-release (os-release(5)).
+/// Sets `IMAGE_ID=`, `IMAGE_VERSION=` and `PORTABLE_PREFIXES=` in os-release (os-release(5)).
 fn add_release_fields(tree: &mut FileTree, recipe: &Recipe, time: Timestamp) -> Result<(), Error> {
+    const PREFIXES: &str = "PORTABLE_PREFIXES";
+    let prefixes = recipe.environment.get(PREFIXES);
     let fields = [
-        ("IMAGE_ID", &recipe.image_id),
-        ("IMAGE_VERSION", &recipe.image_version),
+        ("IMAGE_ID", recipe.image_id.clone()),
+        ("IMAGE_VERSION", recipe.image_version.clone()),
+        (PREFIXES, prefixes.map(|value| extension::quoted(value))),
     ];
     let fields: Vec<_> = fields
         .into_iter()
-        .filter_map(|(key, value)| Some((key, value.as_ref()?)))
+        .filter_map(|(key, value)| Some((key, value?)))
         .collect();
     for file in [
         "usr/lib/os-release",

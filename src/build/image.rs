@@ -6,13 +6,13 @@ use std::time::Instant;
 use rustix::fs::FileType;
 
 use super::stack::Stack;
-use super::{Builder, Error, Event, extra, finish, install, output, private, removal};
+use super::{Builder, Error, Event, extra, finish, install, output, portable, private, removal};
 use crate::beneath::Directory;
 use crate::capture;
 use crate::distribution;
 use crate::extension::{self, Accounts, ExtensionKind, Release};
 use crate::plan::{ImagePlan, Step};
-use crate::recipe::Recipe;
+use crate::recipe::{Format, Recipe};
 use crate::tree::{Entry, FileTree, Timestamp, TreePath};
 
 /// What an image is made of so far.
@@ -79,6 +79,10 @@ impl Work<'_> {
                 Ok(())
             }
             Step::MakeExtension => self.make_extension(builder),
+            Step::MakePortable => {
+                let time = self.build_time();
+                portable::make(&mut self.tree, self.recipe, time)
+            }
             Step::Write => self.write(builder),
         }
     }
@@ -147,7 +151,10 @@ impl Work<'_> {
 
     fn make_extension(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
         let recipe = self.recipe;
-        let kind = ExtensionKind::Sysext;
+        let kind = match recipe.format {
+            Format::Confext => ExtensionKind::Confext,
+            _ => ExtensionKind::Sysext,
+        };
         let modified = self.build_time();
         let base = self.stack.as_ref().and_then(Stack::base);
         let accounts = Accounts::read(&self.tree, base, kind)?;
@@ -158,7 +165,7 @@ impl Work<'_> {
             let remedy = lint.remedy().map(|remedy| format!("; {remedy}"));
             self.warn(builder, &format!("{lint}{}", remedy.unwrap_or_default()));
         }
-        if let Some(text) = describe_left_out(&selection.left_out) {
+        if let Some(text) = describe_left_out(&selection.left_out, kind) {
             self.warn(builder, &text);
         }
         let base = base.map(extension::read_os_release).transpose()?;
@@ -169,7 +176,10 @@ impl Work<'_> {
             shipped: shipped.as_ref(),
             image_id: recipe.image_id.as_deref(),
             image_version: recipe.image_version.as_deref(),
-            scope: recipe.environment.get("SYSEXT_SCOPE").map(String::as_str),
+            scope: recipe
+                .environment
+                .get(kind.scope_variable())
+                .map(String::as_str),
             architecture: recipe.architecture.systemd_name(),
         })?;
         self.tree = extension::file_tree_with_release(
@@ -228,7 +238,7 @@ const EXPECTED_OUTSIDE: [&str; 9] = [
 ];
 
 /// Tells what a package or tree brings that an extension cannot hold, `None` when there is nothing unusual.
-fn describe_left_out(left_out: &[TreePath]) -> Option<String> {
+fn describe_left_out(left_out: &[TreePath], kind: ExtensionKind) -> Option<String> {
     let expected = EXPECTED_OUTSIDE.map(finish::path);
     let mut unusual = left_out.iter().filter(|path| {
         !expected
@@ -240,8 +250,12 @@ fn describe_left_out(left_out: &[TreePath]) -> Option<String> {
         0 => String::new(),
         count => format!(" and {count} more"),
     };
+    let hierarchies = match kind {
+        ExtensionKind::Sysext => "`/usr` and `/opt`",
+        ExtensionKind::Confext => "`/etc`",
+    };
     Some(format!(
-        "`/{first}`{others} is outside of `/usr` and `/opt` and not in the extension"
+        "`/{first}`{others} is outside of {hierarchies} and not in the extension"
     ))
 }
 
@@ -274,15 +288,21 @@ fn empty() -> Result<FileTree, Error> {
 mod tests {
     use super::describe_left_out;
     use super::finish::path;
+    use crate::extension::ExtensionKind;
 
     #[test]
     fn only_what_every_installation_changes_is_left_out_without_a_word() {
         let usual = ["var", "var/lib", "var/lib/dpkg/status", "etc/ld.so.cache"].map(path);
-        assert_eq!(describe_left_out(&usual), None);
+        assert_eq!(describe_left_out(&usual, ExtensionKind::Sysext), None);
         let unusual = ["etc/a.conf", "var/lib/b", "var/lib/dpkg/status"].map(path);
         assert_eq!(
-            describe_left_out(&unusual).unwrap(),
+            describe_left_out(&unusual, ExtensionKind::Sysext).unwrap(),
             "`/etc/a.conf` and 1 more is outside of `/usr` and `/opt` and not in the extension"
+        );
+        let unusual = ["usr/bin/a", "var/lib/dpkg/status"].map(path);
+        assert_eq!(
+            describe_left_out(&unusual, ExtensionKind::Confext).unwrap(),
+            "`/usr/bin/a` is outside of `/etc` and not in the extension"
         );
     }
 }

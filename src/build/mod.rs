@@ -18,6 +18,7 @@ mod install;
 mod limits;
 mod output;
 pub mod policy;
+mod portable;
 mod private;
 mod protection;
 mod reach;

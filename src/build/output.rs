@@ -64,10 +64,7 @@ fn writing<E: Into<WriteError>>(name: &str) -> impl FnOnce(E) -> Error {
 
 /// Fails when the recipe asks for a signature and its key or certificate cannot be used, before anything is built.
 pub(super) fn check_keys(recipe: &Recipe) -> Result<(), Error> {
-    if recipe.format == Format::Sysext {
-        signer(recipe)?;
-    }
-    Ok(())
+    signer(recipe).map(drop)
 }
 
 /// Fails when something that no build made is where the output belongs, before anything is built.
@@ -82,7 +79,7 @@ pub(super) fn check_place(recipe: &Recipe) -> Result<(), Error> {
 
 /// Tells whether the image gets a signature.
 pub(super) fn is_signed(recipe: &Recipe) -> bool {
-    recipe.format == Format::Sysext
+    recipe.format.has_verity()
         && match recipe.verity {
             Verity::Signed => true,
             Verity::Auto => recipe.verity_key.is_some() && recipe.verity_certificate.is_some(),
@@ -138,7 +135,7 @@ pub(super) fn write(
             match recipe.format {
                 Format::Directory => directory::write_at(tree, place).map_err(writing(&name))?,
                 Format::Cpio => warnings = write_cpio(place, &name, recipe, tree)?,
-                Format::Sysext | Format::Disk => {
+                Format::Sysext | Format::Confext | Format::Portable | Format::Disk => {
                     warnings.extend(write_disk_image(place, &name, recipe, tree, build_time)?);
                 }
                 Format::None => {}
@@ -199,10 +196,11 @@ fn write_disk_image(
             source,
         })?;
     let signer = signer(recipe)?;
-    let verity = match (&signer, recipe.format, recipe.verity) {
-        (Some(signer), Format::Sysext, _) => VerityMode::Signed(signer),
-        (None, Format::Sysext, Verity::Hash) => VerityMode::Hash,
-        _ => VerityMode::None,
+    let verity = match (&signer, recipe.verity) {
+        _ if !recipe.format.has_verity() => VerityMode::None,
+        (Some(signer), _) => VerityMode::Signed(signer),
+        (None, Verity::Hash) => VerityMode::Hash,
+        (None, _) => VerityMode::None,
     };
     let options = erofs::Options {
         uuid: volume_uuid(recipe),

@@ -17,7 +17,7 @@ mod release;
 pub use self::accounts::{AccountKind, Accounts};
 pub use self::hierarchy::{Selection, select};
 pub use self::lint::{Lint, Severity};
-pub use self::os_release::{OsRelease, parse_os_release};
+pub use self::os_release::{OsRelease, parse_os_release, quoted};
 pub use self::owners::{AllocatedOwner, allocated_owners};
 pub use self::release::{
     Error, Release, extension_release, file_tree_with_release, read_os_release,
@@ -39,6 +39,14 @@ impl ExtensionKind {
         match self {
             Self::Sysext => &["opt", "usr"],
             Self::Confext => &["etc"],
+        }
+    }
+
+    /// Returns the variable that says which kinds of systems may merge an extension of this kind.
+    pub fn scope_variable(self) -> &'static str {
+        match self {
+            Self::Sysext => "SYSEXT_SCOPE",
+            Self::Confext => "CONFEXT_SCOPE",
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// The assignments of an os-release or extension-release file, in their order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -66,25 +66,28 @@ impl OsRelease {
 impl fmt::Display for OsRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (key, value) in self.iter() {
-            write!(f, "{key}=")?;
-            let plain = |character: char| {
-                character.is_ascii_alphanumeric() || "._:+,/@~^%-".contains(character)
-            };
-            if value.chars().all(plain) {
-                writeln!(f, "{value}")?;
-                continue;
-            }
-            f.write_char('"')?;
-            for character in value.chars() {
-                if r#""\$`"#.contains(character) {
-                    f.write_char('\\')?;
-                }
-                f.write_char(character)?;
-            }
-            writeln!(f, "\"")?;
+            writeln!(f, "{key}={}", quoted(value))?;
         }
         Ok(())
     }
+}
+
+/// Returns `value` as it stands after the `=`, with quotes where it needs them.
+pub fn quoted(value: &str) -> String {
+    let plain =
+        |character: char| character.is_ascii_alphanumeric() || "._:+,/@~^%-".contains(character);
+    if value.chars().all(plain) {
+        return value.into();
+    }
+    let mut text = String::from('"');
+    for character in value.chars() {
+        if r#""\$`"#.contains(character) {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text.push('"');
+    text
 }
 
 fn is_key(text: &str) -> bool {

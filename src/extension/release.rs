@@ -39,7 +39,7 @@ pub struct Release<'a> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("the base tree has neither `usr/lib/os-release` nor `etc/os-release`")]
+    #[error("the tree has neither `usr/lib/os-release` nor `etc/os-release`")]
     NoOsRelease,
     #[error("`{path}` is not a regular file that can be read as a release file: {reason}")]
     UnfitReleaseFile {

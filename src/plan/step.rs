@@ -34,6 +34,8 @@ pub enum Step {
     RemoveFiles,
     /// Narrow the tree to an extension and describe it.
     MakeExtension,
+    /// Check that the tree is a portable service, and give it what one is mounted on.
+    MakePortable,
     /// Write the tree in the recipe's format.
     Write,
 }
@@ -46,14 +48,21 @@ pub enum Error {
     ExtensionWithoutBase { image: String, origin: String },
     #[error("{origin}: `{image}` is an overlay without a base tree")]
     OverlayWithoutBase { image: String, origin: String },
+    #[error("{origin}: the portable service `{image}` has to be a whole system and is an overlay")]
+    PortableOverlay { image: String, origin: String },
 }
 
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
-        Some(
-            "name the output of an image with `Format=directory` in `BaseTrees=`, such as `BaseTrees=%O/base`"
-                .into(),
-        )
+        let hint = match self {
+            Self::ExtensionWithoutBase { .. } | Self::OverlayWithoutBase { .. } => {
+                "name the output of an image with `Format=directory` in `BaseTrees=`, such as `BaseTrees=%O/base`"
+            }
+            Self::PortableOverlay { .. } => {
+                "remove `Overlay=`, or make an extension of it with `Format=sysext`"
+            }
+        };
+        Some(hint.into())
     }
 }
 
@@ -80,7 +89,13 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     if recipe.format == Format::None {
         return Ok(Vec::new());
     }
-    let extension = recipe.format == Format::Sysext;
+    if recipe.format == Format::Portable && recipe.overlay {
+        return Err(Error::PortableOverlay {
+            image: recipe.name.clone(),
+            origin: recipe.origin_of("Overlay", "yes"),
+        });
+    }
+    let extension = recipe.format.is_extension();
     let mut steps = Vec::new();
     if !recipe.base_trees.is_empty() {
         steps.push(Step::UseBaseTrees);
@@ -118,6 +133,9 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     steps.push(Step::RemoveFiles);
     if extension {
         steps.push(Step::MakeExtension);
+    }
+    if recipe.format == Format::Portable {
+        steps.push(Step::MakePortable);
     }
     steps.push(Step::Write);
     Ok(steps)
@@ -200,6 +218,50 @@ mod tests {
         assert_eq!(
             steps,
             [("base", &base[..]), ("btrfs", &btrfs), ("main", &main)]
+        );
+    }
+
+    #[test]
+    fn a_portable_service_is_a_whole_system_and_a_confext_is_not() {
+        let confext = EXTENSION.replace("sysext", "confext");
+        let recipes = recipes(
+            "[Output]\nFormat=portable\nOutputDirectory=out\n",
+            &[("base", BASE), ("conf", &confext)],
+        );
+        let plans = plan(&recipes).unwrap();
+        use Step::*;
+        assert_eq!(
+            plans[1].steps,
+            [
+                UseBaseTrees,
+                InstallPackages,
+                CapturePayload,
+                RemoveFiles,
+                MakeExtension,
+                Write
+            ]
+        );
+        assert_eq!(
+            plans[2].steps,
+            [
+                Bootstrap,
+                CaptureTree,
+                CleanSystem,
+                CompleteSystem,
+                RemoveFiles,
+                MakePortable,
+                Write
+            ]
+        );
+    }
+
+    #[test]
+    fn a_portable_service_is_no_overlay() {
+        let recipes = recipes("[Output]\nFormat=portable\nOverlay=yes\n", &[]);
+        let errors = plan(&recipes).unwrap_err();
+        assert_eq!(
+            errors[0].to_string(),
+            "mkosi.conf:3: the portable service `main` has to be a whole system and is an overlay"
         );
     }
 

@@ -245,7 +245,7 @@ impl Resolver<'_> {
                 Some(Format::Cpio) => Compression::Zstd,
                 // As mkosi has it, a directory is not compressed whatever the recipe says.
                 Some(Format::Directory | Format::None) | None => Compression::None,
-                Some(Format::Sysext | Format::Disk) => {
+                Some(Format::Sysext | Format::Confext | Format::Portable | Format::Disk) => {
                     let reason = "disk images are not compressed yet";
                     findings.error(unsupported("CompressOutput", sourced, reason));
                     Compression::None

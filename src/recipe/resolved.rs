@@ -14,6 +14,8 @@ use super::values::{Feature, TreeSource};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
     Sysext,
+    Confext,
+    Portable,
     Cpio,
     Directory,
     Disk,
@@ -24,6 +26,8 @@ impl Format {
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
             "sysext" => Some(Self::Sysext),
+            "confext" => Some(Self::Confext),
+            "portable" => Some(Self::Portable),
             "cpio" => Some(Self::Cpio),
             "directory" => Some(Self::Directory),
             "disk" => Some(Self::Disk),
@@ -32,10 +36,20 @@ impl Format {
         }
     }
 
+    /// Tells whether the image is an extension of another system, and none of its own.
+    pub fn is_extension(self) -> bool {
+        matches!(self, Self::Sysext | Self::Confext)
+    }
+
+    /// Tells whether `Verity=` is about images of this format.
+    pub fn has_verity(self) -> bool {
+        self.is_extension() || self == Self::Portable
+    }
+
     /// Returns the extension of the output, without a dot; empty when it has none.
     fn extension(self) -> &'static str {
         match self {
-            Self::Sysext | Self::Disk => "raw",
+            Self::Sysext | Self::Confext | Self::Portable | Self::Disk => "raw",
             Self::Cpio => "cpio",
             Self::Directory | Self::None => "",
         }

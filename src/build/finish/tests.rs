@@ -65,6 +65,25 @@ fn image_id_and_version_replace_those_of_os_release() {
 }
 
 #[test]
+fn a_portable_service_says_its_prefixes_and_has_no_entry_point() {
+    let (_directory, recipe) =
+        recipe("[Output]\nFormat=portable\n[Build]\nEnvironment=\"PORTABLE_PREFIXES=web db\"\n");
+    let mut tree = tree(&[
+        "usr/",
+        "usr/lib/",
+        "usr/lib/os-release",
+        "usr/lib/systemd/",
+        "usr/lib/systemd/systemd",
+    ]);
+    complete_system(&mut tree, &recipe, TIME).unwrap();
+    assert_eq!(
+        text(&tree, "usr/lib/os-release"),
+        "usr/lib/os-release\nPORTABLE_PREFIXES=\"web db\"\n"
+    );
+    assert!(tree.get(&path("init")).is_none());
+}
+
+#[test]
 fn a_release_file_that_is_hard_linked_is_changed_alone() {
     use crate::tree::HardLinkGroup;
     let (_directory, recipe) = recipe("[Output]\nFormat=directory\nImageId=img\n");

@@ -26,7 +26,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Format",
         "format",
         Kind::Choice(FORMATS),
-        "What to make: sysext, cpio, directory, disk or none",
+        "What to make: sysext, confext, portable, cpio, directory, disk or none",
     )
     .short('t')
     .matched(Matcher::Equal)
