@@ -213,6 +213,7 @@ fn write_disk_image(
         name: &recipe.output,
         seed: recipe.seed,
         payload_size_bytes: Some(plan.size_bytes()),
+        sector: ddi::SectorSize::default(),
         verity,
     };
     let mut file = create(place).map_err(writing(name))?;

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use openssl::sha::Sha256;
 use uuid::Uuid;
 
-use super::gpt::{BACKUP_BYTES, FIRST_PARTITION_BYTES, Table};
+use super::gpt::{FIRST_PARTITION_BYTES, SectorSize, Table};
 use super::identity::{Identity, PartitionUuid, RootHash};
 use super::partition_types::{Designator, PartitionArchitecture};
 use super::verity::{HashTree, HashTreeBuilder};
@@ -34,6 +34,7 @@ pub struct Layout<'a> {
     pub seed: Option<Uuid>,
     /// The payload's length where it is known before it is written; writing another length is then an error.
     pub payload_size_bytes: Option<u64>,
+    pub sector: SectorSize,
     pub verity: VerityMode<'a>,
 }
 
@@ -130,6 +131,7 @@ pub fn assemble<E: Error + 'static>(
     let mut image = Image {
         output,
         architecture: layout.architecture,
+        sector: layout.sector,
         end_bytes: FIRST_PARTITION_BYTES,
         partitions: Vec::new(),
     };
@@ -179,6 +181,7 @@ impl Payload {
 struct Image<W: Write + Seek> {
     output: BufWriter<W>,
     architecture: PartitionArchitecture,
+    sector: SectorSize,
     /// How far the image is written.
     end_bytes: u64,
     partitions: Vec<Partition>,
@@ -282,9 +285,10 @@ impl<W: Write + Seek> Image<W> {
         disk: Uuid,
         root_hash: Option<RootHash>,
     ) -> Result<Ddi, AssembleError<E>> {
-        let size_bytes = (self.end_bytes + BACKUP_BYTES).next_multiple_of(ALIGNMENT_BYTES);
-        self.fill_to(size_bytes - BACKUP_BYTES, "the end")?;
-        let table = Table::new(disk, size_bytes, &self.partitions);
+        let backup_bytes = self.sector.backup_bytes();
+        let size_bytes = (self.end_bytes + backup_bytes).next_multiple_of(ALIGNMENT_BYTES);
+        self.fill_to(size_bytes - backup_bytes, "the end")?;
+        let table = Table::new(disk, self.sector, size_bytes, &self.partitions);
         self.output
             .write_all(&table.backup())
             .map_err(writing("the backup partition table"))?;

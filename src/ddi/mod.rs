@@ -15,5 +15,6 @@ mod partition_types;
 mod verity;
 
 pub use self::assemble::{AssembleError, Ddi, Layout, Partition, VerityMode, assemble};
+pub use self::gpt::SectorSize;
 pub use self::identity::{PartitionUuid, RootHash};
 pub use self::partition_types::{Designator, PartitionArchitecture, UnknownArchitecture};

@@ -3,7 +3,7 @@ use std::io::{Cursor, Error as IoError};
 use uuid::{Uuid, uuid};
 
 use super::{AssembleError, Ddi, Layout, VerityMode, assemble};
-use crate::ddi::PartitionArchitecture;
+use crate::ddi::{PartitionArchitecture, SectorSize};
 use crate::signing::{KeyOptions, Overwrite, Signer, generate, write_key_pair};
 
 const MIB: u64 = 1 << 20;
@@ -15,6 +15,7 @@ fn layout(verity: VerityMode<'_>) -> Layout<'_> {
         name: "nginx_1.2",
         seed: None,
         payload_size_bytes: None,
+        sector: SectorSize::Bytes512,
         verity,
     }
 }

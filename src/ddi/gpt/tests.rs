@@ -1,6 +1,6 @@
 use uuid::uuid;
 
-use super::{BACKUP_BYTES, FIRST_PARTITION_BYTES, Table};
+use super::{FIRST_PARTITION_BYTES, SectorSize, Table};
 use crate::ddi::{Partition, PartitionUuid};
 use crate::digest::hexadecimal;
 
@@ -21,6 +21,7 @@ fn an_entry_has_mixed_endian_guids_and_the_read_only_bit() {
     let partitions = [partition()];
     let primary = Table::new(
         uuid!("a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf"),
+        SectorSize::Bytes512,
         SIZE_BYTES,
         &partitions,
     )
@@ -43,11 +44,12 @@ fn both_headers_say_where_they_and_their_entries_are() {
     let partitions = [partition()];
     let table = Table::new(
         uuid!("a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf"),
+        SectorSize::Bytes512,
         SIZE_BYTES,
         &partitions,
     );
     let (primary, backup) = (table.primary(), table.backup());
-    assert_eq!(backup.len() as u64, BACKUP_BYTES);
+    assert_eq!(backup.len(), 33 * 512);
     let last_lba = SIZE_BYTES / 512 - 1;
     let field = |header: &[u8], offset: usize| {
         u64::from_le_bytes(header[offset..offset + 8].try_into().unwrap())
@@ -73,7 +75,8 @@ fn both_headers_say_where_they_and_their_entries_are() {
 
 #[test]
 fn the_protective_mbr_covers_the_disk() {
-    let mbr = &Table::new(uuid::Uuid::nil(), SIZE_BYTES, &[]).primary()[..512];
+    let mbr =
+        &Table::new(uuid::Uuid::nil(), SectorSize::Bytes512, SIZE_BYTES, &[]).primary()[..512];
     let size = u32::try_from(SIZE_BYTES / 512 - 1).unwrap();
     let expected = format!(
         "00000200eeffffff01000000{}",
@@ -85,6 +88,33 @@ fn the_protective_mbr_covers_the_disk() {
 
 #[test]
 fn a_disk_beyond_two_tebibytes_has_the_largest_protective_size() {
-    let mbr = &Table::new(uuid::Uuid::nil(), 3 << 40, &[]).primary()[..512];
+    let mbr = &Table::new(uuid::Uuid::nil(), SectorSize::Bytes512, 3 << 40, &[]).primary()[..512];
     assert_eq!(mbr[458..462], [0xff; 4]);
+}
+
+#[test]
+fn tables_count_in_the_sectors_they_are_made_for() {
+    let partitions = [partition()];
+    for sector in SectorSize::ALL {
+        let bytes = usize::try_from(sector.bytes()).unwrap();
+        let table = Table::new(uuid::Uuid::nil(), sector, SIZE_BYTES, &partitions);
+        let (primary, backup) = (table.primary(), table.backup());
+        let last_lba = SIZE_BYTES / sector.bytes() - 1;
+        let entry_sectors = 16384 / sector.bytes();
+        assert_eq!(primary.len() as u64, FIRST_PARTITION_BYTES);
+        assert_eq!(backup.len() as u64, sector.backup_bytes());
+        assert_eq!(primary[510..512], [0x55, 0xaa]);
+        let field =
+            |offset: usize| u64::from_le_bytes(primary[offset..offset + 8].try_into().unwrap());
+        assert_eq!(&primary[bytes..bytes + 8], b"EFI PART", "{sector:?}");
+        let header = [24, 32, 40, 48].map(|offset| field(bytes + offset));
+        assert_eq!(
+            header,
+            [1, last_lba, 2 + entry_sectors, last_lba - 1 - entry_sectors]
+        );
+        let first_lba = FIRST_PARTITION_BYTES / sector.bytes();
+        assert_eq!(field(2 * bytes + 32), first_lba);
+        assert_eq!(field(2 * bytes + 40), first_lba + 8192 / sector.bytes() - 1);
+        assert_eq!(&backup[16384..16392], b"EFI PART");
+    }
 }
