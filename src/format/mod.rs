@@ -10,5 +10,6 @@ mod inodes;
 pub mod output;
 pub mod pipeline;
 pub mod read_at;
+pub mod tar;
 
 pub use inodes::EntryError;
