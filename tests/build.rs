@@ -51,9 +51,7 @@ fn extension() -> World {
 
 /// Returns the tree in the file system of a disk image's first partition.
 fn tree(image: &[u8]) -> FileTree {
-    let last_sector: [u8; 8] = image[1024 + 40..1024 + 48].try_into().unwrap();
-    let end = (u64::from_le_bytes(last_sector) + 1) * 512;
-    let payload = &image[1 << 20..usize::try_from(end).unwrap()];
+    let payload = partition(image, 512, 0);
     overcoat::format::erofs::reader::read_tree(payload).unwrap()
 }
 
@@ -161,6 +159,122 @@ fn portable_service_of_a_tree_has_an_os_release_and_mount_points() {
                 caused by: the tree has neither `usr/lib/os-release` nor `etc/os-release`\n";
     assert!(build.stderr.contains(told), "{}", build.stderr);
     assert!(fs_err::read(world.path("web.raw")).unwrap() == image);
+}
+
+/// Returns the bytes of a partition, the first of which is 0.
+fn partition(image: &[u8], sector: usize, number: usize) -> &[u8] {
+    let entry = 2 * sector + 128 * number;
+    let lba = |offset: usize| {
+        let bytes: [u8; 8] = image[entry + offset..entry + offset + 8]
+            .try_into()
+            .unwrap();
+        usize::try_from(u64::from_le_bytes(bytes)).unwrap() * sector
+    };
+    &image[lba(32)..lba(40) + sector]
+}
+
+#[test]
+fn parts_of_an_image_are_files_of_their_own_and_in_the_checksums() {
+    let world = extension();
+    let build = world.run(&[
+        "-f",
+        "--verity=defer",
+        "--split-artifacts=partitions",
+        "--checksum",
+        "--architecture=x86-64",
+    ]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    assert_eq!(
+        build.stderr.matches("SIGNED").count(),
+        0,
+        "{}",
+        build.stderr
+    );
+    let read = |name: &str| fs_err::read(world.path(name)).unwrap();
+    let image = read("tools.raw");
+    let parts = [
+        "tools.root-x86-64.raw",
+        "tools.root-x86-64-verity.raw",
+        "tools.root-x86-64-verity-sig.raw",
+    ];
+    for (number, name) in parts.into_iter().enumerate() {
+        assert!(read(name) == partition(&image, 512, number), "{name}");
+    }
+    assert_eq!(read(parts[2]), vec![0; 16384]);
+    let root_hash = String::from_utf8(read("tools.roothash")).unwrap();
+    // The partition's UUID, whose first three numbers are little-endian on disk.
+    let uuid = &image[1024 + 16..1024 + 32];
+    let first: Vec<u8> = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
+        .map(|index: usize| uuid[index])
+        .to_vec();
+    let first: String = first.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(root_hash.len(), 64);
+    assert_eq!(&root_hash[..32], first);
+    let sums = String::from_utf8(read("tools.SHA256SUMS")).unwrap();
+    let names: Vec<_> = sums.lines().map(|line| &line[66..]).collect();
+    assert_eq!(
+        names,
+        [
+            "tools.raw",
+            "tools.root-x86-64-verity-sig.raw",
+            "tools.root-x86-64-verity.raw",
+            "tools.root-x86-64.raw",
+            "tools.roothash",
+        ]
+    );
+    let clean = world.run(&[
+        "clean",
+        "--verity=defer",
+        "--split-artifacts=partitions",
+        "--architecture=x86-64",
+    ]);
+    assert_eq!(clean.status, Some(0), "{}", clean.stderr);
+    for name in names {
+        assert!(!world.path(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn partition_table_counts_in_the_sectors_of_the_recipe() {
+    let world = extension();
+    for sector in [512_usize, 1024, 2048, 4096] {
+        let option = format!("--sector-size={sector}");
+        let build = world.run(&["-f", "--verity=disabled", &option]);
+        assert_eq!(build.status, Some(0), "{}", build.stderr);
+        let image = fs_err::read(world.path("tools.raw")).unwrap();
+        assert_eq!(&image[sector..sector + 8], b"EFI PART");
+        // The magic of EROFS, 1 KiB into the file system.
+        let payload = partition(&image, sector, 0);
+        assert_eq!(payload[1024..1028], [0xe2, 0xe1, 0xf5, 0xe0]);
+    }
+    world.run(&["-f", "--sector-size=100"]).assert_failed(
+        2,
+        "error: --sector-size: `SectorSize=` is `100`, expected one of `512`, `1024`, `2048`, `4096`\n",
+    );
+}
+
+#[test]
+fn image_without_a_signature_is_told_unless_that_is_meant() {
+    let world = extension();
+    let told = "the image is NOT SIGNED and nothing guards it against changes, because there is no key \
+                (`VerityKey=`); make both with `overcoat genkey`, or say with `Verity=disabled` that it is meant";
+    let warning = format!("warning: main: {told}");
+    let warnings = |arguments: &[&str]| {
+        let build = world.run(arguments);
+        assert_eq!(build.status, Some(0), "{}", build.stderr);
+        build.stderr.lines().filter(|line| *line == warning).count()
+    };
+    assert_eq!(warnings(&["-f"]), 1);
+    for meant in ["disabled", "hash", "defer"] {
+        assert_eq!(warnings(&["-f", &format!("--verity={meant}")]), 0);
+    }
+    let build = world.run(&["-f", "--json"]);
+    let event = serde_json::json!({ "event": "warning", "image": "main", "text": told });
+    let events = build.stdout.lines();
+    let events = events.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    assert_eq!(events.filter(|found| *found == event).count(), 1);
+    assert_eq!(world.run(&["genkey"]).status, Some(0));
+    assert_eq!(warnings(&["-f"]), 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::bounds::Bounds;
 use super::grants::{Access, Grants};
 use super::origin::Origin;
+use super::resolved::Format;
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Setting};
 use super::target::{Distribution, HostFacts};
@@ -101,8 +102,12 @@ impl Image {
             "Output" => self.default_output(around),
             "OutputDirectory" => return Some(Value::Path(around.directory.clone())),
             "CompressOutput" => {
-                let is_cpio = self.text("Format", around).as_deref() == Some("cpio");
-                if is_cpio { "zstd" } else { "none" }.to_owned()
+                let format = self.text("Format", around);
+                let format = format.as_deref().and_then(Format::named);
+                match format.is_some_and(Format::is_archive) {
+                    true => "zstd".to_owned(),
+                    false => "none".to_owned(),
+                }
             }
             _ => return constant_default(setting, &around.directory),
         };

@@ -47,7 +47,7 @@ pub use self::outside::Reach;
 pub(crate) use self::outside::real_path;
 pub use self::program::{ConfigurationProgram, ConfigurationPrograms};
 pub use self::project::{Invocation, Override, Project, load};
-pub use self::resolved::{CacheOnly, Compression, Format, Recipe, Verity};
+pub use self::resolved::{CacheOnly, Compression, Format, Recipe, SplitArtifact, Verity};
 pub use self::scope::Sourced;
 pub use self::syntax::SyntaxProblem;
 pub use self::target::{Architecture, Distribution, HostFacts};

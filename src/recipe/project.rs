@@ -414,5 +414,6 @@ fn written_names(recipe: &Recipe) -> Vec<String> {
     let link = recipe.output_link_name().map(str::to_owned);
     std::iter::once(recipe.output_file_name())
         .chain(link)
+        .chain(recipe.artifact_names())
         .collect()
 }

@@ -11,12 +11,13 @@ use super::image::{Image, Surroundings};
 use super::origin::Origin;
 use super::outside;
 use super::project::Invocation;
-use super::resolved::{CacheOnly, Compression, Format, Recipe, Verity};
+use super::resolved::{CacheOnly, Compression, Format, Recipe, SplitArtifact, Verity};
 use super::scope::Sourced;
 use super::settings;
 use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource, Value};
 use crate::beneath::Inode;
+use crate::ddi::SectorSize;
 
 /// Types the settings of an image; `None` when an error was found.
 pub(super) fn recipe(
@@ -64,7 +65,9 @@ pub(super) fn recipe(
         make_initrd: settings.boolean("MakeInitrd", false),
         compress_output: settings.compression(format, findings),
         compress_level: settings.compress_level(findings),
-        verity: settings.verity(findings),
+        sector_size: settings.sector_size(),
+        split_artifacts: settings.split_artifacts(findings),
+        verity: settings.verity(),
         verity_key: settings.path("VerityKey"),
         verity_certificate: settings.path("VerityCertificate"),
         seed: settings.seed(findings),
@@ -242,7 +245,7 @@ impl Resolver<'_> {
     fn compression(&self, format: Option<Format>, findings: &mut Findings) -> Compression {
         match self.one("CompressOutput") {
             Some(sourced) if sourced.value == Value::Text("zstd".to_owned()) => match format {
-                Some(Format::Cpio) => Compression::Zstd,
+                Some(Format::Cpio | Format::Tar) => Compression::Zstd,
                 // As mkosi has it, a directory is not compressed whatever the recipe says.
                 Some(Format::Directory | Format::None) | None => Compression::None,
                 Some(Format::Sysext | Format::Confext | Format::Portable | Format::Disk) => {
@@ -284,22 +287,43 @@ impl Resolver<'_> {
         })
     }
 
-    fn verity(&self, findings: &mut Findings) -> Verity {
-        let Some(sourced) = self.one("Verity") else {
-            return Verity::Auto;
-        };
-        match sourced.value.to_string().as_str() {
-            "signed" => Verity::Signed,
-            "hash" => Verity::Hash,
-            "disabled" => Verity::Disabled,
-            "defer" => {
-                findings.error(unsupported(
-                    "Verity",
-                    sourced,
-                    "signing later is not built yet",
-                ));
-                Verity::Auto
+    fn sector_size(&self) -> SectorSize {
+        let bytes = self.text("SectorSize").and_then(|text| text.parse().ok());
+        bytes.and_then(SectorSize::of_bytes).unwrap_or_default()
+    }
+
+    fn split_artifacts(&self, findings: &mut Findings) -> Vec<SplitArtifact> {
+        let mut artifacts = Vec::new();
+        for sourced in self.all("SplitArtifacts") {
+            let artifact = match sourced.value.to_string().as_str() {
+                "partitions" | "yes" => SplitArtifact::Partitions,
+                "roothash" => SplitArtifact::RootHash,
+                // Only bootable images have these, and `no` means them in mkosi.
+                "uki" | "kernel" | "initrd" | "pcrs" | "no" => continue,
+                "repart-definitions" => {
+                    let note = "`SplitArtifacts=repart-definitions` has no effect: images are not made of definitions";
+                    findings.note(&sourced.origin, note);
+                    continue;
+                }
+                _ => {
+                    let reason = "this part is not split off yet";
+                    findings.error(unsupported("SplitArtifacts", sourced, reason));
+                    continue;
+                }
+            };
+            if !artifacts.contains(&artifact) {
+                artifacts.push(artifact);
             }
+        }
+        artifacts
+    }
+
+    fn verity(&self) -> Verity {
+        match self.text("Verity").as_deref() {
+            Some("signed") => Verity::Signed,
+            Some("hash") => Verity::Hash,
+            Some("defer") => Verity::Deferred,
+            Some("disabled") => Verity::Disabled,
             _ => Verity::Auto,
         }
     }

@@ -9,6 +9,7 @@ use super::origin::Origin;
 use super::scope::Sourced;
 use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource};
+use crate::ddi::{Designator, PartitionArchitecture, SectorSize};
 
 /// What is made of an image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,6 +18,7 @@ pub enum Format {
     Confext,
     Portable,
     Cpio,
+    Tar,
     Directory,
     Disk,
     None,
@@ -29,11 +31,22 @@ impl Format {
             "confext" => Some(Self::Confext),
             "portable" => Some(Self::Portable),
             "cpio" => Some(Self::Cpio),
+            "tar" => Some(Self::Tar),
             "directory" => Some(Self::Directory),
             "disk" => Some(Self::Disk),
             "none" => Some(Self::None),
             _ => None,
         }
+    }
+
+    /// Tells whether the output is one stream, which a compression can be put around.
+    pub fn is_archive(self) -> bool {
+        matches!(self, Self::Cpio | Self::Tar)
+    }
+
+    /// Tells whether the output has partitions.
+    pub fn is_disk_image(self) -> bool {
+        self.has_verity() || self == Self::Disk
     }
 
     /// Tells whether the image is an extension of another system, and none of its own.
@@ -51,6 +64,7 @@ impl Format {
         match self {
             Self::Sysext | Self::Confext | Self::Portable | Self::Disk => "raw",
             Self::Cpio => "cpio",
+            Self::Tar => "tar",
             Self::Directory | Self::None => "",
         }
     }
@@ -70,7 +84,18 @@ pub enum Verity {
     Auto,
     Signed,
     Hash,
+    /// With room for a signature that is made later.
+    Deferred,
     Disabled,
+}
+
+/// A part of an image that becomes a file of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SplitArtifact {
+    /// Each partition.
+    Partitions,
+    /// The root hash of the hash tree, as text.
+    RootHash,
 }
 
 /// What must come from the cache.
@@ -118,6 +143,8 @@ pub struct Recipe {
     pub make_initrd: bool,
     pub compress_output: Compression,
     pub compress_level: i32,
+    pub sector_size: SectorSize,
+    pub split_artifacts: Vec<SplitArtifact>,
     pub verity: Verity,
     pub verity_key: Option<PathBuf>,
     pub verity_certificate: Option<PathBuf>,
@@ -173,6 +200,55 @@ impl Recipe {
             name.push_str(".zst");
         }
         name
+    }
+
+    /// Returns the name of the file of a partition called `partition`, as `systemd-repart` gives it.
+    pub fn partition_file_name(&self, partition: &str) -> String {
+        let name = self.output_file_name();
+        match name.strip_suffix(".raw") {
+            Some(stem) => format!("{stem}.{partition}.raw"),
+            None => format!("{name}.{partition}"),
+        }
+    }
+
+    /// Returns the name of the file of the root hash.
+    pub fn root_hash_file_name(&self) -> String {
+        format!("{}.roothash", self.output)
+    }
+
+    /// Returns the name of the file of digests.
+    pub fn checksums_file_name(&self) -> String {
+        format!("{}.SHA256SUMS", self.output)
+    }
+
+    /// Tells whether the root hash becomes a file: for who asks for it, and for who is to sign it.
+    pub fn wants_root_hash(&self) -> bool {
+        self.format.has_verity()
+            && (self.verity == Verity::Deferred
+                || self.split_artifacts.contains(&SplitArtifact::RootHash))
+    }
+
+    /// Returns the names of all files that may be split off the image.
+    pub fn artifact_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let architecture = PartitionArchitecture::named(self.architecture.systemd_name());
+        let splits = self.split_artifacts.contains(&SplitArtifact::Partitions);
+        if let (Ok(architecture), true, true) = (architecture, splits, self.format.is_disk_image())
+        {
+            let parts = match self.format.has_verity() {
+                true => 3,
+                false => 1,
+            };
+            names.extend(
+                Designator::OF_ROOT[..parts]
+                    .iter()
+                    .map(|part| self.partition_file_name(&part.partition_name(architecture))),
+            );
+        }
+        if self.wants_root_hash() {
+            names.push(self.root_hash_file_name());
+        }
+        names
     }
 
     /// Returns the name of the symbolic link to the output; `None` when the output has that name itself.

@@ -22,6 +22,11 @@ pub enum Kind {
     Text(Rule),
     /// Words between commas and white space.
     List(Rule),
+    /// Some of these words between commas and white space; a boolean alone, if that is one of the values.
+    Choices {
+        choices: &'static [&'static str],
+        booleans: bool,
+    },
     /// Words between white space; commas belong to the word.
     SpacedList,
     /// `NAME=VALUE` words, quoted as in a shell.
@@ -42,14 +47,21 @@ impl Kind {
     pub fn is_collection(self) -> bool {
         matches!(
             self,
-            Self::List(_) | Self::SpacedList | Self::Variables | Self::Paths | Self::Trees
+            Self::List(_)
+                | Self::Choices { .. }
+                | Self::SpacedList
+                | Self::Variables
+                | Self::Paths
+                | Self::Trees
         )
     }
 
     /// Returns the words that a value can be, none when it is not one of few words.
     pub(super) fn words(self) -> &'static [&'static str] {
         match self {
-            Self::Choice(choices) | Self::ChoiceOrBoolean { choices, .. } => choices,
+            Self::Choice(choices)
+            | Self::ChoiceOrBoolean { choices, .. }
+            | Self::Choices { choices, .. } => choices,
             Self::Compression => COMPRESSIONS,
             Self::Feature => &["auto", "enabled", "disabled"],
             _ => &[],
@@ -63,7 +75,7 @@ impl Kind {
             Self::Feature => "auto|BOOL",
             Self::Choice(_) | Self::ChoiceOrBoolean { .. } | Self::Compression => "WORD",
             Self::Text(_) => "TEXT",
-            Self::List(_) | Self::SpacedList => "LIST",
+            Self::List(_) | Self::Choices { .. } | Self::SpacedList => "LIST",
             Self::Variables => "NAME=VALUE",
             Self::Path | Self::Paths => "PATH",
             Self::Trees => "SOURCE[:TARGET]",
@@ -164,6 +176,16 @@ pub(super) fn parse(kind: Kind, text: &str, directory: &Path) -> Result<Vec<Valu
                     .map_err(|expected| Refused::new(word, expected))
             })
             .collect(),
+        Kind::Choices { booleans, .. } if booleans && boolean(text).is_some() => {
+            let answer = boolean(text).unwrap_or_default();
+            Ok(vec![Value::Text(
+                if answer { "yes" } else { "no" }.to_owned(),
+            )])
+        }
+        Kind::Choices { choices, .. } => words(text)
+            .into_iter()
+            .map(|word| choice(choices, word))
+            .collect(),
         Kind::SpacedList => Ok(text
             .split_whitespace()
             .map(|word| Value::Text(word.to_owned()))
@@ -220,9 +242,12 @@ fn scalar(kind: Kind, text: &str, directory: &Path) -> Result<Value, Refused> {
             .check(text)
             .map(|()| Value::Text(text.to_owned()))
             .map_err(|expected| Refused::new(text, expected)),
-        Kind::List(_) | Kind::SpacedList | Kind::Variables | Kind::Paths | Kind::Trees => {
-            Err(Refused::new(text, "a single value"))
-        }
+        Kind::List(_)
+        | Kind::Choices { .. }
+        | Kind::SpacedList
+        | Kind::Variables
+        | Kind::Paths
+        | Kind::Trees => Err(Refused::new(text, "a single value")),
     }
 }
 

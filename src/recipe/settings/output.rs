@@ -20,13 +20,30 @@ const FORMATS: &[&str] = &[
     "addon",
 ];
 
+/// Every part mkosi knows.
+const SPLIT_ARTIFACTS: &[&str] = &[
+    "uki",
+    "kernel",
+    "initrd",
+    "partitions",
+    "tar",
+    "pcrs",
+    "roothash",
+    "os-release",
+    "kernel-modules-initrd",
+    "repart-definitions",
+];
+
+/// The powers of two that mkosi and systemd-repart take.
+const SECTOR_SIZES: &[&str] = &["512", "1024", "2048", "4096"];
+
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         Section::Output,
         "Format",
         "format",
         Kind::Choice(FORMATS),
-        "What to make: sysext, confext, portable, cpio, directory, disk or none",
+        "What to make: sysext, confext, portable, cpio, tar, directory, disk or none",
     )
     .short('t')
     .matched(Matcher::Equal)
@@ -73,7 +90,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Compression,
         "Compression around the output: none or zstd",
     )
-    .default("`zstd` for cpio, else `none`"),
+    .default("`zstd` for cpio and tar, else `none`"),
     Setting::new(
         Section::Output,
         "CompressLevel",
@@ -144,13 +161,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "SplitArtifacts",
         "split-artifacts",
-        Kind::List(Rule::Any),
-        "Parts to write as files of their own",
-    )
-    .default("uki,kernel,initrd")
-    .unsupported(
-        "of split artifacts only `uki`, `kernel` and `initrd` are known yet",
-        &["uki", "kernel", "initrd", "no"],
+        Kind::Choices {
+            choices: SPLIT_ARTIFACTS,
+            booleans: true,
+        },
+        "Parts to write as files of their own: partitions, roothash",
     ),
     Setting::new(
         Section::Output,
@@ -165,11 +180,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "SectorSize",
         "sector-size",
-        Kind::Text(Rule::Any),
-        "Sector size of a disk image",
+        Kind::Choice(SECTOR_SIZES),
+        "Sector size that the partition table is for: 512, 1024, 2048 or 4096",
     )
     .scope(Scope::Inherit)
-    .unsupported("other sector sizes are not built yet", &[]),
+    .default("512"),
     Setting::new(
         Section::Output,
         "Overlay",

@@ -493,16 +493,16 @@ fn what_cannot_be_built_is_said_at_its_line() {
             "`Format=uki` is not supported: bootable images are out of scope",
         ),
         (
-            "[Output]\nFormat=tar\n",
-            "`Format=tar` is not supported: this format is not written yet",
+            "[Output]\nFormat=oci\n",
+            "`Format=oci` is not supported: this format is not written yet",
         ),
         (
             "[Output]\nCompressOutput=xz\n",
             "`CompressOutput=xz` is not supported: outputs are compressed with `zstd` only",
         ),
         (
-            "[Validation]\nVerity=defer\n",
-            "`Verity=defer` is not supported: signing later is not built yet",
+            "[Output]\nSplitArtifacts=roothash,tar\n",
+            "`SplitArtifacts=tar` is not supported: this part is not split off yet",
         ),
         (
             "[Distribution]\nArchitecture=tilegx\n",

@@ -1,0 +1,43 @@
+//! Why an output could not be written.
+
+use std::io::ErrorKind;
+
+use crate::Hint;
+use crate::ddi;
+use crate::format::{compression, cpio, directory, erofs, tar};
+
+/// An output could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    #[error("laying out the EROFS file system")]
+    Erofs(#[from] erofs::Error),
+    #[error("assembling the disk image")]
+    Ddi(#[from] ddi::AssembleError<erofs::Error>),
+    #[error("making the cpio archive")]
+    Cpio(#[from] cpio::Error),
+    #[error("making the tar archive")]
+    Tar(#[from] tar::Error),
+    #[error("compressing the output")]
+    Compression(#[from] compression::Error),
+    #[error("making the directory")]
+    Directory(#[from] directory::Error),
+    #[error("writing the file")]
+    File(#[from] std::io::Error),
+}
+
+impl Hint for WriteError {
+    fn hint(&self) -> Option<String> {
+        let causes =
+            std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        let kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
+        let hint = match kinds.last()? {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "free some space, or name another directory with `OutputDirectory=`"
+            }
+            ErrorKind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`)",
+            _ => return None,
+        };
+        Some(hint.into())
+    }
+}
