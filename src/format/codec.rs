@@ -11,6 +11,8 @@ use liblzma::stream as xz;
 use lz4::block::{CompressionMode, compress_to_buffer, decompress_to_buffer};
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
 
+mod start;
+
 /// What a decoder of xz may use: the dictionary is never larger than a block, and the largest is 1 MiB.
 const XZ_MEMORY_LIMIT_BYTES: u64 = 16 << 20;
 
