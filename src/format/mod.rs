@@ -1,5 +1,6 @@
 //! Writers: a [`FileTree`](crate::tree::FileTree) becomes bytes. Pure and deterministic. And readers, the other way.
 
+mod budget;
 pub mod codec;
 pub mod compression;
 pub mod cpio;

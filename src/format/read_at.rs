@@ -24,7 +24,7 @@ pub trait ReadAt: fmt::Debug + Send + Sync {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-impl dyn ReadAt {
+impl dyn ReadAt + '_ {
     /// Returns `length` bytes at `offset`, for which memory is taken only when they are there.
     ///
     /// # Errors

@@ -1,24 +1,41 @@
-//! Reads an uncompressed EROFS image back into a [`FileTree`], for tests and tools.
+//! Reads an EROFS image back into a [`FileTree`], whoever made it.
 //!
 //! The image is untrusted: every offset is checked, nothing recurses, a directory is entered once, and the memory that
 //! a tree takes is bounded by the size of the image. The order of names is checked, as the kernel's search needs it.
+//! Contents stay in the image until they are opened; then one extent at a time is held, at most 13 MiB.
+
+mod clusters;
+mod contents;
+mod decode;
+mod superblock;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
 
-use super::image::{Image, Xattr, decode_directory_block};
-use super::layout::{BLOCK_BYTES, BLOCK_LENGTH, Dirent, Inode, align, file_type};
+pub(super) use self::contents::{Contents, Packed};
+pub(super) use self::superblock::ReadSuperBlock;
+pub use super::image::Image;
+
+use self::contents::ContentStream;
+use super::image::{Xattr, decode_directory_block};
+use super::layout::{Dirent, Inode, align, file_type};
+use crate::format::budget::{Budget, OverBudget};
+use crate::format::codec::CodecError;
+use crate::format::file_system::Description;
 use crate::format::inodes::{
     S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, decode_device,
 };
+use crate::format::read_at::ImageBytes;
 use crate::tree::{
-    Content, Entry, EntryKind, FileTree, HardLinkGroup, InsertError, InvalidTreePath, TreePath,
+    Content, Entry, EntryKind, FileTree, HardLinkGroup, InsertError, InvalidTreePath,
+    StoredContents, TreePath,
 };
 
 /// `PATH_MAX`; without a limit, deep directories would take memory with the square of the image's size.
 const PATH_LIMIT_BYTES: usize = 4096;
-/// How much more than the size of the image its contents, attributes and paths may be, as inodes can share attributes
-/// and paths repeat the names of directories.
-const DECODED_EXCESS_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
+/// `PATH_MAX` again: the kernel follows no longer target.
+const TARGET_LIMIT_BYTES: u64 = 4096;
 
 /// An image is not one of EROFS, not one that this reader knows, or damaged.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +47,14 @@ pub enum ReadError {
     Checksum { expected: u32, found: u32 },
     #[error("the image needs the features {bits:#x}, which are not known")]
     UnsupportedFeatures { bits: u32 },
-    #[error("the image has blocks of 2^{bits} bytes and only 4096 are known")]
+    #[error("the image has blocks of 2^{bits} bytes, and 2^9 to 2^16 are known")]
     UnsupportedBlockSize { bits: u8 },
+    #[error("the image is spread over several devices, and only one can be read")]
+    ExtraDevices,
     #[error("inode {nid} has the data layout {layout}, which is not known")]
     UnsupportedLayout { nid: u64, layout: u16 },
+    #[error("inode {nid} is compressed in an unknown way: {reason}")]
+    UnsupportedCompression { nid: u64, reason: &'static str },
     #[error("inode {nid} is damaged: {reason}")]
     Damaged { nid: u64, reason: &'static str },
     #[error("inode {nid} points outside the image: {size_bytes} bytes at {offset}")]
@@ -42,54 +63,97 @@ pub enum ReadError {
         offset: u64,
         size_bytes: u64,
     },
-    #[error("the contents are larger than the image can hold")]
+    #[error("the prefixes of extended attributes are damaged")]
+    Prefixes,
+    #[error("the tree takes more memory than an image of this size should need")]
     TooLarge,
+    #[error("decompressing what inode {nid} stores at {offset}")]
+    Decompress {
+        nid: u64,
+        offset: u64,
+        source: CodecError,
+    },
     #[error("a name in directory {nid} cannot be in a tree")]
     InvalidName { nid: u64, source: InvalidTreePath },
     #[error("a name in directory {nid} does not fit into the tree")]
     Insert { nid: u64, source: InsertError },
+    #[error("reading the image")]
+    Read { source: io::Error },
 }
 
-/// Reads the tree in `image`.
-///
-/// Contents are copied into memory. Inodes with several names get a [`HardLinkGroup`] of their nid.
+impl From<OverBudget> for ReadError {
+    fn from(OverBudget: OverBudget) -> Self {
+        Self::TooLarge
+    }
+}
+
+/// Reads the tree in an image that is held in memory.
 ///
 /// # Errors
 /// A [`ReadError`] that says what is unknown or damaged.
 pub fn read_tree(image: &[u8]) -> Result<FileTree, ReadError> {
-    let image = Image::open(image)?;
-    let root_nid = u64::from(image.superblock.root_nid);
-    let root = image.inode(root_nid)?;
-    let mut walk = Walk {
-        remaining_bytes: image.bytes.len() as u64 + DECODED_EXCESS_LIMIT_BYTES,
-        names: HashMap::new(),
-        image,
-    };
-    let entry = walk.entry(root_nid, &root)?;
-    let mut tree = FileTree::new(entry).map_err(|source| ReadError::Insert {
-        nid: root_nid,
-        source,
-    })?;
-    walk.names.insert(root_nid, vec![TreePath::root()]);
-    let mut pending = vec![(TreePath::root(), root_nid, root_nid)];
-    while let Some((path, nid, parent_nid)) = pending.pop() {
-        walk.read_directory(&path, nid, parent_nid, &mut tree, &mut pending)?;
-    }
-    for (nid, names) in walk.names.iter().filter(|(_, names)| names.len() > 1) {
-        for name in names {
-            if let Some(entry) = tree.get_mut(name) {
-                entry.hard_link = Some(HardLinkGroup(*nid));
+    let image = Image::open(Arc::new(ImageBytes::new(image)))?;
+    Arc::new(image).tree()
+}
+
+impl Image {
+    /// Reads the tree. Inodes with several names get a [`HardLinkGroup`] of their nid.
+    ///
+    /// # Errors
+    /// A [`ReadError`] that says what is unknown or damaged.
+    pub fn tree(self: &Arc<Self>) -> Result<FileTree, ReadError> {
+        let root_nid = u64::from(self.superblock.common.root_nid);
+        let root = self.inode(root_nid)?;
+        let mut walk = Walk {
+            budget: Budget::of(self.bytes.size_bytes()),
+            names: HashMap::new(),
+            contents: Arc::new(Stored(self.clone())),
+            image: self,
+        };
+        let entry = walk.entry(root_nid, &root)?;
+        let mut tree = FileTree::new(entry).map_err(|source| ReadError::Insert {
+            nid: root_nid,
+            source,
+        })?;
+        walk.names.insert(root_nid, vec![TreePath::root()]);
+        let mut pending = vec![(TreePath::root(), root_nid, root_nid)];
+        while let Some((path, nid, parent_nid)) = pending.pop() {
+            walk.read_directory(&path, nid, parent_nid, &mut tree, &mut pending)?;
+        }
+        for (nid, names) in walk.names.iter().filter(|(_, names)| names.len() > 1) {
+            for name in names {
+                if let Some(entry) = tree.get_mut(name) {
+                    entry.hard_link = Some(HardLinkGroup(*nid));
+                }
             }
         }
+        Ok(tree)
     }
-    Ok(tree)
+
+    /// Returns what the superblock says.
+    pub fn description(&self) -> Description {
+        self.superblock.describe()
+    }
+}
+
+/// The image out of which the contents of its tree are read.
+#[derive(Debug)]
+struct Stored(Arc<Image>);
+
+impl StoredContents for Stored {
+    fn open(&self, inode: u64) -> io::Result<Box<dyn io::Read + Send>> {
+        match ContentStream::new(self.0.clone(), inode) {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
 }
 
 /// What is known while the directories are read.
 struct Walk<'a> {
-    image: Image<'a>,
-    /// How many bytes of contents, attributes and paths may still be decoded.
-    remaining_bytes: u64,
+    image: &'a Image,
+    contents: Arc<dyn StoredContents>,
+    budget: Budget,
     /// The names of each inode.
     names: HashMap<u64, Vec<TreePath>>,
 }
@@ -105,21 +169,25 @@ impl Walk<'_> {
     ) -> Result<(), ReadError> {
         let damaged = |reason| ReadError::Damaged { nid, reason };
         let inode = self.image.inode(nid)?;
-        let (blocks, tail) = self.image.contents(nid, &inode)?;
-        self.account(inode.i_size)?;
-        let mut previous: Option<&[u8]> = None;
+        let mut contents = Contents::of(self.image, nid, &inode)?;
+        let block_bytes = self.image.superblock.directory_block_bytes;
+        let mut previous: Vec<u8> = Vec::new();
         let mut dots = 0;
-        for block in blocks
-            .chunks(BLOCK_LENGTH)
-            .chain((!tail.is_empty()).then_some(tail))
-        {
-            for (dirent, name) in decode_directory_block(block)
+        let mut offset = 0;
+        while offset < contents.size_bytes() {
+            let length = block_bytes.min(contents.size_bytes() - offset);
+            let block =
+                contents.read_exact(self.image, offset, usize::try_from(length).unwrap_or(0))?;
+            offset += length;
+            for (dirent, name) in decode_directory_block(&block)
                 .ok_or_else(|| damaged("a block of the directory is malformed"))?
             {
-                if previous.is_some_and(|previous| previous >= name) {
+                // No name is empty, so the first one comes after this.
+                if previous.as_slice() >= name {
                     return Err(damaged("its names are not sorted"));
                 }
-                previous = Some(name);
+                previous.clear();
+                previous.extend_from_slice(name);
                 match name {
                     b"." | b".." => {
                         let expected = if name == b"." { nid } else { parent_nid };
@@ -164,8 +232,7 @@ impl Walk<'_> {
                 nid: directory_nid,
                 source,
             })?;
-        // The tree and the names of its inodes hold the path, which may be hundreds of times as long as its entry here.
-        self.account(2 * path.as_bytes().len() as u64)?;
+        self.budget.take_entry(path.as_bytes().len())?;
         let inode = self.image.inode(nid)?;
         if file_type(inode.i_mode) != dirent.file_type {
             return Err(ReadError::Damaged {
@@ -186,7 +253,7 @@ impl Walk<'_> {
         };
         let entry = match entry {
             Some(entry) => {
-                self.account(copied_bytes(&entry))?;
+                self.budget.take(copied_bytes(&entry))?;
                 entry
             }
             None => self.entry(nid, &inode)?,
@@ -204,11 +271,16 @@ impl Walk<'_> {
         let damaged = |reason| ReadError::Damaged { nid, reason };
         let kind = match inode.i_mode & S_IFMT {
             S_IFDIR => EntryKind::Directory,
-            S_IFREG => EntryKind::Regular(Content::from_bytes(self.whole(nid, inode)?)),
-            S_IFLNK if inode.i_size >= BLOCK_BYTES => {
+            S_IFREG => {
+                // Contents without end would be found out only when they are opened.
+                Contents::of(self.image, nid, inode)?;
+                let contents = self.contents.clone();
+                EntryKind::Regular(Content::from_image(contents, nid, inode.i_size))
+            }
+            S_IFLNK if inode.i_size >= TARGET_LIMIT_BYTES => {
                 return Err(damaged("its target is too long"));
             }
-            S_IFLNK => EntryKind::Symlink(self.whole(nid, inode)?),
+            S_IFLNK => EntryKind::Symlink(self.target(nid, inode)?),
             S_IFCHR => EntryKind::CharacterDevice(decode_device(inode.i_u)),
             S_IFBLK => EntryKind::BlockDevice(decode_device(inode.i_u)),
             S_IFIFO => EntryKind::Fifo,
@@ -216,9 +288,10 @@ impl Walk<'_> {
             _ => return Err(damaged("its type is unknown")),
         };
         let mut xattrs = BTreeMap::new();
-        for Xattr { name, value, .. } in self.image.xattrs(nid, inode)? {
-            self.account(align((name.len() + value.len()) as u64, 16))?;
-            if xattrs.insert(name, value.to_vec()).is_some() {
+        for Xattr { name, value } in self.image.xattrs(nid, inode)? {
+            self.budget
+                .take(align((name.len() + value.len()) as u64, 16))?;
+            if xattrs.insert(name, value).is_some() {
                 return Err(damaged("an extended attribute is there twice"));
             }
         }
@@ -227,24 +300,18 @@ impl Walk<'_> {
             mode: inode.i_mode & !S_IFMT,
             uid: inode.i_uid,
             gid: inode.i_gid,
-            modified: inode.i_mtime.unwrap_or(self.image.superblock.build_time),
+            modified: inode
+                .i_mtime
+                .unwrap_or(self.image.superblock.common.build_time),
             xattrs,
             hard_link: None,
         })
     }
 
-    fn whole(&mut self, nid: u64, inode: &Inode) -> Result<Vec<u8>, ReadError> {
-        let (blocks, tail) = self.image.contents(nid, inode)?;
-        self.account(inode.i_size)?;
-        Ok([blocks, tail].concat())
-    }
-
-    fn account(&mut self, size_bytes: u64) -> Result<(), ReadError> {
-        self.remaining_bytes = self
-            .remaining_bytes
-            .checked_sub(size_bytes)
-            .ok_or(ReadError::TooLarge)?;
-        Ok(())
+    fn target(&mut self, nid: u64, inode: &Inode) -> Result<Vec<u8>, ReadError> {
+        self.budget.take(inode.i_size)?;
+        let length = usize::try_from(inode.i_size).unwrap_or(0);
+        Contents::of(self.image, nid, inode)?.read_exact(self.image, 0, length)
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::image::Image;
@@ -5,6 +7,7 @@ use super::layout::{FLAT_INLINE, FLAT_PLAIN, SuperBlock};
 use super::reader::{ReadError, read_tree};
 use super::{Error, Options, Plan};
 use crate::format::EntryError;
+use crate::format::read_at::ImageBytes;
 use crate::tree::arbitrary::{describe, file_tree};
 use crate::tree::{
     Content, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
@@ -32,6 +35,10 @@ fn image_of(tree: &FileTree) -> Vec<u8> {
     assert_eq!(image.len() as u64, plan.size_bytes());
     assert_eq!(image.len() % 4096, 0);
     image
+}
+
+fn opened(image: &[u8]) -> Image {
+    Image::open(Arc::new(ImageBytes::new(image))).unwrap()
 }
 
 fn path(name: impl AsRef<[u8]>) -> TreePath {
@@ -273,8 +280,7 @@ fn names_are_sorted_with_the_dots_among_them() {
     let tree = tree_of(names.map(|name| (path(name), file(b""))));
     assert_survives(&tree);
     let image = image_of(&tree);
-    let size =
-        usize::try_from(Image::open(&image).unwrap().inode(ROOT_NID).unwrap().i_size).unwrap();
+    let size = usize::try_from(opened(&image).inode(ROOT_NID).unwrap().i_size).unwrap();
     let names = &image[1152 + 32 + 8 * 12..1152 + 32 + size];
     assert_eq!(names, b"!-........a.a\xff\xfe");
 }
