@@ -1,143 +1,210 @@
-//! The outer compression of archives: one zstd frame whose bytes do not depend on the machine.
+//! The outer compression of archives, in threads, with bytes that do not depend on the machine.
 //!
-//! libzstd's multi-threaded mode cuts its input into jobs by level alone, so one worker and eight give the same bytes;
-//! without workers it takes another path and gives others, which is why there is always at least one. What is written
-//! in small pieces or flushed gives the same bytes as well.
-//!
-//! The frame carries a content checksum, and its window is one that the kernel can unpack as an initrd.
+//! What is compressed is cut by its length alone, never by when it comes or how many threads there are:
+//! - zstd: libzstd's multi-threaded mode makes one frame of jobs whose size the level gives. One worker and eight give the
+//!   same bytes; without workers it takes another path and gives others, which is why there is always at least one. The
+//!   frame carries a content checksum, and its window is one that the kernel can unpack as an initrd.
+//! - xz: liblzma's multi-threaded mode makes blocks of a fixed size in one stream. The kernel checks nothing but CRC-32
+//!   (Documentation/staging/xz.rst), so that is what the stream has.
+//! - gzip: see [`gzip`], one member as every gunzip reads it.
+
+mod gzip;
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+
+use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder};
+
+/// How a stream is compressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Codec {
+    None,
+    Zstd { level: i32 },
+    Xz { level: u32 },
+    Gzip { level: u32 },
+}
 
 /// The levels that `zstd --ultra` knows. Level 22 has the largest window, 128 MiB, which is also the kernel's limit
 /// (ZSTD_WINDOWSIZE_MAX in lib/decompress_unzstd.c); long-distance matching is never asked for and would exceed it.
-pub const ZSTD_LEVELS: RangeInclusive<i32> = 1..=22;
+const ZSTD_LEVELS: RangeInclusive<i32> = 1..=22;
+const XZ_LEVELS: RangeInclusive<i32> = 0..=9;
+const GZIP_LEVELS: RangeInclusive<i32> = 1..=9;
 
-/// Compression could not be set up.
+/// The largest dictionary of xz, that of level 6. The kernel allocates what the stream names, in a machine that has
+/// little else yet, and each thread holds a block of three times as much twice.
+const XZ_DICTIONARY_BYTES: u32 = 8 << 20;
+/// Blocks are this many dictionaries long, as xz makes them: less costs size, more costs memory.
+const XZ_DICTIONARIES_IN_BLOCK: u64 = 3;
+
+/// Compression could not be set up, or what it gave could not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("the zstd compression level is {level}, and 1 to 22 were expected")]
-    Level { level: i32 },
-    #[error("setting up zstd compression of level {level} with {workers} worker threads")]
+    #[error("the {name} compression level is {level}, and {} to {} were expected", levels.start(), levels.end())]
+    Level {
+        name: &'static str,
+        level: i64,
+        levels: RangeInclusive<i32>,
+    },
+    #[error("setting up {name} compression of level {level} with {workers} worker threads")]
     SetUp {
-        level: i32,
-        workers: u32,
+        name: &'static str,
+        level: i64,
+        workers: NonZeroUsize,
+        source: std::io::Error,
+    },
+    #[error("compressing with {name}")]
+    Write {
+        name: &'static str,
         source: std::io::Error,
     },
 }
 
-/// Compresses what is written to it. The frame is complete only after [`ZstdEncoder::finish`].
-pub struct ZstdEncoder<W: Write> {
-    inner: zstd::stream::write::Encoder<'static, W>,
+impl Codec {
+    /// Returns the name of the format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Zstd { .. } => "zstd",
+            Self::Xz { .. } => "xz",
+            Self::Gzip { .. } => "gzip",
+        }
+    }
+
+    /// Returns the levels that the format has.
+    pub const fn levels(self) -> Option<RangeInclusive<i32>> {
+        match self {
+            Self::None => None,
+            Self::Zstd { .. } => Some(ZSTD_LEVELS),
+            Self::Xz { .. } => Some(XZ_LEVELS),
+            Self::Gzip { .. } => Some(GZIP_LEVELS),
+        }
+    }
+
+    fn level(self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Zstd { level } => level.into(),
+            Self::Xz { level } | Self::Gzip { level } => level.into(),
+        }
+    }
+
+    fn check(self) -> Result<(), Error> {
+        match self.levels() {
+            Some(levels)
+                if !i32::try_from(self.level()).is_ok_and(|level| levels.contains(&level)) =>
+            {
+                Err(Error::Level {
+                    name: self.name(),
+                    level: self.level(),
+                    levels,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(self) -> impl FnOnce(std::io::Error) -> Error {
+        let name = self.name();
+        move |source| Error::Write { name, source }
+    }
 }
 
-/// Returns a writer that compresses into `out`, in `workers` threads beside the caller's; 0 counts as 1.
+/// Has `write` write, and puts what it writes into `out`, compressed in `workers` threads.
+///
+/// What a `write` that succeeds has written is complete when this returns.
 ///
 /// # Errors
-/// [`Error::Level`] for a level outside [`ZSTD_LEVELS`], [`Error::SetUp`] when there is no memory for it.
-pub fn zstd<W: Write>(out: W, level: i32, workers: u32) -> Result<ZstdEncoder<W>, Error> {
-    if !ZSTD_LEVELS.contains(&level) {
-        return Err(Error::Level { level });
-    }
-    let encoder = || {
-        let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
-        encoder.include_checksum(true)?;
-        encoder.multithread(workers.max(1))?;
-        Ok(encoder)
-    };
-    let inner = encoder().map_err(|source| Error::SetUp {
-        level,
+/// An [`Error`] of the compression, else what `write` returns. An error of `out` is either one's.
+pub fn compress<T: Send, E: Send>(
+    out: &mut impl Write,
+    codec: Codec,
+    workers: NonZeroUsize,
+    write: impl FnOnce(&mut dyn Write) -> Result<T, E> + Send,
+) -> Result<Result<T, E>, Error> {
+    codec.check()?;
+    let set_up = |source| Error::SetUp {
+        name: codec.name(),
+        level: codec.level(),
         workers,
         source,
-    })?;
-    Ok(ZstdEncoder { inner })
-}
-
-impl<W: Write> ZstdEncoder<W> {
-    /// Ends the frame and returns what it was written into.
-    ///
-    /// # Errors
-    /// The error of writing its last bytes.
-    pub fn finish(self) -> std::io::Result<W> {
-        self.inner.finish()
+    };
+    match codec {
+        Codec::None => Ok(write(out)),
+        Codec::Zstd { level } => {
+            let mut encoder = zstd_encoder(out, level, workers).map_err(set_up)?;
+            let written = write(&mut Unflushed(&mut encoder));
+            if written.is_ok() {
+                encoder.finish().map_err(codec.failed())?;
+            }
+            Ok(written)
+        }
+        Codec::Xz { level } => {
+            let stream = xz_stream(level, workers).map_err(|error| set_up(error.into()))?;
+            let mut encoder = liblzma::write::XzEncoder::new_stream(out, stream);
+            let written = write(&mut Unflushed(&mut encoder));
+            if written.is_ok() {
+                encoder.finish().map_err(codec.failed())?;
+            }
+            Ok(written)
+        }
+        Codec::Gzip { level } => gzip::compress(out, level, workers, write).map_err(codec.failed()),
     }
 }
 
-impl<W: Write> Write for ZstdEncoder<W> {
+fn zstd_encoder<W: Write>(
+    out: W,
+    level: i32,
+    workers: NonZeroUsize,
+) -> std::io::Result<zstd::stream::write::Encoder<'static, W>> {
+    let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
+    encoder.include_checksum(true)?;
+    encoder.multithread(u32::try_from(workers.get()).unwrap_or(u32::MAX))?;
+    Ok(encoder)
+}
+
+fn xz_stream(
+    level: u32,
+    workers: NonZeroUsize,
+) -> Result<liblzma::stream::Stream, liblzma::stream::Error> {
+    let mut options = LzmaOptions::new_preset(level)?;
+    let dictionary_bytes = xz_dictionary_bytes(level);
+    options.dict_size(dictionary_bytes);
+    let mut filters = Filters::new();
+    filters.lzma2(&options);
+    MtStreamBuilder::new()
+        .threads(u32::try_from(workers.get()).unwrap_or(u32::MAX))
+        .block_size(XZ_DICTIONARIES_IN_BLOCK * u64::from(dictionary_bytes))
+        .filters(filters)
+        .check(Check::Crc32)
+        .encoder()
+}
+
+/// Returns the dictionary of a level (xz(1), `-0 ... -9`), as far as it is not too large.
+fn xz_dictionary_bytes(level: u32) -> u32 {
+    let bytes = match level {
+        0 => 256 << 10,
+        1 => 1 << 20,
+        2 => 2 << 20,
+        3 | 4 => 4 << 20,
+        _ => 8 << 20,
+    };
+    XZ_DICTIONARY_BYTES.min(bytes)
+}
+
+/// Does nothing when it is flushed: ending a block here would make the bytes depend on when a caller flushes.
+struct Unflushed<'a, W>(&'a mut W);
+
+impl<W: Write> Write for Unflushed<'_, W> {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        self.inner.write(buffer)
+        self.0.write(buffer)
     }
 
-    /// Does nothing: ending a block here would make the bytes depend on when a caller flushes.
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }
 
-impl<W: Write> std::fmt::Debug for ZstdEncoder<W> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ZstdEncoder").finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::zstd;
-
-    /// Poorly compressible text that fills several jobs at low levels.
-    fn sample(size_bytes: usize) -> Vec<u8> {
-        let mut state = 1_u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            b'a' + (state >> 28).to_le_bytes()[0]
-        };
-        (0..size_bytes).map(|_| next()).collect()
-    }
-
-    fn compress(data: &[u8], level: i32, workers: u32, piece_bytes: usize) -> Vec<u8> {
-        let mut encoder = zstd(Vec::new(), level, workers).unwrap();
-        for piece in data.chunks(piece_bytes) {
-            encoder.write_all(piece).unwrap();
-            encoder.flush().unwrap();
-        }
-        encoder.finish().unwrap()
-    }
-
-    #[test]
-    fn bytes_depend_neither_on_workers_nor_on_the_size_of_writes() {
-        let data = sample(5 << 20);
-        let expected = compress(&data, 1, 1, data.len());
-        for (workers, piece_bytes) in [(0, 1 << 20), (1, 999), (2, 70_001), (5, 4 << 20)] {
-            let found = compress(&data, 1, workers, piece_bytes);
-            assert!(found == expected, "{workers} workers");
-        }
-        assert!(zstd::decode_all(expected.as_slice()).unwrap() == data);
-    }
-
-    #[test]
-    fn frame_has_a_checksum_and_a_window_for_the_kernel() {
-        for level in [1, 3, 19, 22] {
-            let frame = compress(b"x", level, 1, 1);
-            // RFC 8878, section 3.1.1: magic, descriptor with the checksum flag in bit 2, window descriptor.
-            assert_eq!(frame[..4], [0x28, 0xb5, 0x2f, 0xfd]);
-            assert_eq!(frame[4], 0b0000_0100, "level {level}");
-            let (exponent, mantissa) = (frame[5] >> 3, u64::from(frame[5] & 7));
-            let base = 1_u64 << (10 + exponent);
-            let window_bytes = base + base / 8 * mantissa;
-            assert!(window_bytes <= 128 << 20, "level {level}: {window_bytes}");
-        }
-    }
-
-    #[test]
-    fn levels_that_would_be_clamped_are_refused() {
-        for level in [-1, 0, 23] {
-            let error = zstd(Vec::new(), level, 1).unwrap_err().to_string();
-            let expected =
-                format!("the zstd compression level is {level}, and 1 to 22 were expected");
-            assert_eq!(error, expected);
-        }
-    }
-}
+mod tests;

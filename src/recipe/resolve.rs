@@ -1,9 +1,9 @@
 //! From the values an image was given to its typed recipe.
 
+mod output;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use uuid::Uuid;
 
 use super::discovery::MAX_FILE_BYTES;
 use super::error::{Findings, RecipeError};
@@ -11,13 +11,12 @@ use super::image::{Image, Surroundings};
 use super::origin::Origin;
 use super::outside;
 use super::project::Invocation;
-use super::resolved::{CacheOnly, Compression, Format, Recipe, SplitArtifact, Verity};
+use super::resolved::{CacheOnly, Format, Recipe};
 use super::scope::Sourced;
 use super::settings;
 use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource, Value};
 use crate::beneath::Inode;
-use crate::ddi::SectorSize;
 
 /// Types the settings of an image; `None` when an error was found.
 pub(super) fn recipe(
@@ -34,6 +33,7 @@ pub(super) fn recipe(
     let distribution = settings.distribution(findings);
     let release = settings.release(findings);
     let architecture = settings.architecture(distribution, findings);
+    let compress_output = settings.compression(format, findings);
     let recipe = Recipe {
         name: image.name.clone(),
         is_main: image.is_main(),
@@ -63,8 +63,8 @@ pub(super) fn recipe(
         clean_package_metadata: settings.feature("CleanPackageMetadata"),
         source_date_epoch: settings.source_date_epoch(&environment, invocation, findings),
         make_initrd: settings.boolean("MakeInitrd", false),
-        compress_output: settings.compression(format, findings),
-        compress_level: settings.compress_level(findings),
+        compress_output,
+        compress_level: settings.compress_level(compress_output, findings),
         sector_size: settings.sector_size(),
         split_artifacts: settings.split_artifacts(findings),
         verity: settings.verity(),
@@ -170,20 +170,6 @@ impl Resolver<'_> {
         }
     }
 
-    fn format(&self, findings: &mut Findings) -> Option<Format> {
-        let sourced = self.one("Format")?;
-        let name = sourced.value.to_string();
-        let format = Format::named(&name);
-        if format.is_none() {
-            let reason = match name.as_str() {
-                "esp" | "uki" | "addon" => "bootable images are out of scope",
-                _ => "this format is not written yet",
-            };
-            findings.error(unsupported("Format", sourced, reason));
-        }
-        format
-    }
-
     fn distribution(&self, findings: &mut Findings) -> Option<Distribution> {
         let sourced = self.one("Distribution")?;
         let distribution = Distribution::named(&sourced.value.to_string())?;
@@ -240,104 +226,6 @@ impl Resolver<'_> {
             image: self.image.name.clone(),
             option: settings::known(name).long,
         }
-    }
-
-    fn compression(&self, format: Option<Format>, findings: &mut Findings) -> Compression {
-        match self.one("CompressOutput") {
-            Some(sourced) if sourced.value == Value::Text("zstd".to_owned()) => match format {
-                Some(Format::Cpio | Format::Tar) => Compression::Zstd,
-                // As mkosi has it, a directory is not compressed whatever the recipe says.
-                Some(Format::Directory | Format::None) | None => Compression::None,
-                Some(Format::Sysext | Format::Confext | Format::Portable | Format::Disk) => {
-                    let reason = "disk images are not compressed yet";
-                    findings.error(unsupported("CompressOutput", sourced, reason));
-                    Compression::None
-                }
-            },
-            Some(sourced) if sourced.value != Value::Text("none".to_owned()) => {
-                let reason = "outputs are compressed with `zstd` only";
-                findings.error(unsupported("CompressOutput", sourced, reason));
-                Compression::None
-            }
-            _ => Compression::None,
-        }
-    }
-
-    fn compress_level(&self, findings: &mut Findings) -> i32 {
-        /// The level mkosi takes.
-        const DEFAULT: i32 = 3;
-        let Some(sourced) = self.one("CompressLevel") else {
-            return DEFAULT;
-        };
-        let level = match sourced.value {
-            Value::Number(level) => i32::try_from(level)
-                .ok()
-                .filter(|level| (0..=22).contains(level)),
-            _ => None,
-        };
-        level.unwrap_or_else(|| {
-            findings.error(RecipeError::Value {
-                value: sourced.value.to_string(),
-                origin: sourced.origin,
-                setting: "CompressLevel".to_owned(),
-                expected: "a level of zstd, from 0 to 22".to_owned(),
-                nearest: None,
-            });
-            DEFAULT
-        })
-    }
-
-    fn sector_size(&self) -> SectorSize {
-        let bytes = self.text("SectorSize").and_then(|text| text.parse().ok());
-        bytes.and_then(SectorSize::of_bytes).unwrap_or_default()
-    }
-
-    fn split_artifacts(&self, findings: &mut Findings) -> Vec<SplitArtifact> {
-        let mut artifacts = Vec::new();
-        for sourced in self.all("SplitArtifacts") {
-            let artifact = match sourced.value.to_string().as_str() {
-                "partitions" | "yes" => SplitArtifact::Partitions,
-                "roothash" => SplitArtifact::RootHash,
-                // Only bootable images have these, and `no` means them in mkosi.
-                "uki" | "kernel" | "initrd" | "pcrs" | "no" => continue,
-                "repart-definitions" => {
-                    let note = "`SplitArtifacts=repart-definitions` has no effect: images are not made of definitions";
-                    findings.note(&sourced.origin, note);
-                    continue;
-                }
-                _ => {
-                    let reason = "this part is not split off yet";
-                    findings.error(unsupported("SplitArtifacts", sourced, reason));
-                    continue;
-                }
-            };
-            if !artifacts.contains(&artifact) {
-                artifacts.push(artifact);
-            }
-        }
-        artifacts
-    }
-
-    fn verity(&self) -> Verity {
-        match self.text("Verity").as_deref() {
-            Some("signed") => Verity::Signed,
-            Some("hash") => Verity::Hash,
-            Some("defer") => Verity::Deferred,
-            Some("disabled") => Verity::Disabled,
-            _ => Verity::Auto,
-        }
-    }
-
-    fn seed(&self, findings: &mut Findings) -> Option<Uuid> {
-        let sourced = self.one("Seed")?;
-        let seed = Uuid::parse_str(&sourced.value.to_string()).ok();
-        if seed.is_none() {
-            findings.note(
-                &sourced.origin,
-                "`Seed=random` is made of the recipe instead, so that builds repeat",
-            );
-        }
-        seed
     }
 
     fn cache_only(&self) -> CacheOnly {

@@ -1,6 +1,7 @@
 //! The recipe of one image: every setting typed, with its origin.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use super::scope::Sourced;
 use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource};
 use crate::ddi::{Designator, PartitionArchitecture, SectorSize};
+use crate::format::compression::Codec;
 
 /// What is made of an image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +77,49 @@ impl Format {
 pub enum Compression {
     None,
     Zstd,
+    Xz,
+    Gzip,
+}
+
+impl Compression {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "none" => Some(Self::None),
+            "zstd" => Some(Self::Zstd),
+            "xz" => Some(Self::Xz),
+            "gz" => Some(Self::Gzip),
+            _ => None,
+        }
+    }
+
+    /// Returns what is added to the name of an output; empty when nothing is.
+    fn extension(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Zstd => ".zst",
+            Self::Xz => ".xz",
+            Self::Gzip => ".gz",
+        }
+    }
+
+    /// Returns the levels that can be asked for.
+    pub fn levels(self) -> Option<RangeInclusive<i32>> {
+        self.codec(0).levels()
+    }
+
+    /// Returns what compresses so, at one of its levels.
+    pub fn codec(self, level: i32) -> Codec {
+        match self {
+            Self::None => Codec::None,
+            Self::Zstd => Codec::Zstd { level },
+            Self::Xz => Codec::Xz {
+                level: level.unsigned_abs(),
+            },
+            Self::Gzip => Codec::Gzip {
+                level: level.unsigned_abs(),
+            },
+        }
+    }
 }
 
 /// How an image is protected by dm-verity.
@@ -196,9 +241,7 @@ impl Recipe {
             name.push('.');
             name.push_str(extension);
         }
-        if self.compress_output == Compression::Zstd {
-            name.push_str(".zst");
-        }
+        name.push_str(self.compress_output.extension());
         name
     }
 

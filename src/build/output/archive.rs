@@ -1,12 +1,14 @@
 //! Outputs that are one stream: archives, with a compression around them.
 
 use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::thread;
 
 use super::{Made, create, sync, writing};
 use crate::beneath::Place;
 use crate::build::Error;
 use crate::format::{compression, cpio, tar};
-use crate::recipe::{Compression, Format, Recipe};
+use crate::recipe::{Format, Recipe};
 use crate::tree::{FileTree, TreePath};
 
 /// Writes the archive of `tree`.
@@ -18,18 +20,12 @@ pub(super) fn write(
 ) -> Result<Made, Error> {
     let file = create(place).map_err(writing(name))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let warnings = match recipe.compress_output {
-        Compression::None => write_members(&mut out, name, recipe, tree)?,
-        Compression::Zstd => {
-            let workers = std::thread::available_parallelism()
-                .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-            let mut encoder = compression::zstd(&mut out, recipe.compress_level, workers)
-                .map_err(writing(name))?;
-            let warnings = write_members(&mut encoder, name, recipe, tree)?;
-            encoder.finish().map_err(writing(name))?;
-            warnings
-        }
-    };
+    let codec = recipe.compress_output.codec(recipe.compress_level);
+    let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let warnings = compression::compress(&mut out, codec, workers, |out| {
+        write_members(out, name, recipe, tree)
+    })
+    .map_err(writing(name))??;
     out.flush().map_err(writing(name))?;
     let file = out
         .into_inner()

@@ -88,7 +88,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "CompressOutput",
         "compress-output",
         Kind::Compression,
-        "Compression around the output: none or zstd",
+        "Compression around the output: none, zstd, xz or gz",
     )
     .default("`zstd` for cpio and tar, else `none`"),
     Setting::new(

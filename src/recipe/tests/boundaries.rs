@@ -497,8 +497,12 @@ fn what_cannot_be_built_is_said_at_its_line() {
             "`Format=oci` is not supported: this format is not written yet",
         ),
         (
+            "[Output]\nCompressOutput=bz2\n",
+            "`CompressOutput=bz2` is not supported: outputs are compressed with `zstd`, `xz` or `gz` only",
+        ),
+        (
             "[Output]\nCompressOutput=xz\n",
-            "`CompressOutput=xz` is not supported: outputs are compressed with `zstd` only",
+            "`CompressOutput=xz` is not supported: disk images are not compressed yet",
         ),
         (
             "[Output]\nSplitArtifacts=roothash,tar\n",

@@ -1,0 +1,129 @@
+//! What is made of an image, from the settings of `[Output]` and `[Validation]`.
+
+use uuid::Uuid;
+
+use super::super::error::{Findings, RecipeError};
+use super::super::resolved::{Compression, Format, SplitArtifact, Verity};
+use super::super::values::Value;
+use super::{Resolver, unsupported};
+use crate::ddi::SectorSize;
+
+impl Resolver<'_> {
+    pub(super) fn format(&self, findings: &mut Findings) -> Option<Format> {
+        let sourced = self.one("Format")?;
+        let name = sourced.value.to_string();
+        let format = Format::named(&name);
+        if format.is_none() {
+            let reason = match name.as_str() {
+                "esp" | "uki" | "addon" => "bootable images are out of scope",
+                _ => "this format is not written yet",
+            };
+            findings.error(unsupported("Format", sourced, reason));
+        }
+        format
+    }
+
+    pub(super) fn compression(
+        &self,
+        format: Option<Format>,
+        findings: &mut Findings,
+    ) -> Compression {
+        let Some(sourced) = self.one("CompressOutput") else {
+            return Compression::None;
+        };
+        let compression = Compression::named(&sourced.value.to_string());
+        let reason = match (compression, format) {
+            (Some(Compression::None), _) => return Compression::None,
+            (None, _) => "outputs are compressed with `zstd`, `xz` or `gz` only",
+            (Some(compression), Some(format)) if format.is_archive() => return compression,
+            // As mkosi has it, a directory is not compressed whatever the recipe says.
+            (Some(_), Some(Format::Directory | Format::None) | None) => return Compression::None,
+            (Some(_), Some(_)) => "disk images are not compressed yet",
+        };
+        findings.error(unsupported("CompressOutput", sourced, reason));
+        Compression::None
+    }
+
+    pub(super) fn compress_level(&self, compression: Compression, findings: &mut Findings) -> i32 {
+        /// The level mkosi takes.
+        const DEFAULT: i32 = 3;
+        let Some(sourced) = self.one("CompressLevel") else {
+            return DEFAULT;
+        };
+        let levels = compression.levels().unwrap_or(0..=i32::MAX);
+        let level = match sourced.value {
+            Value::Number(level) => i32::try_from(level)
+                .ok()
+                .filter(|level| levels.contains(level)),
+            _ => None,
+        };
+        level.unwrap_or_else(|| {
+            findings.error(RecipeError::Value {
+                value: sourced.value.to_string(),
+                origin: sourced.origin,
+                setting: "CompressLevel".to_owned(),
+                expected: format!(
+                    "a level of {}, from {} to {}",
+                    compression.codec(DEFAULT).name(),
+                    levels.start(),
+                    levels.end()
+                ),
+                nearest: None,
+            });
+            DEFAULT
+        })
+    }
+
+    pub(super) fn sector_size(&self) -> SectorSize {
+        let bytes = self.text("SectorSize").and_then(|text| text.parse().ok());
+        bytes.and_then(SectorSize::of_bytes).unwrap_or_default()
+    }
+
+    pub(super) fn split_artifacts(&self, findings: &mut Findings) -> Vec<SplitArtifact> {
+        let mut artifacts = Vec::new();
+        for sourced in self.all("SplitArtifacts") {
+            let artifact = match sourced.value.to_string().as_str() {
+                "partitions" | "yes" => SplitArtifact::Partitions,
+                "roothash" => SplitArtifact::RootHash,
+                // Only bootable images have these, and `no` means them in mkosi.
+                "uki" | "kernel" | "initrd" | "pcrs" | "no" => continue,
+                "repart-definitions" => {
+                    let note = "`SplitArtifacts=repart-definitions` has no effect: images are not made of definitions";
+                    findings.note(&sourced.origin, note);
+                    continue;
+                }
+                _ => {
+                    let reason = "this part is not split off yet";
+                    findings.error(unsupported("SplitArtifacts", sourced, reason));
+                    continue;
+                }
+            };
+            if !artifacts.contains(&artifact) {
+                artifacts.push(artifact);
+            }
+        }
+        artifacts
+    }
+
+    pub(super) fn verity(&self) -> Verity {
+        match self.text("Verity").as_deref() {
+            Some("signed") => Verity::Signed,
+            Some("hash") => Verity::Hash,
+            Some("defer") => Verity::Deferred,
+            Some("disabled") => Verity::Disabled,
+            _ => Verity::Auto,
+        }
+    }
+
+    pub(super) fn seed(&self, findings: &mut Findings) -> Option<Uuid> {
+        let sourced = self.one("Seed")?;
+        let seed = Uuid::parse_str(&sourced.value.to_string()).ok();
+        if seed.is_none() {
+            findings.note(
+                &sourced.origin,
+                "`Seed=random` is made of the recipe instead, so that builds repeat",
+            );
+        }
+        seed
+    }
+}
