@@ -39,10 +39,7 @@ impl ConfigurationPrograms for SandboxedPrograms {
         &self,
         program: &ConfigurationProgram<'_>,
     ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-        let spec = spec(program).strictness(self.strictness);
-        // The person's own bounds are for builds; reading a recipe needs no more than any machine has.
-        let limits = Limits::for_this_machine().of(&spec);
-        Ok(run(&spec.limits(&limits))?)
+        Ok(run(&spec(program).strictness(self.strictness))?)
     }
 }
 
@@ -58,6 +55,8 @@ fn spec(program: &ConfigurationProgram<'_>) -> Spec {
         &Host::here(),
         &places,
         IdMapping::Single,
+        // The person's own bounds are for builds; reading a recipe needs no more than any machine has.
+        &Limits::for_this_machine(),
     )
     .working_directory(path.parent().unwrap_or(Path::new(SOURCES)));
     let hidden = program.hidden.iter();

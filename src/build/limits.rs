@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use overcoat_sandbox::{Limit, Outcome, ProgramStatus, Spec};
+use overcoat_sandbox::{Limit, Outcome, ProgramStatus};
 
 /// What a build may use. Only the person at the command line sets it, never a recipe.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,10 +27,10 @@ impl Limits {
         }
     }
 
-    /// Returns what the program of `spec` may use: what each may, or less time when its kind of step has less than usual.
-    pub(super) fn of(&self, spec: &Spec) -> overcoat_sandbox::Limits {
+    /// Returns what the program of a step may use: what each may, or less time when its kind of step has less than usual.
+    pub(super) fn of_step(&self, wall_clock: Duration) -> overcoat_sandbox::Limits {
         let usual = overcoat_sandbox::Limits::for_this_machine().wall_clock;
-        let own = spec.wall_clock_limit.filter(|own| Some(*own) < usual);
+        let own = Some(wall_clock).filter(|own| Some(*own) < usual);
         overcoat_sandbox::Limits {
             wall_clock: [own, self.step.wall_clock].into_iter().flatten().min(),
             ..self.step
@@ -250,18 +250,16 @@ mod tests {
         let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
         let minute = Duration::from_secs(60);
         for (own, given, expected) in [
-            (hours(1), hours(2), hours(2)),
-            (hours(1), None, None),
-            (Some(minute), hours(2), Some(minute)),
-            (Some(minute), None, Some(minute)),
-            (None, hours(1), hours(1)),
-            (Some(minute), Some(minute / 2), Some(minute / 2)),
+            (60 * minute, hours(2), hours(2)),
+            (60 * minute, None, None),
+            (minute, hours(2), Some(minute)),
+            (minute, None, Some(minute)),
+            (minute, Some(minute / 2), Some(minute / 2)),
         ] {
-            let mut spec = Spec::new(["/bin/true"]);
-            spec.wall_clock_limit = own;
             let mut limits = Limits::for_this_machine();
             limits.step.wall_clock = given;
-            assert_eq!(limits.of(&spec).wall_clock, expected, "{own:?} {given:?}");
+            let found = limits.of_step(own).wall_clock;
+            assert_eq!(found, expected, "{own:?} {given:?}");
         }
     }
 

@@ -154,7 +154,6 @@ impl<'a> Builder<'a> {
             image,
             step,
             protection: &self.protection,
-            limits: &self.limits,
             control_group: self.control_group,
             disk: &self.disk,
             observer: self.observer,
@@ -164,7 +163,8 @@ impl<'a> Builder<'a> {
 
     /// Returns what runs `command` as a step of a kind: nothing else in a build makes a specification.
     fn spec(&self, kind: StepKind, command: Vec<String>, places: &Places) -> Spec {
-        policy::spec(policy::policy(kind), command, &self.host, places, self.ids)
+        let policy = policy::policy(kind);
+        policy::spec(policy, command, &self.host, places, self.ids, &self.limits)
     }
 
     /// Returns the layer of `key`: from the stores, or from this run when they are ignored.

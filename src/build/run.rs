@@ -13,7 +13,7 @@ use overcoat_sandbox::{Killer, Outcome, ProgramStatus, Spec};
 use super::disk::Disk;
 use super::limits::ReachedLimit;
 use super::protection::Protection;
-use super::{Error, Event, Limits, Observer};
+use super::{Error, Event, Observer};
 
 /// Stops a build from another thread: running programs are killed and no further one is started.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,6 @@ pub(super) struct Purpose<'a> {
     pub(super) image: &'a str,
     pub(super) step: &'a str,
     pub(super) protection: &'a Protection,
-    pub(super) limits: &'a Limits,
     pub(super) control_group: Option<&'a Path>,
     pub(super) disk: &'a Disk,
     pub(super) observer: &'a dyn Observer,
@@ -169,8 +168,7 @@ pub(super) fn run(
     purpose.interrupt.check()?;
     let step = || purpose.step.to_owned();
     let places = purpose.disk.places(spec);
-    let limits = purpose.limits.of(spec);
-    let mut confined = purpose.protection.of(spec).limits(&limits);
+    let mut confined = purpose.protection.of(spec);
     if let Some(parent) = purpose.control_group {
         confined = confined.control_group(parent);
     }
@@ -236,7 +234,7 @@ pub(super) fn run(
         let stderr_tail = String::from_utf8_lossy(stderr_tail.make_contiguous()).into_owned();
         let command = quoted(displayed(spec.arguments()));
         let limit = filled
-            .or_else(|| ReachedLimit::find(&limits, &outcome))
+            .or_else(|| ReachedLimit::find(&spec.own_limits(), &outcome))
             .or_else(|| purpose.disk.full());
         return Err(match limit {
             Some(reached) => Error::LimitReached {
@@ -313,8 +311,8 @@ mod tests {
 
     use super::super::protection::Protection;
     use super::{
-        Disk, Event, Interrupt, Limits, Observer, Purpose, SHOWN_LIMIT_BYTES, STDERR_TAIL_BYTES,
-        Shown, displayed, keep_tail, quoted,
+        Disk, Event, Interrupt, Observer, Purpose, SHOWN_LIMIT_BYTES, STDERR_TAIL_BYTES, Shown,
+        displayed, keep_tail, quoted,
     };
 
     #[derive(Default)]
@@ -331,12 +329,10 @@ mod tests {
     #[test]
     fn a_flood_of_output_is_passed_on_in_part_and_said_once() {
         let observer = Warnings::default();
-        let limits = Limits::for_this_machine();
         let purpose = Purpose {
             image: "main",
             step: "install",
             protection: &Protection::new(Strictness::Required, None),
-            limits: &limits,
             control_group: None,
             disk: &Disk::new(None, "/".into()),
             observer: &observer,

@@ -15,15 +15,15 @@ use std::process::ExitCode;
 
 use nix::sys::signal::Signal;
 use nix::sys::stat::{SFlag, fstat};
-use overcoat_sandbox::{Attached, Limits, Output, ProgramStatus, Spec, StandardInput, Streams};
+use overcoat_sandbox::{Attached, Output, ProgramStatus, Spec, StandardInput, Streams};
 
 use self::clean::Cleaner;
 use self::options::{Invoked, PrintSpec};
 use super::failure::Failure;
 use super::output::{self, Style};
 use super::{exit, host, limits, profile, render};
-use crate::build::ReachedLimit;
 use crate::build::policy::{self, Host, Places, StepKind};
+use crate::build::{Limits, ReachedLimit};
 
 /// What asks the command to end: the keyboard, whoever stops services, and a terminal that closes.
 const ENDING: [Signal; 4] = [
@@ -60,17 +60,26 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
                 [] => vec!["COMMAND".to_owned()],
                 command => command.to_vec(),
             };
-            let spec = step(*kind, command, Path::new("/"), invoked);
-            print(&bounded(spec, invoked, style)?, Some(*kind))?;
+            let spec = step(*kind, command, Path::new("/"), invoked)?;
+            print(&tightened(spec, invoked, style)?, Some(*kind))?;
             return Ok(exit::SUCCESS);
         }
         PrintSpec::Command | PrintSpec::Nothing => {}
     }
     let spec = match &invoked.step {
-        Some((kind, places)) => step(*kind, invoked.command.clone(), places, invoked),
-        None => invoked.spec(&Host::here()),
+        Some((kind, places)) => step(*kind, invoked.command.clone(), places, invoked)?,
+        None => {
+            let spec = invoked.spec(&Host::here());
+            let wall_clock = spec.wall_clock_limit;
+            let limits = limits(invoked)?.step;
+            // The option `--time` has it.
+            spec.limits(&overcoat_sandbox::Limits {
+                wall_clock,
+                ..limits
+            })
+        }
     };
-    let spec = bounded(spec, invoked, style)?;
+    let spec = tightened(spec, invoked, style)?;
     if invoked.print == PrintSpec::Command {
         print(&spec, None)?;
         return Ok(exit::SUCCESS);
@@ -82,35 +91,36 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
 }
 
 /// Returns the specification of a step of a kind.
-fn step(kind: StepKind, command: Vec<String>, places: &Path, invoked: &Invoked) -> Spec {
-    let places = Places::below(places);
-    policy::spec(
-        policy::policy(kind),
+fn step(
+    kind: StepKind,
+    command: Vec<String>,
+    places: &Path,
+    invoked: &Invoked,
+) -> Result<Spec, Failure> {
+    let (host, places) = (Host::here(), Places::below(places));
+    let (policy, limits) = (policy::policy(kind), limits(invoked)?);
+    Ok(policy::spec(
+        policy,
         command,
-        &Host::here(),
+        &host,
         &places,
         invoked.ids,
-    )
+        &limits,
+    ))
 }
 
-/// Adds what the person lets a command use, and the person's own filter of system calls.
-fn bounded(spec: Spec, invoked: &Invoked, style: Style) -> Result<Spec, Failure> {
-    let limits = limits_of(&spec, invoked)?;
-    let spec = spec.limits(&limits);
+/// Adds the person's own filter of system calls.
+fn tightened(spec: Spec, invoked: &Invoked, style: Style) -> Result<Spec, Failure> {
     Ok(match &invoked.seccomp_profile {
         Some(path) => spec.tighten(profile::load(path, style)?),
         None => spec,
     })
 }
 
-/// Returns the limits of a build's steps, but for the time, which is the specification's own.
-fn limits_of(spec: &Spec, invoked: &Invoked) -> Result<Limits, Failure> {
-    let limits = limits::limits(host::limits(), &invoked.limits)
-        .map_err(|error| Failure::new(error, exit::SANDBOX_SETUP))?;
-    Ok(Limits {
-        wall_clock: spec.wall_clock_limit,
-        ..limits.step
-    })
+/// Returns what the person lets a command use.
+fn limits(invoked: &Invoked) -> Result<Limits, Failure> {
+    limits::limits(host::limits(), &invoked.limits)
+        .map_err(|error| Failure::new(error, exit::SANDBOX_SETUP))
 }
 
 /// Lists the kinds of steps, a line each.
@@ -144,7 +154,7 @@ fn print(spec: &Spec, kind: Option<StepKind>) -> Result<(), Failure> {
 }
 
 fn attach(mut spec: Spec, invoked: &Invoked, style: Style) -> Result<u8, Failure> {
-    let limits = limits_of(&spec, invoked)?;
+    let limits = spec.own_limits();
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     if reads(&stdin) {
         spec = spec.standard_input(StandardInput::Pipe);

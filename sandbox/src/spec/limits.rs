@@ -75,6 +75,23 @@ impl Spec {
         places
     }
 
+    /// Returns what was set by [`Spec::limits`] and its kin.
+    pub fn own_limits(&self) -> Limits {
+        let process = self.oci.process().as_ref();
+        let rows = process.and_then(|process| process.rlimits().as_ref());
+        let resource = |kind| {
+            let row = rows.into_iter().flatten().find(|row| row.typ() == kind);
+            row.map(oci::PosixRlimit::soft)
+        };
+        Limits {
+            processes: self.process_limit(),
+            memory_bytes: self.memory_limit(),
+            open_files: resource(oci::PosixRlimitType::RlimitNofile),
+            file_size_bytes: resource(oci::PosixRlimitType::RlimitFsize),
+            wall_clock: self.wall_clock_limit,
+        }
+    }
+
     /// Returns how many processes and threads the program may have at the same time.
     pub(crate) fn process_limit(&self) -> Option<u64> {
         let resources = self.oci.linux().as_ref()?.resources().as_ref()?;
@@ -191,6 +208,7 @@ mod tests {
         let spec = Spec::new(["/bin/true"]).limits(&limits);
         assert_eq!(spec.process_limit(), Some(10));
         assert_eq!(spec.memory_limit(), Some(1 << 30));
+        assert_eq!(spec.own_limits(), limits);
         let json = serde_json::to_value(&spec).unwrap();
         for (pointer, expected) in [
             ("/oci/linux/resources/pids/limit", "10"),

@@ -7,6 +7,7 @@ use overcoat_sandbox::{IdMapping, Overlay, OwnershipRecording, Spec};
 use super::places::{BUILD, DESTINATION, OUTPUT, OverlayPlace, Places, SOURCES};
 use super::table::COMMON_VARIABLES;
 use super::{Access, Host, Ids, Image, Network, PackageManager, Policy, Sync, Variable};
+use crate::build::Limits;
 use crate::packages::apt;
 
 const PASSWD: &str =
@@ -21,7 +22,7 @@ const STATUS_FILE: &str = "var/lib/dpkg/status";
 
 /// Returns what runs `command` as a step of this kind.
 ///
-/// `ids` is which ids the steps have that record others.
+/// `ids` is which ids the steps have that record others, and `limits` what each step may use.
 ///
 /// # Panics
 /// When a place that the row names is not among `places`.
@@ -31,6 +32,7 @@ pub fn spec(
     host: &Host,
     places: &Places,
     ids: IdMapping,
+    limits: &Limits,
 ) -> Spec {
     let hosts = match policy.network {
         Network::None => "",
@@ -53,7 +55,7 @@ pub fn spec(
         Sync::Suppressed => spec.suppress_sync(),
     };
     spec.capabilities(policy.capabilities)
-        .wall_clock_limit(policy.limits.wall_clock)
+        .limits(&limits.of_step(policy.limits.wall_clock))
 }
 
 /// Adds what every step has: the host's programs, the names of two users, and empty places to write to.

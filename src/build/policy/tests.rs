@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use overcoat_sandbox::IdMapping;
+use overcoat_sandbox::{IdMapping, Spec};
 
 use super::host::{Host, TopLevel};
 use super::{Column, Network, Places, StepKind, policy, spec};
+use crate::build::Limits;
 
 /// A host that is the same everywhere.
 fn host() -> Host {
@@ -22,10 +23,15 @@ fn host() -> Host {
     }
 }
 
+fn of(kind: StepKind, command: Vec<String>, places: &Places, ids: IdMapping) -> Spec {
+    let limits = Limits::for_this_machine();
+    spec(policy(kind), command, &host(), places, ids, &limits)
+}
+
 fn json(kind: StepKind) -> serde_json::Value {
     let places = Places::below(Path::new("/"));
     let command = vec!["COMMAND".to_owned()];
-    spec(policy(kind), command, &host(), &places, IdMapping::Single)
+    of(kind, command, &places, IdMapping::Single)
         .to_json()
         .unwrap()
 }
@@ -147,7 +153,7 @@ fn a_range_of_ids_is_for_steps_that_record_others() {
     let places = Places::below(Path::new("/"));
     for kind in StepKind::ALL {
         let [single, range] = [IdMapping::Single, IdMapping::Range]
-            .map(|ids| spec(policy(kind), vec!["x".into()], &host(), &places, ids).ids);
+            .map(|ids| of(kind, vec!["x".into()], &places, ids).ids);
         let expected = match policy(kind).ids {
             super::Ids::One => IdMapping::Single,
             super::Ids::Record | super::Ids::RecordAndAnswer => IdMapping::Range,
@@ -159,13 +165,8 @@ fn a_range_of_ids_is_for_steps_that_record_others() {
 #[test]
 fn a_place_that_no_row_names_is_not_given() {
     let places = Places::below(Path::new("/"));
-    let configuration = spec(
-        policy(StepKind::Configuration),
-        vec!["x".into()],
-        &host(),
-        &places,
-        IdMapping::Single,
-    );
+    let kind = StepKind::Configuration;
+    let configuration = of(kind, vec!["x".into()], &places, IdMapping::Single);
     let text = configuration.to_json().unwrap().to_string();
     assert!(text.contains("\"/SOURCES\""));
     for place in [
