@@ -87,8 +87,11 @@ fn deflate(
     pipeline::in_order(
         workers,
         chunks.into_iter(),
-        || Compress::new(Compression::new(level), false),
-        |stream, chunk: Chunk, deflated: &mut Deflated| {
+        || (),
+        |(), chunk: Chunk, deflated: &mut Deflated| {
+            // Each chunk has a stream of its own: one that is reset and then given a dictionary still knows something of
+            // what it deflated before, and what that was depends on which worker was faster.
+            let stream = Compress::new(Compression::new(level), false);
             deflated.bytes.clear();
             deflated.error = deflate_chunk(stream, &chunk, &mut deflated.bytes).err();
         },
@@ -100,11 +103,10 @@ fn deflate(
 }
 
 fn deflate_chunk(
-    stream: &mut Compress,
+    mut stream: Compress,
     chunk: &Chunk,
     bytes: &mut Vec<u8>,
 ) -> Result<(), CompressError> {
-    stream.reset();
     if !chunk.before.is_empty() {
         let start = chunk.before.len().saturating_sub(WINDOW_BYTES);
         stream.set_dictionary(&chunk.before[start..])?;
