@@ -18,6 +18,7 @@ mod programs;
 mod readme;
 mod recipe;
 mod sandbox;
+mod sign;
 mod summary;
 mod trust;
 mod usage;

@@ -22,12 +22,13 @@ pub(super) enum Verb {
     Genkey,
     Doctor,
     Sandbox,
+    Sign,
     Help,
     Version,
 }
 
 /// The verbs that can be typed; `--version` has none.
-const VERBS: [(&str, Verb, &str); 7] = [
+const VERBS: [(&str, Verb, &str); 8] = [
     ("build", Verb::Build, "build the images"),
     ("summary", Verb::Summary, "show the settings of each image"),
     ("clean", Verb::Clean, "remove what was built"),
@@ -37,6 +38,11 @@ const VERBS: [(&str, Verb, &str); 7] = [
         "sandbox",
         Verb::Sandbox,
         "run a command confined, see `overcoat sandbox --help`",
+    ),
+    (
+        "sign",
+        Verb::Sign,
+        "sign an image later, see `overcoat sign --help`",
     ),
     ("help", Verb::Help, "show this help"),
 ];
@@ -104,8 +110,8 @@ pub(super) enum ArgumentError {
         verb: String,
         nearest: Option<&'static str>,
     },
-    #[error("`sandbox` is not the first argument")]
-    SandboxNotFirst,
+    #[error("`{verb}` is not the first argument")]
+    VerbNotFirst { verb: &'static str },
     #[error("the verb `{verb}` of mkosi is not supported")]
     ForeignVerb { verb: String },
     #[error(transparent)]
@@ -129,9 +135,9 @@ impl Hint for ArgumentError {
                 nearest: Some(nearest),
                 ..
             } => Some(format!("did you mean `{nearest}`")),
-            Self::SandboxNotFirst => {
-                Some("it has options of its own, see `overcoat sandbox --help`".to_owned())
-            }
+            Self::VerbNotFirst { verb } => Some(format!(
+                "it has options of its own, see `overcoat {verb} --help`"
+            )),
             Self::UnknownVerb { nearest: None, .. } | Self::ForeignVerb { .. } => {
                 let verbs = VERBS.map(|(name, ..)| format!("`{name}`")).join(", ");
                 Some(format!("the verbs are {verbs}"))

@@ -9,7 +9,7 @@ use super::args::{self, Invoked, Verb};
 use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::Failure;
 use super::output::{self, Style};
-use super::{build, clean, exit, genkey, host, render, sandbox, summary};
+use super::{build, clean, exit, genkey, host, render, sandbox, sign, summary};
 use crate::build::{SandboxedPrograms, strictness};
 use crate::recipe::{self, Grants, Invocation, Origin, Project};
 use crate::store::Trust;
@@ -17,12 +17,11 @@ use crate::store::Trust;
 /// Runs the program and returns its exit status.
 pub fn main() -> ExitCode {
     let style = Style::of_stderr();
-    // Before the settings: this verb has none of them, and is started often.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|verb| verb == "sandbox")
-    {
-        return sandbox::main(style);
+    // Before the settings: these verbs have none of them, and one is started often.
+    match std::env::args_os().nth(1) {
+        Some(verb) if verb == "sandbox" => return sandbox::main(style),
+        Some(verb) if verb == "sign" => return sign::main(style),
+        _ => {}
     }
     let done = args::parse(std::env::args_os())
         .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
@@ -47,10 +46,8 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Verb::Help => output::data(format_args!("{}", args::command().render_help())),
         Verb::Version => output::data(format_args!("overcoat {}\n", env!("CARGO_PKG_VERSION"))),
         Verb::Genkey => genkey::genkey(&directory(invoked), invoked)?,
-        Verb::Sandbox => {
-            let error = args::ArgumentError::SandboxNotFirst;
-            return Err(Failure::new(error, exit::BAD_RECIPE));
-        }
+        Verb::Sandbox => return Err(not_first("sandbox")),
+        Verb::Sign => return Err(not_first("sign")),
         Verb::Doctor => return Ok(doctor(invoked, style)),
         Verb::Summary => {
             let project = load(invoked, &grants(invoked)?)?;
@@ -73,6 +70,11 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         }
     }
     Ok(exit::SUCCESS)
+}
+
+fn not_first(verb: &'static str) -> Failure {
+    let error = args::ArgumentError::VerbNotFirst { verb };
+    Failure::new(error, exit::BAD_RECIPE)
 }
 
 fn directory(invoked: &Invoked) -> PathBuf {

@@ -36,6 +36,7 @@ const HINTS: &[HintOf] = &[
     hint_of::<signing::WriteKeyError>,
     hint_of::<store::Error>,
     hint_of::<store::PlaceError>,
+    hint_of::<ddi::SignError>,
     hint_of::<ddi::AssembleError<format::erofs::Error>>,
 ];
 

@@ -17,6 +17,7 @@ mod profile;
 mod progress;
 mod render;
 mod sandbox;
+mod sign;
 mod signal;
 mod summary;
 mod table;

@@ -9,17 +9,14 @@ use uuid::Uuid;
 use super::gpt::{FIRST_PARTITION_BYTES, SectorSize, Table};
 use super::identity::{Identity, PartitionUuid, RootHash};
 use super::partition_types::{Designator, PartitionArchitecture};
+use super::signature::{SIGNATURE_PARTITION_BYTES, signature_json};
 use super::verity::{HashTree, HashTreeBuilder};
 use crate::Hint;
-use crate::digest::hexadecimal;
 use crate::format::output::{FIRST_BLOCK_BYTES, ImageOutput};
 use crate::signing::{self, Signer};
 
 /// Every partition's offset and size is a multiple of this, so that an image works with sectors of 512 and of 4096.
 const ALIGNMENT_BYTES: u64 = 4096;
-
-/// Size of the signature partition that `systemd-repart` makes; systemd refuses more than 4 MiB.
-const SIGNATURE_PARTITION_BYTES: usize = 16 << 10;
 
 /// Writers give bytes in pieces as small as an inode; this many are collected for each write(2).
 const BUFFER_BYTES: usize = 256 << 10;
@@ -151,7 +148,11 @@ pub fn assemble<E: Error + 'static>(
         let signature = match layout.verity {
             VerityMode::None | VerityMode::Hash => None,
             VerityMode::Deferred => Some(Vec::new()),
-            VerityMode::Signed(signer) => Some(signature_json(signer, tree.root_hash())?),
+            VerityMode::Signed(signer) => {
+                let root_hash = tree.root_hash();
+                let json = signature_json(signer, root_hash);
+                Some(json.map_err(|source| AssembleError::Sign { root_hash, source })?)
+            }
         };
         if let Some(signature) = signature {
             let uuid = identity.uuid("verity signature partition", &payload_digest);
@@ -246,7 +247,6 @@ impl<W: Write + Seek> Image<W> {
         if size_bytes > SIGNATURE_PARTITION_BYTES {
             return Err(AssembleError::SignatureTooLarge { size_bytes });
         }
-        // Systemd takes the text up to the first NUL and wants nothing but NULs after it.
         json.resize(SIGNATURE_PARTITION_BYTES, 0);
         self.output
             .write_all(&json)
@@ -368,23 +368,6 @@ impl<W: Write + Seek> ImageOutput for PayloadWriter<'_, W> {
         }
         Ok(())
     }
-}
-
-/// Returns the text of a signature partition, as the Discoverable Partitions Specification has it.
-fn signature_json<E: Error>(
-    signer: &Signer,
-    root_hash: RootHash,
-) -> Result<Vec<u8>, AssembleError<E>> {
-    let signature = signer
-        .sign(root_hash.to_string().as_bytes())
-        .map_err(|source| AssembleError::Sign { root_hash, source })?;
-    let fingerprint = hexadecimal(&signer.certificate_fingerprint());
-    let signature = openssl::base64::encode_block(&signature);
-    // Hex and base64 need no escaping in JSON.
-    let json = format!(
-        r#"{{"rootHash":"{root_hash}","certificateFingerprint":"{fingerprint}","signature":"{signature}"}}"#
-    );
-    Ok(json.into_bytes())
 }
 
 fn writing<E: Error>(part: &'static str) -> impl FnOnce(io::Error) -> AssembleError<E> {

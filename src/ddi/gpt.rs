@@ -66,12 +66,12 @@ pub(super) const FIRST_PARTITION_BYTES: u64 = 1 << 20;
 const ENTRY_COUNT: u32 = 128;
 const ENTRY_BYTES: u32 = 128;
 const ENTRIES_BYTES: usize = (ENTRY_COUNT * ENTRY_BYTES) as usize;
-const HEADER_BYTES: u32 = 92;
+pub(super) const HEADER_BYTES: u32 = 92;
 const REVISION_1_0: u32 = 0x0001_0000;
 /// The attribute that makes systemd map a partition read-only (bit 60).
 const READ_ONLY: u64 = 1 << 60;
 
-const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+pub(super) const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// A partition table for an image of a known size.
 pub(super) struct Table<'a> {

@@ -12,9 +12,12 @@ mod assemble;
 mod gpt;
 mod identity;
 mod partition_types;
+mod sign;
+mod signature;
 mod verity;
 
 pub use self::assemble::{AssembleError, Ddi, Layout, Partition, VerityMode, assemble};
 pub use self::gpt::SectorSize;
 pub use self::identity::{PartitionUuid, RootHash};
 pub use self::partition_types::{Designator, PartitionArchitecture, UnknownArchitecture};
+pub use self::sign::{SignError, Signed, sign};

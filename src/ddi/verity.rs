@@ -113,6 +113,28 @@ impl HashTree {
         self.root_hash
     }
 
+    /// Reads what a superblock says: its UUID, the salt, and how many bytes are hashed; or why it is not one of ours.
+    pub(super) fn read_superblock(block: &[u8]) -> Result<(Uuid, [u8; 32], u64), &'static str> {
+        let uuid: [u8; 16] = block[16..32].try_into().expect("16 bytes are 16 bytes");
+        let salt: [u8; 32] = block[88..120].try_into().expect("32 bytes are 32 bytes");
+        let count: [u8; 8] = block[72..80].try_into().expect("8 bytes are 8 bytes");
+        let uuid = Uuid::from_bytes(uuid);
+        let data_block_count = u64::from_le_bytes(count);
+        let expected = Self {
+            salt,
+            data_block_count,
+            root_hash: RootHash::from_bytes([0; 32]),
+            levels: Vec::new(),
+        };
+        if expected.superblock(uuid)[..] != *block {
+            return Err("it is not of SHA-256 over blocks of 4096 bytes with a salt of 32");
+        }
+        let data_bytes = data_block_count
+            .checked_mul(BLOCK_BYTES as u64)
+            .ok_or("it is of more data than there can be")?;
+        Ok((uuid, salt, data_bytes))
+    }
+
     /// Returns the length of what [`HashTree::write_to`] writes.
     pub(super) fn size_bytes(&self) -> u64 {
         (BLOCK_BYTES + self.levels.iter().map(Vec::len).sum::<usize>()) as u64
