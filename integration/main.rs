@@ -12,6 +12,7 @@ mod harness;
 #[macro_use]
 mod require;
 
+mod archives;
 mod attacks;
 mod ddi;
 mod egress;
