@@ -53,6 +53,14 @@ pub enum RecipeError {
         value: String,
         reason: String,
     },
+    #[error("{origin}: {file_system} with `Compression={compression}` does not exist")]
+    CompressionUnfit {
+        origin: Origin,
+        compression: &'static str,
+        file_system: &'static str,
+        /// What there is.
+        choices: String,
+    },
     #[error("{origin}: unknown specifier `%{letter}` in `{setting}=`")]
     UnknownSpecifier {
         origin: Origin,
@@ -196,6 +204,7 @@ impl RecipeError {
             | Self::Scope { origin, .. }
             | Self::Value { origin, .. }
             | Self::Unsupported { origin, .. }
+            | Self::CompressionUnfit { origin, .. }
             | Self::UnknownSpecifier { origin, .. }
             | Self::ExpandedTooFar { origin, .. }
             | Self::UnsetSpecifier { origin, .. }
@@ -269,6 +278,18 @@ impl Hint for RecipeError {
             Self::Unset { option, .. } => {
                 Some(format!("add it to `mkosi.conf`, or pass `--{option}`"))
             }
+            Self::CompressionUnfit {
+                compression,
+                file_system,
+                choices,
+                ..
+            } => Some(format!(
+                "{file_system} has {choices}; for `{compression}` choose `FileSystem={}`",
+                match *file_system {
+                    "erofs" => "squashfs",
+                    _ => "erofs",
+                }
+            )),
             Self::Value { nearest, .. } => nearest.map(|word| format!("did you mean `{word}`")),
             Self::NoConfiguration { .. } | Self::NoDirectory { .. } | Self::NotDirectory { .. } => {
                 Some("name the directory that has a `mkosi.conf` with `-C`".to_owned())

@@ -100,6 +100,8 @@ impl Image {
             "Architecture" => around.host.architecture.systemd_name().to_owned(),
             "Format" => "disk".to_owned(),
             "Output" => self.default_output(around),
+            // The table says in words what it is by default.
+            "OldestKernel" => return None,
             "OutputDirectory" => return Some(Value::Path(around.directory.clone())),
             "CompressOutput" => {
                 let format = self.text("Format", around);

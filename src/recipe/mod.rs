@@ -12,6 +12,7 @@ mod assign;
 mod bounds;
 mod discovery;
 mod error;
+mod file_system;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod grants;
@@ -39,6 +40,7 @@ mod version;
 mod tests;
 
 pub use self::error::{Note, RecipeError, RecipeErrors};
+pub use self::file_system::{FileCompression, FileSystem, Payload};
 pub use self::grants::{Access, Grant, GrantError, GrantProblem, Grants};
 pub use self::names::Rule;
 pub(crate) use self::nearest::nearest;

@@ -1,5 +1,6 @@
 //! From the values an image was given to its typed recipe.
 
+mod file_system;
 mod output;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,12 @@ pub(super) fn recipe(
     let distribution = settings.distribution(findings);
     let release = settings.release(findings);
     let architecture = settings.architecture(distribution, findings);
+    let payload = settings.payload(
+        format,
+        distribution.unwrap_or(Distribution::Custom),
+        release.as_deref().unwrap_or_default(),
+        findings,
+    );
     let compress_output = settings.compression(format, findings);
     let recipe = Recipe {
         name: image.name.clone(),
@@ -66,6 +73,7 @@ pub(super) fn recipe(
         compress_output,
         compress_level: settings.compress_level(compress_output, findings),
         sector_size: settings.sector_size(),
+        payload,
         split_artifacts: settings.split_artifacts(findings),
         verity: settings.verity(),
         verity_key: settings.path("VerityKey"),

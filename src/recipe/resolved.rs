@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use super::file_system::Payload;
 use super::origin::Origin;
 use super::scope::Sourced;
 use super::target::{Architecture, Distribution};
@@ -189,6 +190,8 @@ pub struct Recipe {
     pub compress_output: Compression,
     pub compress_level: i32,
     pub sector_size: SectorSize,
+    /// The file system of a disk image.
+    pub payload: Payload,
     pub split_artifacts: Vec<SplitArtifact>,
     pub verity: Verity,
     pub verity_key: Option<PathBuf>,

@@ -8,6 +8,7 @@ use crate::Hint;
 mod boundaries;
 mod bounds;
 mod discovery;
+mod file_systems;
 mod images;
 mod programs;
 mod tutorial;

@@ -61,7 +61,7 @@ fn json_has_every_setting_by_name() {
     let json: serde_json::Value = serde_json::from_str(&json(&project)).unwrap();
     let image = &json["Images"][0];
     // All settings, and the name of the image.
-    assert_eq!(image.as_object().unwrap().len(), 189);
+    assert_eq!(image.as_object().unwrap().len(), 193);
     let source = fs_err::canonicalize(directory.path()).unwrap().join("x");
     for (name, value) in [
         ("Image", json!("main")),

@@ -1,12 +1,13 @@
 //! The settings, one table row each. The reader, the command line, its help and the summary are driven by these rows.
 //!
-//! The names, options and scopes are mkosi's (`mkosi.1`); what each row's [`Support`] says is ours.
+//! The names, options and scopes are mkosi's (`mkosi.1`); what each row's [`Support`] says is ours, and so is a section.
 
 mod build;
 mod config;
 mod content;
 mod distribution;
 mod output;
+mod overcoat;
 mod runtime;
 mod validation;
 
@@ -26,11 +27,13 @@ pub enum Section {
     Validation,
     Build,
     Runtime,
+    /// Ours; mkosi passes over it.
+    Overcoat,
 }
 
 impl Section {
     /// The sections in the order of the manual, which is also the order of help and summary.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Include,
         Self::Config,
         Self::Distribution,
@@ -39,6 +42,7 @@ impl Section {
         Self::Validation,
         Self::Build,
         Self::Runtime,
+        Self::Overcoat,
     ];
 
     /// Returns the name that stands between the brackets.
@@ -52,6 +56,7 @@ impl Section {
             Self::Validation => "Validation",
             Self::Build => "Build",
             Self::Runtime => "Runtime",
+            Self::Overcoat => "Overcoat",
         }
     }
 
@@ -261,6 +266,7 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
         .chain(validation::SETTINGS)
         .chain(build::SETTINGS)
         .chain(runtime::SETTINGS)
+        .chain(overcoat::SETTINGS)
 }
 
 /// Returns the setting called `name`.
