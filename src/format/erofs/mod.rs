@@ -25,6 +25,7 @@ mod error;
 pub(crate) mod fuzzing;
 mod image;
 mod layout;
+mod node;
 mod placement;
 mod plan;
 pub mod reader;

@@ -37,7 +37,7 @@ impl Plan<'_> {
             let on_disk = self.on_disk(*index);
             sink.put(&on_disk.encode()[..on_disk.length()])?;
             xattrs.clear();
-            inode.xattrs.encode(&mut xattrs);
+            inode.node.xattrs.encode(&mut xattrs);
             sink.put(&xattrs)?;
             if inode.tail_bytes > 0 {
                 self.write_part(*index, Part::Tail, sink)?;
@@ -64,7 +64,7 @@ impl Plan<'_> {
 
     fn write_part(&self, index: usize, part: Part, sink: &mut Sink<'_>) -> Result<(), Error> {
         let inode = &self.inodes[index];
-        match &inode.tree.entry.kind {
+        match &inode.node.tree.entry.kind {
             EntryKind::Directory => sink.put(part.of(inode, &self.encode_directory(index))),
             EntryKind::Symlink(target) => sink.put(part.of(inode, target)),
             EntryKind::Regular(content) => write_content(inode, content, part, sink),
@@ -97,7 +97,7 @@ fn write_content(
     part: Part,
     sink: &mut Sink<'_>,
 ) -> Result<(), Error> {
-    let path = inode.tree.path;
+    let path = inode.node.tree.path;
     let mut reader = content.open().map_err(|source| Error::OpenContent {
         path: path.clone(),
         source,
@@ -110,7 +110,7 @@ fn write_content(
     skip(&mut reader, skipped).map_err(failed)?;
     sink.copy(&mut reader, copied)?.map_err(failed)?;
     // The reader fails when a file has grown, but not before its end is asked for.
-    let rest = inode.size_bytes - skipped - copied;
+    let rest = inode.node.size_bytes - skipped - copied;
     skip(&mut reader, rest + 1).map_err(failed)
 }
 
