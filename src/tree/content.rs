@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -139,6 +140,72 @@ impl Content {
             remaining_bytes: self.size_bytes,
             content: self.clone(),
         })
+    }
+
+    /// Reads from `offset` on, until `room` is full or the content ends, and returns how many bytes that were.
+    ///
+    /// A writer with several threads reads the parts of a file so, each for itself. Room for a byte more than there is
+    /// lets this notice a file that has grown.
+    ///
+    /// # Errors
+    /// A [`ContentError`] when it cannot be opened or read, or has changed.
+    pub fn read_part(&self, offset: u64, room: &mut [u8]) -> Result<usize, ContentError> {
+        let rest = usize::try_from(self.size_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let expected = rest.min(room.len());
+        let count = match &self.source {
+            Source::Memory(bytes) => {
+                let start = bytes.len() - rest;
+                room[..expected].copy_from_slice(&bytes[start..start + expected]);
+                expected
+            }
+            _ => self
+                .read_part_unchecked(offset, room)
+                .map_err(|error| self.unread(error))?,
+        };
+        if count == expected {
+            return Ok(count);
+        }
+        Err(ContentError::Changed {
+            path: self.location(),
+            expected_bytes: self.size_bytes,
+            found_bytes: offset + count as u64,
+        })
+    }
+
+    /// Reads until `room` is full, the content is complete, or what holds it ends.
+    fn read_part_unchecked(&self, offset: u64, room: &mut [u8]) -> std::io::Result<usize> {
+        let mut reader = self.open().map_err(std::io::Error::other)?;
+        if reader.as_file().is_none() {
+            // An image's contents are read from their start.
+            std::io::copy(&mut (&mut reader).take(offset), &mut std::io::sink())?;
+        }
+        let mut filled = 0;
+        // A regular file gives less than was asked for only at its end, so that mostly one call is enough.
+        while filled < room.len() && offset + filled as u64 != self.size_bytes {
+            let rest = &mut room[filled..];
+            let read = match reader.as_file() {
+                Some(file) => file.read_at(rest, offset + filled as u64),
+                None => reader.read(rest),
+            };
+            match read {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Says of which content reading failed.
+    fn unread(&self, error: std::io::Error) -> ContentError {
+        match error.downcast::<ContentError>() {
+            Ok(known) => known,
+            Err(source) => ContentError::Read {
+                path: self.location(),
+                source,
+            },
+        }
     }
 
     /// Tells whether `other` holds the same bytes; what is the same file is not read.

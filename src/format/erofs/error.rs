@@ -1,5 +1,7 @@
 //! What keeps a tree from becoming an EROFS image.
 
+use crate::format::codec::{BlockFormat, CodecError};
+use crate::format::file_system::KernelVersion;
 use crate::format::inodes::EntryError;
 use crate::tree::{ContentError, TreePath};
 
@@ -42,6 +44,27 @@ pub enum Error {
     TooManyInodes,
     #[error("`/{path}` makes the image larger than 16 TiB")]
     ImageTooLarge { path: TreePath },
+    #[error("EROFS has no {format} compression")]
+    UnsupportedCodec { format: BlockFormat },
+    #[error(
+        "EROFS with {format} compression needs Linux {needed}, and the image is to be read by {oldest}"
+    )]
+    KernelLacksCodec {
+        format: BlockFormat,
+        needed: KernelVersion,
+        oldest: KernelVersion,
+    },
+    #[error(
+        "compression works on blocks of {found_bytes} bytes, and a multiple of 4096 from 8192 to {limit_bytes} was expected"
+    )]
+    InvalidCompressionBlock {
+        found_bytes: usize,
+        limit_bytes: usize,
+    },
+    #[error("setting up the compression of the image")]
+    Codec { source: CodecError },
+    #[error("compressing the content of `/{path}`")]
+    Compress { path: TreePath, source: CodecError },
     #[error("opening the content of `/{path}`")]
     OpenContent {
         path: TreePath,

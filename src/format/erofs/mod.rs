@@ -19,22 +19,33 @@
 //!
 //! Layout: <https://docs.kernel.org/filesystems/erofs.html> and `fs/erofs/erofs_fs.h`, whose field names are kept.
 
+mod compressed;
 mod directory;
+mod duplicates;
 mod error;
+mod extent;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod image;
+mod index;
+mod kernel;
 mod layout;
+mod metadata;
 mod node;
 mod placement;
 mod plan;
 pub mod reader;
+mod selection;
 mod sink;
+mod stream;
+mod work;
 mod writer;
 mod xattr;
 
+pub use self::compressed::{Compression, Statistics, Summary};
 pub use self::error::Error;
 pub use self::plan::{Options, Plan};
+pub use self::stream::write_compressed;
 
 #[cfg(test)]
 mod tests;

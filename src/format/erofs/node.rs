@@ -2,7 +2,7 @@
 
 use super::directory::{self, Name};
 use super::error::Error;
-use super::layout::{COMPACT_INODE_LENGTH, EXTENDED_INODE_LENGTH, Inode, file_type};
+use super::layout::{BLOCK_BYTES, COMPACT_INODE_LENGTH, EXTENDED_INODE_LENGTH, Inode, file_type};
 use super::xattr::{self, Body, SharedArea};
 use crate::format::inodes::{Child, TreeInode, collect, encode_device, type_bits};
 use crate::tree::{EntryKind, FileTree, Timestamp};
@@ -68,6 +68,16 @@ impl<'a> Node<'a> {
             None => COMPACT_INODE_LENGTH,
         };
         fixed as u64 + self.xattrs.size_bytes()
+    }
+
+    /// Returns how much of the contents can follow the inode: what does not fill a block, when it fits into a block
+    /// together with the inode.
+    pub(super) fn inline_tail_bytes(&self) -> u64 {
+        let tail_bytes = self.size_bytes % BLOCK_BYTES;
+        match self.head_bytes() + tail_bytes <= BLOCK_BYTES {
+            true => tail_bytes,
+            false => 0,
+        }
     }
 
     /// Returns the fixed part of the inode number `index`; `i_u` is taken unless the inode is a device.

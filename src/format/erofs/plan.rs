@@ -140,18 +140,18 @@ impl<'a> PlannedInode<'a> {
     }
 }
 
-/// Returns how much of the contents follows the inode: what does not fill a block, when it fits into a block
-/// together with the inode.
+/// Returns how much of the contents follows the inode.
 fn inline_tail_bytes(node: &Node<'_>) -> u64 {
-    let tail_bytes = node.size_bytes % BLOCK_BYTES;
     let is_worthwhile = match node.tree.entry.kind {
         EntryKind::Regular(_) => node.size_bytes <= INLINE_TAIL_FILE_LIMIT_BYTES,
         // A target of 4096 bytes and more does not pass the checks, so there is only a tail.
         EntryKind::Directory | EntryKind::Symlink(_) => true,
         _ => false,
     };
-    let fits = node.head_bytes() + tail_bytes <= BLOCK_BYTES;
-    if is_worthwhile && fits { tail_bytes } else { 0 }
+    match is_worthwhile {
+        true => node.inline_tail_bytes(),
+        false => 0,
+    }
 }
 
 pub(super) fn check(options: &Options) -> Result<[u8; VOLUME_NAME_LENGTH], Error> {

@@ -26,6 +26,14 @@ impl<'w> Sink<'w> {
         }
     }
 
+    /// Returns a sink for what follows `position` bytes that are already in `out`.
+    pub(super) fn after(out: &'w mut dyn Write, position: u64) -> Self {
+        Self {
+            flushed_bytes: position,
+            ..Self::new(out)
+        }
+    }
+
     /// Returns the number of bytes so far.
     pub(super) fn position(&self) -> u64 {
         self.flushed_bytes + self.filled as u64
