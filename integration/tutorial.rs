@@ -114,6 +114,31 @@ fn outputs_have_mkosis_names() {
 }
 
 #[test]
+fn manifest_lists_the_packages_of_its_own_image() {
+    require!(require::building());
+    let world = world_with("tutorial-initrd");
+    for image in ["base", "btrfs"] {
+        let file = format!("mkosi.images/{image}/mkosi.conf");
+        let text = fs_err::read_to_string(world.path(&file)).unwrap();
+        world.write(&file, &format!("{text}\n[Output]\nManifestFormat=json\n"));
+    }
+    let built = build(world);
+    let names = |image: &str| -> Vec<String> {
+        let text = fs_err::read(built.output(&format!("{image}.manifest"))).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let packages = json["packages"].as_array().unwrap().iter();
+        packages
+            .map(|package| package["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (base, extension) = (names("base"), names("btrfs"));
+    let has = |packages: &[String], name: &str| packages.iter().any(|package| package == name);
+    assert!(has(&base, "systemd") && !has(&base, "btrfs-progs"));
+    assert!(has(&extension, "btrfs-progs") && !has(&extension, "systemd"));
+    assert!(!extension.iter().any(|name| has(&base, name)));
+}
+
+#[test]
 fn variant_leaves_an_initrd_beside_its_extension() {
     require!(require::building());
     assert_eq!(

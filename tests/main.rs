@@ -13,6 +13,7 @@ mod grants;
 mod harness;
 mod help;
 mod hostile;
+mod manifest;
 mod output;
 mod programs;
 mod readme;

@@ -132,7 +132,7 @@ pub(crate) fn restrict(spec: &Spec) -> Result<Restricted, Failure> {
             .about(abi)
             .explained(Some(level.to_string())));
     }
-    let missing = needed.iter().map(ToString::to_string).collect();
+    let missing = missing(abi, &spec.network);
     // At ABI 1 the rules would break every package manager.
     if abi < 2 {
         return Ok(Restricted {
@@ -147,6 +147,17 @@ pub(crate) fn restrict(spec: &Spec) -> Result<Restricted, Failure> {
         scopes: abi >= 6,
         missing,
     })
+}
+
+/// Returns what a promise needs for a program with this network and the kernel lacks; with
+/// [`Strictness::BestEffort`](crate::Strictness::BestEffort) it is run all the same.
+pub fn missing_protection(network: &Network) -> Vec<String> {
+    missing(kernel_abi(None).unwrap_or(0), network)
+}
+
+fn missing(abi: u32, network: &Network) -> Vec<String> {
+    let needed = lacking(abi).filter(|level| level.is_needed(network));
+    needed.map(ToString::to_string).collect()
 }
 
 /// Returns what the kernel's Landlock is and lacks, in words.
@@ -278,7 +289,7 @@ fn ruleset_failure(error: &RulesetError) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEVELS, describe, lacking};
+    use super::{LEVELS, describe, lacking, missing};
     use crate::spec::Network;
 
     #[test]
@@ -300,6 +311,13 @@ mod tests {
     #[test]
     fn what_a_kernel_lacks_is_said_with_what_stands_in() {
         assert_eq!(describe(7), "ABI 7");
+        assert_eq!(missing(2, &Network::None), [""; 0]);
+        assert_eq!(
+            missing(1, &Network::None),
+            [
+                "rules on files that are moved or linked to another directory (Landlock ABI 2, Linux 5.19)"
+            ]
+        );
         assert_eq!(
             describe(6),
             "ABI 6, which lacks: denials in the audit log (Landlock ABI 7, Linux 6.15), which no promise needs"

@@ -47,6 +47,7 @@ pub use self::egress::NetworkScope;
 pub use self::error::Error;
 pub use self::idmap::enter_user_namespace;
 pub use self::idrange::{IdRange, RangeRefusal, enter_range_namespace};
+pub use self::landlock::missing_protection;
 pub use self::launcher::become_launcher_if_asked;
 pub use self::limits::{
     EnforcedLimit, Limit, LimitMechanism, Limits, TmpfsLimits, delegated_control_group,

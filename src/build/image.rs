@@ -6,11 +6,14 @@ use std::time::Instant;
 use rustix::fs::FileType;
 
 use super::stack::Stack;
-use super::{Builder, Error, Event, extra, finish, install, output, portable, private, removal};
+use super::{
+    Builder, Error, Event, extra, finish, install, manifest, output, portable, private, removal,
+};
 use crate::beneath::Directory;
 use crate::capture;
 use crate::distribution;
-use crate::extension::{self, Accounts, ExtensionKind, Release};
+use crate::extension::{self, Accounts, ExtensionKind, OsRelease, Release};
+use crate::packages::dpkg::InstalledPackage;
 use crate::plan::{ImagePlan, Step};
 use crate::recipe::{Format, Recipe};
 use crate::tree::{Entry, FileTree, Timestamp, TreePath};
@@ -21,6 +24,10 @@ pub(super) struct Work<'a> {
     started: Instant,
     stack: Option<Stack>,
     tree: FileTree,
+    /// What was installed, where a manifest is to say it.
+    packages: Vec<InstalledPackage>,
+    /// The fields of the extension-release file.
+    release: Option<OsRelease>,
 }
 
 /// Does the steps of `plan`; the outputs are staged and not yet published.
@@ -37,6 +44,8 @@ pub(super) fn build<'a>(
         started,
         stack: None,
         tree: nothing,
+        packages: Vec::new(),
+        release: None,
     };
     for step in &plan.steps {
         builder.interrupt.check()?;
@@ -127,7 +136,7 @@ impl Work<'_> {
         if let Some(stack) = &self.stack {
             self.tree = stack.capture()?;
         }
-        Ok(())
+        self.list_packages()
     }
 
     fn capture_payload(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
@@ -146,6 +155,14 @@ impl Work<'_> {
             );
         }
         self.tree = payload.tree;
+        self.list_packages()
+    }
+
+    fn list_packages(&mut self) -> Result<(), Error> {
+        if self.recipe.manifest {
+            let base = self.stack.as_ref().and_then(Stack::base);
+            self.packages = manifest::packages(&self.tree, base)?;
+        }
         Ok(())
     }
 
@@ -182,6 +199,7 @@ impl Work<'_> {
                 .map(String::as_str),
             architecture: recipe.architecture.systemd_name(),
         })?;
+        self.release = Some(extension::parse_os_release(&text));
         self.tree = extension::file_tree_with_release(
             selection.tree,
             kind,
@@ -200,10 +218,13 @@ impl Work<'_> {
         let purpose = builder.purpose(&self.recipe.name, &step);
         let started = Instant::now();
         purpose.started();
+        let release = self.release.as_ref();
+        let manifest = manifest::text(builder, self.recipe, &self.packages, release);
         let warnings = output::write(
             &mut builder.output,
             self.recipe,
             &tree,
+            manifest.as_deref(),
             build_time,
             self.started,
         )?;

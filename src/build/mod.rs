@@ -16,6 +16,7 @@ pub(crate) mod fuzzing;
 mod image;
 mod install;
 mod limits;
+mod manifest;
 mod output;
 pub mod policy;
 mod portable;
@@ -34,7 +35,7 @@ pub use self::error::Error;
 pub use self::event::{Event, Observer};
 pub use self::limits::{Limits, ReachedLimit};
 pub use self::output::WriteError;
-pub use self::protection::strictness;
+pub use self::protection::{describe_weaker, missing_protection, strictness};
 pub use self::reach::Reach;
 pub use self::real_ids::Error as RealIdsError;
 pub use self::run::Interrupt;
@@ -115,6 +116,8 @@ struct Builder<'a> {
     ignore_store: bool,
     ids: IdMapping,
     protection: Protection,
+    /// What the promises need and the kernel lacks, where a person lets the build go on.
+    missing_protection: Vec<String>,
     limits: Limits,
     control_group: Option<&'a Path>,
     disk: Disk,
@@ -249,7 +252,10 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     };
     let staging = store.stage()?;
     let disk = Disk::new(options.limits.disk_bytes, store.root().join("staging"));
+    let missing_protection = missing_protection(options.grants);
+    let weaker = describe_weaker(options.grants, &missing_protection);
     let mut builder = Builder {
+        missing_protection,
         store,
         host: Host::here(),
         trusted,
@@ -287,8 +293,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     options.observer.event(&Event::BuildStarted {
         image_count: wanted.len(),
     });
-    if options.grants.weaker_sandbox() {
-        let text = "the sandbox may be weaker: `--allow=weaker-sandbox`";
+    if let Some(text) = &weaker {
         options.observer.event(&Event::Warning { image: "", text });
     }
     let cache = place.shown.as_path();

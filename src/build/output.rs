@@ -56,16 +56,27 @@ pub(super) fn check_place(recipe: &Recipe) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes `tree` as the outputs of `recipe`, and returns what the person should know about them.
+/// Writes `tree` as the outputs of `recipe`, with the text of its manifest if there is one, and returns what the person should know about them.
 pub(super) fn write(
     output: &mut OutputDirectory,
     recipe: &Recipe,
     tree: &FileTree,
+    manifest: Option<&str>,
     build_time: Timestamp,
     started: Instant,
 ) -> Result<Vec<String>, Error> {
     let name = recipe.output_file_name();
     let mode = recipe.output_mode;
+    let mut files = Vec::new();
+    if let Some(text) = manifest {
+        let name = recipe.manifest_file_name();
+        output.add(&recipe.name, &name, mode, started, |place| {
+            create(place)
+                .and_then(|mut file| file.write_all(text.as_bytes()))
+                .map_err(writing(&name))
+        })?;
+        files.push(name);
+    }
     if recipe.format == Format::Directory && is_unchanged(&output.place_of(&name), tree) {
         output.keep(&recipe.name, &name, started);
         return Ok(Vec::new());
@@ -76,7 +87,7 @@ pub(super) fn write(
     if let Some(link) = recipe.output_link_name() {
         output.add_link(&recipe.name, link, &name)?;
     }
-    let mut files = vec![name.clone()];
+    files.push(name.clone());
     for artifact in made.artifacts {
         output.add(&recipe.name, &artifact.name, mode, started, |place| {
             artifact

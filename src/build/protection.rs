@@ -1,11 +1,8 @@
 //! How strictly the steps of a build are confined, and what they do without.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use overcoat_sandbox::seccomp::Profile;
-use overcoat_sandbox::{Enforcement, Spec, Strictness};
+use overcoat_sandbox::{Network, Spec, Strictness};
 
-use super::{Event, Observer};
 use crate::plan::KeyBuilder;
 use crate::recipe::Grants;
 
@@ -17,14 +14,33 @@ pub fn strictness(grants: &Grants) -> Strictness {
     }
 }
 
+/// Returns what the promises need and this kernel lacks, where a person lets a build go on without it.
+pub fn missing_protection(grants: &Grants) -> Vec<String> {
+    match grants.weaker_sandbox() {
+        // No step has the host's network.
+        true => overcoat_sandbox::missing_protection(&Network::None),
+        false => Vec::new(),
+    }
+}
+
+/// Says it in words; `None` for who lets nothing go on.
+pub fn describe_weaker(grants: &Grants, missing: &[String]) -> Option<String> {
+    grants.weaker_sandbox().then(|| match missing {
+        [] => "`--allow=weaker-sandbox` is not needed: the kernel lacks nothing that is promised"
+            .to_owned(),
+        missing => format!(
+            "the sandbox is weaker (`--allow=weaker-sandbox`): the kernel lacks {}",
+            missing.join("; ")
+        ),
+    })
+}
+
 /// The strictness that a person chose for all steps of a build.
 #[derive(Debug)]
 pub(super) struct Protection {
     strictness: Strictness,
     /// The person's own filter of system calls.
     profile: Option<Profile>,
-    /// Whether the person was told what is missing, which is the same for all steps.
-    told: AtomicBool,
 }
 
 impl Protection {
@@ -32,7 +48,6 @@ impl Protection {
         Self {
             strictness,
             profile: profile.cloned(),
-            told: AtomicBool::new(false),
         }
     }
 
@@ -56,60 +71,18 @@ impl Protection {
             None => key,
         }
     }
-
-    /// Tells once what is missing of the protection of a step, if anything is.
-    pub(super) fn report(&self, enforcement: &Enforcement, observer: &dyn Observer) {
-        if enforcement.missing.is_empty() || self.told.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let text = format!(
-            "this build is less protected, because the kernel lacks {}",
-            enforcement.missing.join("; ")
-        );
-        observer.event(&Event::Warning {
-            image: "",
-            text: &text,
-        });
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::path::Path;
 
+    use overcoat_sandbox::Strictness;
     use overcoat_sandbox::seccomp::Profile;
-    use overcoat_sandbox::{Enforcement, Strictness};
-    use serde_json::json;
 
-    use super::Protection;
-    use crate::build::{Event, Observer};
+    use super::{Protection, describe_weaker, missing_protection};
     use crate::plan::KeyBuilder;
-
-    #[derive(Default)]
-    struct Warnings(Mutex<Vec<String>>);
-
-    impl Observer for Warnings {
-        fn event(&self, event: &Event<'_>) {
-            if let Event::Warning { text, .. } = event {
-                self.0.lock().unwrap().push((*text).to_owned());
-            }
-        }
-    }
-
-    fn enforcement(missing: &[&str]) -> Enforcement {
-        serde_json::from_value(json!({
-            "landlock-abi": 5,
-            "landlock-scopes": false,
-            "landlock-pretended": false,
-            "missing": missing,
-            "network": "none",
-            "seccomp": true,
-            "ownership-recorded": true,
-            "sync-suppressed": true,
-            "capabilities": [],
-        }))
-        .unwrap()
-    }
+    use crate::recipe::{Grants, Origin};
 
     #[test]
     fn profiles_have_layers_of_their_own() {
@@ -128,15 +101,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told_once_in_a_build() {
-        let warnings = Warnings::default();
-        let protection = Protection::new(Strictness::BestEffort, None);
-        for missing in [&[][..], &["locks", "walls"], &["locks", "walls"]] {
-            protection.report(&enforcement(missing), &warnings);
+    fn what_is_missing_is_told_to_who_asked_for_less() {
+        let none = Grants::default();
+        assert_eq!(missing_protection(&none), [""; 0]);
+        assert_eq!(describe_weaker(&none, &["walls".to_owned()]), None);
+        let given = [("weaker-sandbox", Origin::Default)];
+        let grants = Grants::read(given, Path::new("/")).unwrap();
+        let missing = ["locks".to_owned(), "walls".to_owned()];
+        for (missing, expected) in [
+            (
+                &missing[..],
+                "the sandbox is weaker (`--allow=weaker-sandbox`): the kernel lacks locks; walls",
+            ),
+            (
+                &[],
+                "`--allow=weaker-sandbox` is not needed: the kernel lacks nothing that is promised",
+            ),
+        ] {
+            assert_eq!(describe_weaker(&grants, missing).unwrap(), expected);
         }
-        assert_eq!(
-            *warnings.0.lock().unwrap(),
-            ["this build is less protected, because the kernel lacks locks; walls"]
-        );
     }
 }

@@ -186,8 +186,6 @@ pub(super) fn run(
         },
     })?;
     purpose.interrupt.running(Some(running.killer()));
-    let enforcement = running.enforcement();
-    purpose.protection.report(enforcement, purpose.observer);
     let (stdout, stderr) = (running.take_stdout(), running.take_stderr());
     let killer = running.killer();
     let shown = Shown::default();

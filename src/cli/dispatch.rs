@@ -10,7 +10,7 @@ use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::Failure;
 use super::output::{self, Style};
 use super::{build, clean, exit, genkey, host, render, sandbox, sign, summary};
-use crate::build::{SandboxedPrograms, strictness};
+use crate::build::{SandboxedPrograms, describe_weaker, missing_protection, strictness};
 use crate::recipe::{self, Grants, Invocation, Origin, Project};
 use crate::store::Trust;
 
@@ -50,11 +50,14 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Verb::Sign => return Err(not_first("sign")),
         Verb::Doctor => return Ok(doctor(invoked, style)),
         Verb::Summary => {
-            let project = load(invoked, &grants(invoked)?)?;
+            let grants = grants(invoked)?;
+            let project = load(invoked, &grants)?;
             if invoked.json {
                 output::json(format_args!("{}", summary::json(&project)));
             } else {
-                let text = render::inert_lines(&summary::text(&project), style);
+                let weaker = describe_weaker(&grants, &missing_protection(&grants));
+                let text = summary::text(&project, weaker.as_deref());
+                let text = render::inert_lines(&text, style);
                 output::data(format_args!("{text}"));
             }
         }

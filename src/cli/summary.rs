@@ -7,8 +7,8 @@ use serde_json::{Map, json};
 use crate::recipe::settings::{self, Setting, Support};
 use crate::recipe::{Feature, Origin, Project, Recipe, Sourced, Value};
 
-/// Describes every image: what was set and where, then the defaults, then what is worth knowing.
-pub(super) fn text(project: &Project) -> String {
+/// Describes every image: what was set and where, then the defaults, then what is worth knowing, of the sandbox too.
+pub(super) fn text(project: &Project, sandbox: Option<&str>) -> String {
     let mut text = String::new();
     for recipe in &project.recipes {
         let _ = writeln!(text, "{}: {}", recipe.name, recipe.output_file_name());
@@ -37,6 +37,9 @@ pub(super) fn text(project: &Project) -> String {
     }
     for note in &project.notes {
         let _ = writeln!(text, "note: {}: {}", note.origin, note.text);
+    }
+    if let Some(sandbox) = sandbox {
+        let _ = writeln!(text, "note: {sandbox}");
     }
     text
 }

@@ -1,3 +1,4 @@
 //! What each package manager needs, as data: arguments, files and mounts; no process is started here.
 
 pub mod apt;
+pub mod dpkg;

@@ -6,10 +6,12 @@
 
 mod error;
 mod hidden;
+mod manifest;
 mod outputs;
 mod place;
 
 pub use self::error::Error;
+pub use self::manifest::{Manifest, Protected};
 pub use self::outputs::{OutputDirectory, Published};
 pub use self::place::{check_directory_place, check_file_place, remove_link, remove_output};
 

@@ -60,6 +60,7 @@ pub(super) fn recipe(
         repositories: settings.texts("Repositories"),
         repository_key_check: settings.boolean("RepositoryKeyCheck", true),
         format: format.unwrap_or(Format::None),
+        manifest: settings.manifest(findings),
         overlay: settings.boolean("Overlay", false),
         base_trees: settings.paths("BaseTrees"),
         extra_trees: settings.trees("ExtraTrees"),
@@ -234,6 +235,18 @@ impl Resolver<'_> {
             image: self.image.name.clone(),
             option: settings::known(name).long,
         }
+    }
+
+    fn manifest(&self, findings: &mut Findings) -> bool {
+        let (json, others): (Vec<_>, Vec<_>) = self
+            .all("ManifestFormat")
+            .into_iter()
+            .partition(|sourced| sourced.value.to_string() == "json");
+        for sourced in others {
+            let reason = "changelogs of packages are not collected";
+            findings.error(unsupported("ManifestFormat", sourced, reason));
+        }
+        !json.is_empty()
     }
 
     fn cache_only(&self) -> CacheOnly {

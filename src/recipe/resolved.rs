@@ -42,6 +42,20 @@ impl Format {
         }
     }
 
+    /// Returns the name in `Format=`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sysext => "sysext",
+            Self::Confext => "confext",
+            Self::Portable => "portable",
+            Self::Cpio => "cpio",
+            Self::Tar => "tar",
+            Self::Directory => "directory",
+            Self::Disk => "disk",
+            Self::None => "none",
+        }
+    }
+
     /// Tells whether the output is one stream, which a compression can be put around.
     pub fn is_archive(self) -> bool {
         matches!(self, Self::Cpio | Self::Tar)
@@ -175,6 +189,8 @@ pub struct Recipe {
     pub repositories: Vec<String>,
     pub repository_key_check: bool,
     pub format: Format,
+    /// Whether the image gets a list of its packages.
+    pub manifest: bool,
     pub overlay: bool,
     /// Whether they exist is known only when the images they come from are built.
     pub base_trees: Vec<PathBuf>,
@@ -267,6 +283,11 @@ impl Recipe {
         format!("{}.SHA256SUMS", self.output)
     }
 
+    /// Returns the name of the file with the list of packages.
+    pub fn manifest_file_name(&self) -> String {
+        format!("{}.manifest", self.output)
+    }
+
     /// Tells whether the root hash becomes a file: for who asks for it, and for who is to sign it.
     pub fn wants_root_hash(&self) -> bool {
         self.format.has_verity()
@@ -274,9 +295,12 @@ impl Recipe {
                 || self.split_artifacts.contains(&SplitArtifact::RootHash))
     }
 
-    /// Returns the names of all files that may be split off the image.
+    /// Returns the names of all files that may be made beside the image.
     pub fn artifact_names(&self) -> Vec<String> {
         let mut names = Vec::new();
+        if self.manifest {
+            names.push(self.manifest_file_name());
+        }
         let architecture = PartitionArchitecture::named(self.architecture.systemd_name());
         let splits = self.split_artifacts.contains(&SplitArtifact::Partitions);
         if let (Ok(architecture), true, true) = (architecture, splits, self.format.is_disk_image())

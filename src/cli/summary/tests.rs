@@ -28,7 +28,7 @@ fn project(text: &str) -> (tempfile::TempDir, Project) {
 fn text_shows_what_was_set_with_its_line() {
     let (_directory, project) =
         project("[Output]\nFormat=cpio\n[Content]\nPackages=b\nPackages=a\n[Runtime]\nRAM=1G\n");
-    let text = text(&project);
+    let text = text(&project, None);
     let (set, defaults) = text.split_once("  by default\n").unwrap();
     assert_eq!(
         set,

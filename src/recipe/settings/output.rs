@@ -53,10 +53,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "ManifestFormat",
         "manifest-format",
-        Kind::List(Rule::Any),
-        "Lists of packages to write",
-    )
-    .unsupported("manifests are not written yet", &[]),
+        Kind::Choices {
+            choices: &["json", "changelog"],
+            booleans: false,
+        },
+        "Lists of packages to write: json",
+    ),
     Setting::new(
         Section::Output,
         "Output",

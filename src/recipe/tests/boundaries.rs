@@ -509,6 +509,10 @@ fn what_cannot_be_built_is_said_at_its_line() {
             "`SplitArtifacts=tar` is not supported: this part is not split off yet",
         ),
         (
+            "[Output]\nManifestFormat=json,changelog\n",
+            "`ManifestFormat=changelog` is not supported: changelogs of packages are not collected",
+        ),
+        (
             "[Distribution]\nArchitecture=tilegx\n",
             "`Architecture=tilegx` is not supported: the distribution does not have it",
         ),
