@@ -9,7 +9,7 @@ use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -44,41 +44,42 @@ pub fn delegated_control_group() -> Option<PathBuf> {
     } else {
         return None;
     };
-    prepare(&parent)?;
     remove_left_behind(&parent);
+    prepare(&parent)?;
     Some(parent)
 }
 
 /// The control group of this process.
 #[derive(Debug, Eq, PartialEq)]
-struct OwnGroup {
-    directory: PathBuf,
+pub(crate) struct OwnGroup {
+    pub(crate) directory: PathBuf,
     /// Whether there is none above it, as in a container.
     is_top: bool,
 }
 
 /// Finds the group in `/proc/self/mountinfo` (proc_pid_mountinfo(5)) and `/proc/self/cgroup` (cgroups(7)).
-fn own_group(mounts: &str, groups: &str) -> Option<OwnGroup> {
+pub(crate) fn own_group(mounts: &str, groups: &str) -> Option<OwnGroup> {
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
     let mount = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(3);
         let (root, point) = (fields.next()?, fields.next()?);
         // What is mounted may be a part that does not have this process; names with escapes are not worth it.
-        let below = match root {
-            "/" => path.strip_prefix('/'),
-            root => path
-                .strip_prefix(root)
-                .map(|below| below.trim_start_matches('/')),
-        };
-        let is_plain = !point.contains('\\') && !path.contains("/..");
+        let below = Path::new(path).strip_prefix(root).ok()?;
+        let is_plain = !point.contains('\\') && is_name(below);
         (after.starts_with("cgroup2 ") && is_plain).then_some(())?;
-        Some(Path::new(point).join(below?))
+        Some(Path::new(point).join(below))
     })?;
     Some(OwnGroup {
         directory: mount,
         is_top: path == "/",
     })
+}
+
+/// Tells whether a path leads downwards only.
+fn is_name(path: &Path) -> bool {
+    path.components()
+        .all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// Tells whether systemd marked the group as one that its processes may divide.
@@ -242,7 +243,7 @@ impl Drop for ControlGroup {
     }
 }
 
-fn event(text: &str, name: &str) -> u64 {
+pub(crate) fn event(text: &str, name: &str) -> u64 {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     let found = lines.find(|(event, _)| *event == name);
     found.and_then(|(_, count)| count.parse().ok()).unwrap_or(0)
@@ -306,6 +307,8 @@ mod tests {
                 Some(("/sys/fs/cgroup/a.scope", false)),
             ),
             (&bound, "0::/system.slice\n", None),
+            (&bound, "0::/user.slice.d/a.scope\n", None),
+            (&bound, "0::/user.slice..\n", None),
             (MOUNTS, "0::/../outside\n", None),
             (MOUNTS, "4:memory:/x\n", None),
             ("", "0::/\n", None),

@@ -47,14 +47,15 @@ pub(crate) fn of_namespace(proc: &OwnedFd, count: Count) -> nix::Result<Usage> {
             continue;
         }
         let process = of_status(&text);
-        usage.tasks += process.tasks;
-        usage.memory_bytes += match count {
+        let memory_bytes = match count {
             Count::Whole => process.memory_bytes,
             Count::Shared => match read(proc, &format!("{name}/smaps_rollup"), &mut text) {
                 Some(()) => of_rollup(&text),
                 None => 0,
             },
         };
+        usage.tasks = usage.tasks.saturating_add(process.tasks);
+        usage.memory_bytes = usage.memory_bytes.saturating_add(memory_bytes);
     }
     Ok(usage)
 }
@@ -71,12 +72,14 @@ fn read(proc: &OwnedFd, path: &str, text: &mut String) -> Option<()> {
 }
 
 /// Reads `/proc/PID/status` (proc_pid_status(5)). The name comes first, and its line feeds are escaped.
-fn of_status(text: &str) -> Usage {
+pub(crate) fn of_status(text: &str) -> Usage {
     let mut usage = Usage::default();
     for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
         match name {
             "Threads" => usage.tasks = number(value),
-            "RssAnon" | "RssShmem" | "VmSwap" => usage.memory_bytes += number(value) << 10,
+            "RssAnon" | "RssShmem" | "VmSwap" => {
+                usage.memory_bytes = usage.memory_bytes.saturating_add(kibibytes(value));
+            }
             _ => {}
         }
     }
@@ -84,12 +87,15 @@ fn of_status(text: &str) -> Usage {
 }
 
 /// Reads `/proc/PID/smaps_rollup` (proc_pid_smaps(5)).
-fn of_rollup(text: &str) -> u64 {
+pub(crate) fn of_rollup(text: &str) -> u64 {
     let fields = text.lines().filter_map(|line| line.split_once(':'));
     fields
         .filter(|(name, _)| ["Pss_Anon", "Pss_Shmem", "SwapPss"].contains(name))
-        .map(|(_, value)| number(value) << 10)
-        .sum()
+        .fold(0, |sum, (_, value)| sum.saturating_add(kibibytes(value)))
+}
+
+fn kibibytes(value: &str) -> u64 {
+    number(value).saturating_mul(1 << 10)
 }
 
 fn number(value: &str) -> u64 {

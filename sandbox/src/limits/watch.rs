@@ -150,7 +150,7 @@ impl Watched {
         if self.processes.is_some_and(|most| usage.tasks > most) {
             return Some(Limit::Processes);
         }
-        let memory_bytes = usage.memory_bytes + tmpfs_bytes;
+        let memory_bytes = usage.memory_bytes.saturating_add(tmpfs_bytes);
         let exceeded = self.memory_bytes.is_some_and(|most| memory_bytes > most);
         exceeded.then_some(Limit::Memory)
     }
@@ -160,7 +160,7 @@ impl Watched {
         let Some(most) = self.memory_bytes else {
             return LONGEST_PAUSE;
         };
-        let left = most.saturating_sub(usage.memory_bytes + tmpfs_bytes);
+        let left = most.saturating_sub(usage.memory_bytes.saturating_add(tmpfs_bytes));
         let pause = Duration::from_micros(left / (BYTES_PER_SECOND / 1_000_000));
         pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
     }

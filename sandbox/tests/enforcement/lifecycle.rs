@@ -145,13 +145,13 @@ fn unread_output_does_not_block() {
 }
 
 /// A sandbox in which daemons run, and the ids of its launcher and of the first process, which is init or the supervisor.
-struct Chain {
-    running: Running,
-    launcher: Pid,
+pub(crate) struct Chain {
+    pub(crate) running: Running,
+    pub(crate) launcher: Pid,
     first: Pid,
 }
 
-fn start_chain(spec: &Spec) -> Chain {
+pub(crate) fn start_chain(spec: &Spec) -> Chain {
     let own = nix::unistd::getpid();
     let mut running = spec.spawn().unwrap();
     wait_for_line(running.take_stdout().unwrap());
@@ -254,7 +254,7 @@ pub(crate) fn wait_for_line(output: std::fs::File) {
     assert_eq!(line, "started\n");
 }
 
-fn assert_nothing_is_left() {
+pub(crate) fn assert_nothing_is_left() {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !sandbox_processes().is_empty() {
         assert!(Instant::now() < deadline, "left: {:?}", sandbox_processes());

@@ -5,12 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use overcoat_sandbox::{
     EnforcedLimit, Limit, LimitMechanism, Limits, OwnershipRecording, ProgramStatus, Spec,
     delegated_control_group,
 };
 
 use crate::harness::{optional, require, tests};
+use crate::lifecycle::{assert_nothing_is_left, start_chain};
 use crate::support::{Ran, assert_errno, contents, host_directory, probe, run, shell};
 
 tests![
@@ -28,6 +30,7 @@ tests![
     what_holds_the_program_is_reported,
     a_control_group_holds_processes_and_memory,
     a_control_group_is_gone_afterwards,
+    a_control_group_that_a_killed_launcher_leaves_is_removed,
     a_control_group_that_is_refused_is_done_without,
     without_limits_nothing_is_looked_at,
 ];
@@ -290,6 +293,22 @@ fn a_control_group_is_gone_afterwards() {
     let ran =
         run(&limited(probe(["sleep-in-children"])).wall_clock_limit(Duration::from_millis(300)));
     assert_status(&ran, ProgramStatus::TimedOut);
+    assert_eq!(groups_of_sandboxes(&group), 0);
+}
+
+fn a_control_group_that_a_killed_launcher_leaves_is_removed() {
+    let group = own_hierarchy();
+    optional!(group.is_some(), "a control group (cgroup v2) to write in");
+    let group = group.unwrap();
+    let spec = limited(probe(["sleep-in-children"])).control_group(&group);
+    let chain = start_chain(&spec);
+    assert_eq!(groups_of_sandboxes(&group), 1);
+    kill(chain.launcher, Signal::SIGKILL).unwrap();
+    drop(chain.running);
+    assert_nothing_is_left();
+    assert_eq!(groups_of_sandboxes(&group), 1);
+    // Whether it can be used or not.
+    delegated_control_group();
     assert_eq!(groups_of_sandboxes(&group), 0);
 }
 
