@@ -6,11 +6,13 @@
 
 pub use crate::build::fuzzing::apt_output;
 pub use crate::capture::fuzzing::layer_attributes;
-pub use crate::cli::fuzzing::terminal;
+pub use crate::cli::fuzzing::{limits, terminal};
 pub use crate::extension::fuzzing::{base_tree, release_files};
 pub use crate::format::erofs::fuzzing::{erofs_damaged, erofs_image};
 pub use crate::packages::apt::fuzzing::apt_sources;
-pub use crate::recipe::fuzzing::{recipe_conditions, recipe_files, recipe_syntax, recipe_values};
+pub use crate::recipe::fuzzing::{
+    grants, recipe_conditions, recipe_files, recipe_syntax, recipe_values,
+};
 pub use crate::signing::fuzzing::keys;
 pub use crate::store::fuzzing::store_metadata;
 
@@ -24,8 +26,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("base_tree", base_tree),
     ("erofs_damaged", erofs_damaged),
     ("erofs_image", erofs_image),
+    ("grants", grants),
     ("keys", keys),
     ("layer_attributes", layer_attributes),
+    ("limits", limits),
     ("recipe_conditions", recipe_conditions),
     ("recipe_files", recipe_files),
     ("recipe_syntax", recipe_syntax),

@@ -4,6 +4,7 @@
 //! It is compiled for fuzzers and tests only, and is no part of the crate's interface.
 
 use std::io::Cursor;
+use std::path::Component;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,9 +12,12 @@ use serde::de::DeserializeOwned;
 use crate::idrange::{RANGE_LENGTH, find_subordinate_ids, range_of};
 use crate::init::Said;
 use crate::kernel::version_in;
+use crate::limits::cgroup::{event, own_group};
+use crate::limits::usage::{of_rollup, of_status};
 use crate::ownership::fuzzing::find_field;
 pub use crate::ownership::fuzzing::{calls, records};
 use crate::report::{Answer, LONGEST_MESSAGE, Request, read_framed, write_framed};
+use crate::seccomp::Profile;
 
 /// A property of any input: it panics where that does not hold.
 pub type Target = fn(&[u8]);
@@ -24,6 +28,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("host_texts", host_texts),
     ("messages", messages),
     ("records", records),
+    ("seccomp_profile", seccomp_profile),
+    ("used", used),
 ];
 
 /// The launcher's wire format: a message is read to its own length and no further, is bounded, and survives.
@@ -83,6 +89,51 @@ pub fn host_texts(bytes: &[u8]) {
         u32::from_str_radix(value.trim(), 8).ok()
     });
     assert!(mask.is_none() || bytes.windows(6).any(|part| part == b"Umask:"));
+}
+
+/// A person's seccomp profile: what is understood is a program that the kernel takes, and survives the way to the launcher.
+pub fn seccomp_profile(bytes: &[u8]) {
+    let Ok(profile) = Profile::parse(&String::from_utf8_lossy(bytes)) else {
+        return;
+    };
+    let program = profile.compile();
+    let last = program.last().expect("a program answers");
+    assert_eq!(u32::from(last.code), libc::BPF_RET | libc::BPF_K);
+    assert!(program.len() <= 4096);
+    for (place, instruction) in program.iter().enumerate() {
+        let operation = u32::from(instruction.code);
+        if operation & 7 == libc::BPF_JMP {
+            let longest = match operation {
+                always if always == libc::BPF_JMP | libc::BPF_JA => instruction.k,
+                _ => instruction.jt.max(instruction.jf).into(),
+            };
+            assert!(place + 1 + usize::try_from(longest).expect("64 bits") < program.len());
+        }
+    }
+    let json = serde_json::to_vec(&profile).expect("names and numbers can be written");
+    let again: Profile = serde_json::from_slice(&json).expect("what was written can be read");
+    assert_eq!(profile, again);
+}
+
+/// What the kernel says of control groups and of what processes use: `/proc/self/mountinfo` and `/proc/self/cgroup` with a
+/// NUL between, `memory.events`, and of processes `status` and `smaps_rollup`.
+pub fn used(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (mounts, groups) = text.split_once('\0').unwrap_or(("", &text));
+    if let Some(own) = own_group(mounts, groups) {
+        let leads_up = own
+            .directory
+            .components()
+            .any(|part| part == Component::ParentDir);
+        assert!(!leads_up || mounts.contains(".."), "{own:?}");
+    }
+    assert!(event(&text, "max") == 0 || text.contains("max "));
+    // Neither a number that is no number nor one that is too large ends the watch.
+    let (usage, rollup) = (of_status(&text), of_rollup(&text));
+    let has = |name: &str| text.contains(name);
+    assert!(usage.tasks == 0 || has("Threads:"));
+    assert!(usage.memory_bytes == 0 || has("Rss") || has("VmSwap:"));
+    assert!(rollup == 0 || has("Pss"));
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! What must hold of any text that reaches a terminal.
+//! What must hold of any text that reaches a terminal, and of limits that are typed.
 
+use super::limits::LimitSetting;
 use super::output::Style;
 use super::render::{indented, inert};
 
@@ -20,6 +21,20 @@ pub fn terminal(bytes: &[u8]) {
             }
         }
         assert!(!whole.contains(|c| c != '\n' && is_control(c)), "{whole:?}");
+    }
+}
+
+/// The value of `--limit`: what is understood is a limit of some size, and said again it is the same.
+pub fn limits(bytes: &[u8]) {
+    for text in String::from_utf8_lossy(bytes).lines() {
+        let Ok(setting) = LimitSetting::parse(text, "--limit") else {
+            continue;
+        };
+        assert_ne!(setting.value(), Some(0));
+        let value = setting.value().map(|value| value.to_string());
+        let plain = format!("{}={}", setting.name(), value.as_deref().unwrap_or("none"));
+        let again = LimitSetting::parse(&plain, "--limit");
+        assert!(again.is_ok_and(|again| again == setting), "{plain}");
     }
 }
 

@@ -115,6 +115,12 @@ impl LimitSetting {
         NAMES[self.index].0
     }
 
+    /// Returns its number; `None` for no bound.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn value(self) -> Option<u64> {
+        self.value
+    }
+
     /// Reads `NAME=VALUE`, which came by `origin`.
     ///
     /// # Errors

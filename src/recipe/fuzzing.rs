@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use super::bounds::Bounds;
+use super::grants::{Grant, is_variable, items};
 use super::matching::{Element, elements, glob};
 use super::names::Rule;
 use super::syntax::{self, Document};
@@ -25,6 +26,27 @@ pub fn recipe_syntax(bytes: &[u8]) {
     let (again, none) = syntax::read(rendered(&document).as_bytes());
     assert_eq!(none, []);
     assert_eq!(without_lines(&again), without_lines(&document));
+}
+
+/// The value of `--allow`: what is understood is, written as the option that is advised, the same grant and no other.
+pub fn grants(bytes: &[u8]) {
+    for item in items(&String::from_utf8_lossy(bytes)) {
+        assert!(!item.is_empty());
+        let Ok(grant) = Grant::parse(&item) else {
+            continue;
+        };
+        // Names of variables are checked later.
+        if let Grant::Variable(name) = &grant
+            && !is_variable(name)
+        {
+            continue;
+        }
+        let again: Vec<_> = items(&grant.to_string())
+            .iter()
+            .map(|item| Grant::parse(item).ok())
+            .collect();
+        assert_eq!(again, [Some(grant)]);
+    }
 }
 
 fn rendered(document: &Document) -> String {

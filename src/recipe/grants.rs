@@ -160,7 +160,7 @@ impl Grants {
 
 impl Grant {
     /// Reads one grant, without a look at the host.
-    fn parse(text: &str) -> Result<Self, GrantProblem> {
+    pub(super) fn parse(text: &str) -> Result<Self, GrantProblem> {
         let (name, value) = match text.split_once(':') {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
@@ -312,7 +312,7 @@ impl Hint for GrantError {
 }
 
 /// Splits a list at commas; a backslash takes a comma or a backslash for itself.
-fn items(list: &str) -> Vec<String> {
+pub(super) fn items(list: &str) -> Vec<String> {
     let mut items = vec![String::new()];
     let mut characters = list.chars().peekable();
     while let Some(character) = characters.next() {
@@ -340,7 +340,7 @@ fn reason(error: &std::io::Error) -> String {
 }
 
 /// Returns whether a variable can have this name, as a shell sees it.
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
         && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
 }
