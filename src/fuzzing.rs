@@ -9,6 +9,7 @@ pub use crate::capture::fuzzing::layer_attributes;
 pub use crate::cli::fuzzing::{limits, terminal};
 pub use crate::extension::fuzzing::{base_tree, release_files};
 pub use crate::format::erofs::fuzzing::{erofs_damaged, erofs_image};
+pub use crate::format::squashfs::fuzzing::{squashfs_damaged, squashfs_image};
 pub use crate::packages::apt::fuzzing::apt_sources;
 pub use crate::recipe::fuzzing::{
     grants, recipe_conditions, recipe_files, recipe_syntax, recipe_values,
@@ -35,6 +36,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("recipe_syntax", recipe_syntax),
     ("recipe_values", recipe_values),
     ("release_files", release_files),
+    ("squashfs_damaged", squashfs_damaged),
+    ("squashfs_image", squashfs_image),
     ("store_metadata", store_metadata),
     ("terminal", terminal),
 ];

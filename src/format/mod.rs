@@ -5,12 +5,14 @@ pub mod codec;
 pub mod compression;
 pub mod cpio;
 pub mod directory;
+mod duplicates;
 pub mod erofs;
 pub mod file_system;
 mod inodes;
 pub mod output;
 pub mod pipeline;
 pub mod read_at;
+pub mod squashfs;
 pub mod tar;
 
 pub use inodes::EntryError;
