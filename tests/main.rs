@@ -7,6 +7,7 @@
 mod build;
 mod clean;
 mod doctor;
+mod file_systems;
 mod fuzzing;
 mod genkey;
 mod grants;

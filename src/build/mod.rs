@@ -34,7 +34,7 @@ pub use self::configuration::SandboxedPrograms;
 pub use self::error::Error;
 pub use self::event::{Event, Observer};
 pub use self::limits::{Limits, ReachedLimit};
-pub use self::output::WriteError;
+pub use self::output::{FileSystemError, WriteError};
 pub use self::protection::{describe_weaker, missing_protection, strictness};
 pub use self::reach::Reach;
 pub use self::real_ids::Error as RealIdsError;

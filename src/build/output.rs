@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use rustix::fs::Mode;
 
-pub use self::error::WriteError;
+pub use self::error::{FileSystemError, WriteError};
 use self::image::Artifact;
 use super::Error;
 use crate::beneath::Place;

@@ -8,7 +8,7 @@ use super::limits::LimitError;
 use super::output::{self, Style};
 use super::render::{self, HintOf, hint_of};
 use crate::recipe::{GrantError, RecipeError, RecipeErrors};
-use crate::{build, ddi, distribution, extension, format, plan, publish, signing, store};
+use crate::{build, ddi, distribution, extension, plan, publish, signing, store};
 
 /// Errors with the exit status that they lead to.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ const HINTS: &[HintOf] = &[
     hint_of::<store::Error>,
     hint_of::<store::PlaceError>,
     hint_of::<ddi::SignError>,
-    hint_of::<ddi::AssembleError<format::erofs::Error>>,
+    hint_of::<ddi::AssembleError<build::FileSystemError>>,
 ];
 
 impl Failure {

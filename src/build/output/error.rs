@@ -10,10 +10,10 @@ use crate::format::{compression, cpio, directory, erofs, tar};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    #[error("laying out the EROFS file system")]
-    Erofs(#[from] erofs::Error),
+    #[error("laying out the file system")]
+    FileSystem(#[from] FileSystemError),
     #[error("assembling the disk image")]
-    Ddi(#[from] ddi::AssembleError<erofs::Error>),
+    Ddi(#[from] ddi::AssembleError<FileSystemError>),
     #[error("making the cpio archive")]
     Cpio(#[from] cpio::Error),
     #[error("making the tar archive")]
@@ -24,6 +24,14 @@ pub enum WriteError {
     Directory(#[from] directory::Error),
     #[error("writing the file")]
     File(#[from] std::io::Error),
+}
+
+/// A file system could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileSystemError {
+    #[error("making an EROFS file system")]
+    Erofs(#[from] erofs::Error),
 }
 
 impl Hint for WriteError {

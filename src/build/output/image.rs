@@ -2,14 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::num::NonZeroUsize;
+use std::thread;
 
 use uuid::Uuid;
 
+use super::error::FileSystemError;
 use super::{Made, beside, create, sync, writing};
 use crate::beneath::Place;
 use crate::build::Error;
 use crate::ddi::{self, Ddi, Layout, PartitionArchitecture, VerityMode};
 use crate::format::erofs;
+use crate::format::output::ImageOutput;
 use crate::plan::KeyBuilder;
 use crate::recipe::{Recipe, SplitArtifact, Verity};
 use crate::signing::Signer;
@@ -119,28 +123,60 @@ pub(super) fn write(
         (None, Verity::Deferred) => VerityMode::Deferred,
         (None, _) => VerityMode::None,
     };
-    let options = erofs::Options {
-        uuid: volume_uuid(recipe),
-        build_time,
-        volume_name: String::new(),
-    };
-    let plan = erofs::Plan::new(tree, &options).map_err(writing(name))?;
     let layout = Layout {
         architecture,
         name: &recipe.output,
         seed: recipe.seed,
-        payload_size_bytes: Some(plan.size_bytes()),
+        payload_size_bytes: None,
         sector: recipe.sector_size,
         verity,
     };
     let mut file = create(place).map_err(writing(name))?;
-    let ddi =
-        ddi::assemble(&mut file, &layout, |payload| plan.write(payload)).map_err(writing(name))?;
+    let ddi = ddi::assemble(&mut file, &layout, |payload| {
+        write_file_system(payload, recipe, tree, build_time)
+    })
+    .map_err(writing(name))?;
     sync(&file).map_err(writing(name))?;
     Ok(Made {
         warnings: warnings(recipe, signer.as_ref()),
         artifacts: artifacts(recipe, &ddi),
     })
+}
+
+/// Writes the file system of an image.
+fn write_file_system(
+    out: &mut dyn ImageOutput,
+    recipe: &Recipe,
+    tree: &FileTree,
+    build_time: Timestamp,
+) -> Result<(), FileSystemError> {
+    let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let payload = recipe.payload;
+    match payload.codec {
+        Some(codec) => {
+            let compression = erofs::Compression {
+                codec,
+                block_bytes: None,
+                fragments: true,
+                deduplicate: true,
+                oldest_kernel: payload.oldest_kernel,
+            };
+            let options = erofs_options(recipe, build_time);
+            erofs::write_compressed(tree, &options, &compression, workers, out)?;
+        }
+        None => {
+            erofs::Plan::new(tree, &erofs_options(recipe, build_time))?.write(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn erofs_options(recipe: &Recipe, build_time: Timestamp) -> erofs::Options {
+    erofs::Options {
+        uuid: volume_uuid(recipe),
+        build_time,
+        volume_name: String::new(),
+    }
 }
 
 /// Tells what the person should know about the protection of an image.
