@@ -1,4 +1,4 @@
-use overcoat::format::erofs::reader::read_tree;
+use overcoat::format::{erofs, squashfs};
 use overcoat::tree::{EntryKind, FileTree, TreePath};
 
 use crate::harness::World;
@@ -53,9 +53,27 @@ fn each_compression_of_erofs_holds_the_same_files() {
             image.len() - (1 << 20) < (plain.len() - (1 << 20)) / 5,
             "{compression}"
         );
-        assert_sings(&read_tree(&file_system(&image)).unwrap());
+        assert_sings(&erofs::reader::read_tree(&file_system(&image)).unwrap());
         assert!(built(&world, &[&option]) == image, "{compression}");
     }
+}
+
+#[test]
+fn each_compression_of_squashfs_holds_the_same_files() {
+    let world = extension();
+    for compression in ["zstd", "lz4", "lz4hc", "gzip", "xz"] {
+        let options = [
+            "--file-system=squashfs",
+            &format!("--compression={compression}"),
+        ];
+        let image = built(&world, &options);
+        let bytes = file_system(&image);
+        assert_eq!(&bytes[..4], b"hsqs", "{compression}");
+        assert_sings(&squashfs::reader::read_tree(&bytes).unwrap());
+        assert!(built(&world, &options) == image, "{compression}");
+    }
+    let auto = built(&world, &["--file-system=squashfs", "--compression=auto"]);
+    assert!(auto == built(&world, &["--file-system=squashfs", "--compression=zstd"]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::Hint;
 use crate::ddi;
-use crate::format::{compression, cpio, directory, erofs, tar};
+use crate::format::{compression, cpio, directory, erofs, squashfs, tar};
 
 /// An output could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,8 @@ pub enum WriteError {
 pub enum FileSystemError {
     #[error("making an EROFS file system")]
     Erofs(#[from] erofs::Error),
+    #[error("making a squashfs file system")]
+    Squashfs(#[from] squashfs::Error),
 }
 
 impl Hint for WriteError {

@@ -12,10 +12,10 @@ use super::{Made, beside, create, sync, writing};
 use crate::beneath::Place;
 use crate::build::Error;
 use crate::ddi::{self, Ddi, Layout, PartitionArchitecture, VerityMode};
-use crate::format::erofs;
 use crate::format::output::ImageOutput;
+use crate::format::{erofs, squashfs};
 use crate::plan::KeyBuilder;
-use crate::recipe::{Recipe, SplitArtifact, Verity};
+use crate::recipe::{FileSystem, Recipe, SplitArtifact, Verity};
 use crate::signing::Signer;
 use crate::tree::{FileTree, Timestamp};
 
@@ -152,8 +152,12 @@ fn write_file_system(
 ) -> Result<(), FileSystemError> {
     let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let payload = recipe.payload;
-    match payload.codec {
-        Some(codec) => {
+    match (payload.file_system, payload.codec) {
+        (FileSystem::Squashfs, Some(codec)) => {
+            let options = squashfs::Options::new(codec, build_time);
+            squashfs::Plan::new(tree, &options)?.write(workers, out)?;
+        }
+        (FileSystem::Erofs, Some(codec)) => {
             let compression = erofs::Compression {
                 codec,
                 block_bytes: None,
@@ -164,7 +168,8 @@ fn write_file_system(
             let options = erofs_options(recipe, build_time);
             erofs::write_compressed(tree, &options, &compression, workers, out)?;
         }
-        None => {
+        // There is no squashfs without compression, which the recipe has been told.
+        (FileSystem::Erofs | FileSystem::Squashfs, None) => {
             erofs::Plan::new(tree, &erofs_options(recipe, build_time))?.write(out)?;
         }
     }
