@@ -33,7 +33,7 @@ fn built(world: &World, arguments: &[&str]) -> Vec<u8> {
 
 fn assert_sings(tree: &FileTree) {
     for number in 0..40 {
-        let path = TreePath::new(&format!("usr/share/song/{number}")).unwrap();
+        let path = TreePath::new(format!("usr/share/song/{number}")).unwrap();
         let Some(EntryKind::Regular(content)) = tree.get(&path).map(|entry| &entry.kind) else {
             panic!("`{path}` is not there");
         };

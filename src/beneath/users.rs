@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 30] = [
+const BY_PATH: [(&str, &str); 32] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -40,7 +40,12 @@ const BY_PATH: [(&str, &str); 30] = [
         "cli/sandbox/options.rs",
         "looks at the directory that a person named",
     ),
+    (
+        "cli/sign.rs",
+        "opens the image that a person named, to sign it in place",
+    ),
     ("cli/signal.rs", "reads /proc/self"),
+    ("format/read_at.rs", "opens the image that a person named"),
     (
         "publish/hidden.rs",
         "makes the output directory, and removes it while it is empty",
