@@ -21,13 +21,7 @@ const CHUNK_LENGTH: usize = 128 * 1024;
 pub(super) struct Unreadable {
     /// Which of the files.
     pub(super) file: usize,
-    pub(super) cause: Cause,
-}
-
-#[derive(Debug)]
-pub(super) enum Cause {
-    Open(ContentError),
-    Read(std::io::Error),
+    pub(super) source: ContentError,
 }
 
 /// The hashes of a batch of files.
@@ -66,7 +60,7 @@ pub(super) fn originals(
             files,
             candidates: candidates.peekable(),
         },
-        || vec![0; CHUNK_LENGTH],
+        || vec![0; CHUNK_LENGTH + 1],
         |chunk, batch, hashed: &mut Hashed| hash(files, chunk, batch, hashed),
         |hashed| {
             if let Some(failure) = hashed.failure.take() {
@@ -109,33 +103,35 @@ impl<I: Iterator<Item = usize>> Iterator for Batches<'_, I> {
     }
 }
 
-fn hash(files: &[&Content], chunk: &mut Vec<u8>, batch: Vec<usize>, hashed: &mut Hashed) {
+fn hash(files: &[&Content], chunk: &mut [u8], batch: Vec<usize>, hashed: &mut Hashed) {
     hashed.digests.clear();
     hashed.files = batch;
     for file in &hashed.files {
         match digest_of(files[*file], chunk) {
             Ok(digest) => hashed.digests.push(digest),
-            Err(cause) => {
-                hashed.failure = Some(Unreadable { file: *file, cause });
+            Err(source) => {
+                hashed.failure = Some(Unreadable {
+                    file: *file,
+                    source,
+                });
                 return;
             }
         }
     }
 }
 
-fn digest_of(content: &Content, chunk: &mut Vec<u8>) -> Result<[u8; 32], Cause> {
-    let mut reader = content.open().map_err(Cause::Open)?;
+fn digest_of(content: &Content, chunk: &mut [u8]) -> Result<[u8; 32], ContentError> {
     let mut hash = Sha256::new();
     let mut offset = 0;
     while offset < content.size_bytes() {
-        let rest = content.size_bytes() - offset;
-        let length = usize::try_from(rest).map_or(CHUNK_LENGTH, |rest| rest.min(CHUNK_LENGTH));
-        chunk.clear();
-        reader
-            .append_at(offset, length, chunk)
-            .map_err(Cause::Read)?;
-        hash.update(chunk);
-        offset += length as u64;
+        // The byte more than a chunk is for noticing that a file has grown.
+        let room = match content.size_bytes() - offset > CHUNK_LENGTH as u64 {
+            true => &mut chunk[..CHUNK_LENGTH],
+            false => &mut *chunk,
+        };
+        let count = content.read_part(offset, room)?;
+        hash.update(&room[..count]);
+        offset += count as u64;
     }
     Ok(hash.finish())
 }

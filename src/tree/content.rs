@@ -326,80 +326,6 @@ impl ContentReader {
             Inner::File(file) => Some(file),
         }
     }
-
-    /// Appends the `length` bytes at `offset` to `buffer`, wherever was read before.
-    ///
-    /// Reading the last bytes of a content finds out whether it has grown.
-    ///
-    /// # Errors
-    /// What reading failed with, or a [`ContentError::Changed`].
-    pub fn append_at(
-        &mut self,
-        offset: u64,
-        length: usize,
-        buffer: &mut Vec<u8>,
-    ) -> std::io::Result<()> {
-        if matches!(self.inner, Inner::Stored(_)) {
-            self.go_to(offset)?;
-        }
-        let start = buffer.len();
-        let is_last = offset + length as u64 == self.content.size_bytes;
-        // One byte more than there is to be: a file that ends where it should costs no call of its own.
-        buffer.resize(start + length + usize::from(is_last), 0);
-        let wanted = &mut buffer[start..];
-        let found = match &mut self.inner {
-            Inner::File(file) => read_up_to(wanted, length, |part, done| {
-                file.read_at(part, offset + done as u64)
-            })?,
-            Inner::Memory(cursor) => {
-                cursor.set_position(offset);
-                read_up_to(wanted, length, |part, _| cursor.read(part))?
-            }
-            Inner::Stored(content) => read_up_to(wanted, length, |part, _| content.read(part))?,
-        };
-        if found != length {
-            return Err(self.changed(offset + found as u64));
-        }
-        buffer.truncate(start + length);
-        self.remaining_bytes = self.content.size_bytes - offset - length as u64;
-        Ok(())
-    }
-
-    /// Reads a content that has no positions up to `offset`, from its start if that lies behind.
-    fn go_to(&mut self, offset: u64) -> std::io::Result<()> {
-        if offset < self.content.size_bytes - self.remaining_bytes {
-            *self = self.content.open().map_err(std::io::Error::other)?;
-        }
-        let skipped_bytes = offset - (self.content.size_bytes - self.remaining_bytes);
-        std::io::copy(&mut self.by_ref().take(skipped_bytes), &mut std::io::sink())?;
-        Ok(())
-    }
-
-    fn changed(&self, found_bytes: u64) -> std::io::Error {
-        std::io::Error::other(ContentError::Changed {
-            path: self.content.location(),
-            expected_bytes: self.content.size_bytes,
-            found_bytes,
-        })
-    }
-}
-
-/// Reads until `wanted` is full or `enough` bytes of it are, and returns how many are; fewer when there are no more.
-fn read_up_to(
-    wanted: &mut [u8],
-    enough: usize,
-    mut read: impl FnMut(&mut [u8], usize) -> std::io::Result<usize>,
-) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < enough {
-        match read(&mut wanted[filled..], filled) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 impl Read for ContentReader {
@@ -412,8 +338,14 @@ impl Read for ContentReader {
         let grew = count as u64 > self.remaining_bytes;
         let shrank = count == 0 && !buffer.is_empty() && self.remaining_bytes > 0;
         if grew || shrank {
-            let position = self.content.size_bytes - self.remaining_bytes;
-            return Err(self.changed(position + count as u64));
+            let expected_bytes = self.content.size_bytes;
+            let found_bytes = expected_bytes - self.remaining_bytes + count as u64;
+            let path = self.content.location();
+            return Err(std::io::Error::other(ContentError::Changed {
+                path,
+                expected_bytes,
+                found_bytes,
+            }));
         }
         self.remaining_bytes -= count as u64;
         Ok(count)

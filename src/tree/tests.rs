@@ -1,7 +1,4 @@
-use super::{
-    Content, ContentError, Entry, EntryKind, FileTree, InsertError, StoredContents, Timestamp,
-    TreePath,
-};
+use super::{Content, Entry, EntryKind, FileTree, InsertError, Timestamp, TreePath};
 
 const THEN: Timestamp = Timestamp::from_seconds(1000);
 
@@ -127,46 +124,5 @@ fn a_symbolic_link_in_the_way_is_not_followed() {
     for planted in ["up/secret", "link"] {
         let content = Content::from_file(root.clone(), path(planted), 1);
         assert!(content.open().is_err(), "{planted}");
-    }
-}
-
-/// Gives bytes that have no positions, as an image does.
-#[derive(Debug)]
-struct Streamed(&'static [u8]);
-
-impl StoredContents for Streamed {
-    fn open(&self, _: u64) -> std::io::Result<Box<dyn std::io::Read + Send>> {
-        Ok(Box::new(self.0))
-    }
-}
-
-#[test]
-fn contents_are_read_at_any_position_and_checked_at_their_end() {
-    let directory = tempfile::tempdir().unwrap();
-    fs_err::write(directory.path().join("f"), b"abcdefgh").unwrap();
-    let root = std::sync::Arc::new(crate::beneath::Directory::open(directory.path()).unwrap());
-    let stored = std::sync::Arc::new(Streamed(b"abcdefgh"));
-    let of_length = |size_bytes: u64| {
-        [
-            Content::from_file(root.clone(), path("f"), size_bytes),
-            Content::from_image(stored.clone(), 1, size_bytes),
-        ]
-    };
-    let mut contents = of_length(8).to_vec();
-    contents.push(Content::from_bytes(*b"abcdefgh"));
-    for content in contents {
-        let mut reader = content.open().unwrap();
-        let mut found = b">".to_vec();
-        for (offset, length) in [(6, 2), (0, 3), (3, 1), (8, 0)] {
-            reader.append_at(offset, length, &mut found).unwrap();
-        }
-        assert_eq!(found, b">ghabcd");
-    }
-    for content in [of_length(7), of_length(9)].concat() {
-        let mut reader = content.open().unwrap();
-        let last = usize::try_from(content.size_bytes() - 3).unwrap();
-        assert!(reader.append_at(3, last - 1, &mut Vec::new()).is_ok());
-        let changed = reader.append_at(3, last, &mut Vec::new()).unwrap_err();
-        assert!(changed.downcast::<ContentError>().is_ok());
     }
 }

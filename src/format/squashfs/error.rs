@@ -45,17 +45,10 @@ pub enum Error {
     DirectoryTooLarge { path: TreePath },
     #[error("the {table} is larger than 4 GiB")]
     TableTooLarge { table: &'static str },
-    #[error("`/{path}` is larger than squashfs can hold")]
-    FileTooLarge { path: TreePath },
-    #[error("opening the content of `/{path}`")]
-    OpenContent {
-        path: TreePath,
-        source: ContentError,
-    },
     #[error("reading the content of `/{path}`")]
     ReadContent {
         path: TreePath,
-        source: std::io::Error,
+        source: ContentError,
     },
     #[error("compressing the squashfs image")]
     Compress {

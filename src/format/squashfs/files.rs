@@ -11,12 +11,12 @@ use super::error::Error;
 use super::layout::{FileInode, NO_FRAGMENT};
 use super::stored::Stored;
 use super::writer::Statistics;
-use crate::format::duplicates::{self, Cause, Unreadable};
+use crate::format::duplicates::{self, Unreadable};
 use crate::format::inodes::TreeInode;
 use crate::tree::{Content, EntryKind, TreePath};
 
 /// How much of a file is one job at least: small blocks are not worth a change of threads each.
-const RUN_LENGTH: usize = 128 * 1024;
+pub(super) const RUN_LENGTH: usize = 128 * 1024;
 /// In place of the number of a file, for an inode that is none or is empty.
 const NO_FILE: u32 = u32::MAX;
 
@@ -73,7 +73,7 @@ impl<'a> Files<'a> {
     /// Cuts up the files among `inodes`, of which those that may be duplicates are read.
     ///
     /// # Errors
-    /// [`Error::OpenContent`] and [`Error::ReadContent`], for a file that cannot be read or has changed its length.
+    /// [`Error::ReadContent`], for a file that cannot be read or has changed its length.
     pub(super) fn new(
         inodes: &[TreeInode<'a>],
         block_length: usize,
@@ -211,12 +211,9 @@ impl<'a> Files<'a> {
     fn find_originals(&mut self, workers: NonZeroUsize) -> Result<(), Error> {
         let contents: Vec<_> = self.files.iter().map(|file| file.content).collect();
         let originals = duplicates::originals(&contents, workers);
-        let originals = originals.map_err(|Unreadable { file, cause }| {
-            let path = self.files[file].path.clone();
-            match cause {
-                Cause::Open(source) => Error::OpenContent { path, source },
-                Cause::Read(source) => Error::ReadContent { path, source },
-            }
+        let originals = originals.map_err(|Unreadable { file, source }| Error::ReadContent {
+            path: self.files[file].path.clone(),
+            source,
         })?;
         for (file, original) in self.files.iter_mut().zip(originals) {
             file.original = original;

@@ -3,12 +3,11 @@
 use std::num::NonZeroUsize;
 
 use super::error::Error;
-use super::files::{File, Files, Job};
+use super::files::{File, Files, Job, RUN_LENGTH};
 use super::layout::{BLOCK_STORED, FragmentEntry};
 use super::sink::Sink;
 use crate::format::codec::{BlockCodec, BlockCompressor};
 use crate::format::pipeline;
-use crate::tree::ContentReader;
 
 /// What became of the contents.
 #[derive(Debug)]
@@ -25,10 +24,8 @@ struct Worker<'a> {
     codec: BlockCodec,
     /// Made when it is first needed.
     compressor: Option<BlockCompressor>,
-    /// What was read.
+    /// Room for what is read, with a byte more than a job has: that is how a file that has grown is noticed.
     input: Vec<u8>,
-    /// The file of the last job, which is likely that of the next.
-    open: Option<(usize, ContentReader)>,
     files: &'a Files<'a>,
 }
 
@@ -66,8 +63,7 @@ impl Stored {
             || Worker {
                 codec,
                 compressor: None,
-                input: Vec::new(),
-                open: None,
+                input: vec![0; files.block_length().max(RUN_LENGTH) + 1],
                 files,
             },
             |worker, job, packed: &mut Packed| {
@@ -143,42 +139,31 @@ impl Packed {
 
 impl Worker<'_> {
     fn pack(&mut self, job: Job, packed: &mut Packed) -> Result<(), Error> {
-        self.input.clear();
+        let block_length = self.files.block_length();
+        let compressor = compressor(&mut self.compressor, self.codec, self.files)?;
         match job {
             Job::Blocks { file, first, count } => {
-                self.read_blocks(file, first, count)?;
-                let compressor = compressor(&mut self.compressor, self.codec, self.files)?;
-                for block in self.input.chunks(self.files.block_length()) {
+                let file = self.files.file(file);
+                let offset = first * block_length as u64;
+                let rest = file.content.size_bytes() - offset;
+                let run = count * block_length as u64;
+                let length = usize::try_from(rest.min(run)).expect("a run is short");
+                // What follows is looked at only where nothing should.
+                let room = length + usize::from(rest <= run);
+                read(file, offset, &mut self.input[..room])?;
+                for block in self.input[..length].chunks(block_length) {
                     packed.append(block, true, compressor)?;
                 }
             }
             Job::Fragment { number } => {
+                let mut filled = 0;
                 for file in self.files.in_fragment(number) {
-                    let (offset, length) = self.files.parts(file);
-                    let mut reader = open(file)?;
-                    read(file, &mut reader, offset, length, &mut self.input)?;
+                    let (_, length) = self.files.parts(file);
+                    read(file, 0, &mut self.input[filled..=filled + length])?;
+                    filled += length;
                 }
-                let compressor = compressor(&mut self.compressor, self.codec, self.files)?;
-                packed.append(&self.input, false, compressor)?;
+                packed.append(&self.input[..filled], false, compressor)?;
             }
-        }
-        Ok(())
-    }
-
-    fn read_blocks(&mut self, number: usize, first: u64, count: u64) -> Result<(), Error> {
-        let file = self.files.file(number);
-        let (_, mut reader) = match self.open.take() {
-            Some(open) if open.0 == number => open,
-            _ => (number, open(file)?),
-        };
-        let block_bytes = self.files.block_length() as u64;
-        let offset = first * block_bytes;
-        let (end, _) = self.files.parts(file);
-        let length = (count * block_bytes).min(end - offset);
-        let length_in_memory = usize::try_from(length).expect("a run is short");
-        read(file, &mut reader, offset, length_in_memory, &mut self.input)?;
-        if offset + length < end {
-            self.open = Some((number, reader));
         }
         Ok(())
     }
@@ -198,22 +183,10 @@ fn compressor<'m>(
     }
 }
 
-fn open(file: &File<'_>) -> Result<ContentReader, Error> {
-    file.content.open().map_err(|source| Error::OpenContent {
-        path: file.path.clone(),
-        source,
-    })
-}
-
-fn read(
-    file: &File<'_>,
-    reader: &mut ContentReader,
-    offset: u64,
-    length: usize,
-    input: &mut Vec<u8>,
-) -> Result<(), Error> {
-    reader
-        .append_at(offset, length, input)
+fn read(file: &File<'_>, offset: u64, room: &mut [u8]) -> Result<(), Error> {
+    file.content
+        .read_part(offset, room)
+        .map(|_| ())
         .map_err(|source| Error::ReadContent {
             path: file.path.clone(),
             source,

@@ -85,7 +85,7 @@ impl<'a> Plan<'a> {
     /// Writes the image, compressing in `workers` threads; the bytes do not depend on their number.
     ///
     /// # Errors
-    /// [`Error::OpenContent`] and [`Error::ReadContent`] when a file cannot be read or has changed its length,
+    /// [`Error::ReadContent`] when a file cannot be read or has changed its length,
     /// [`Error::Write`] when `out` fails, and others for what is too large.
     pub fn write(
         &self,

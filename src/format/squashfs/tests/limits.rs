@@ -155,12 +155,9 @@ fn a_file_that_is_not_there_or_changed_its_length_is_an_error_with_its_path() {
         plan.write(NonZeroUsize::MIN, &mut output)
     };
     assert!(outcome("five", 5).is_ok());
-    for (name, size_bytes, expected) in [
-        ("absent", 5, "opening the content of `/f`"),
-        ("five", 4, "reading the content of `/f`"),
-        ("five", 6, "reading the content of `/f`"),
-    ] {
-        assert_eq!(outcome(name, size_bytes).unwrap_err().to_string(), expected);
+    for (name, size_bytes) in [("absent", 5), ("five", 4), ("five", 6)] {
+        let refused = outcome(name, size_bytes).unwrap_err();
+        assert_eq!(refused.to_string(), "reading the content of `/f`");
     }
 }
 
