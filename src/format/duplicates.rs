@@ -1,6 +1,7 @@
 //! Files with the same bytes, which an image holds once.
 //!
-//! Only files of equal lengths are read, once more than they are for the image; SHA-256 stands for their bytes.
+//! Only files of equal lengths are read, once more than they are for the image, and of large ones first their
+//! beginnings; SHA-256 stands for their bytes.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -10,11 +11,13 @@ use openssl::sha::Sha256;
 use super::pipeline;
 use crate::tree::{Content, ContentError};
 
+/// How much is read at once, and of larger files before anything else is known.
+const CHUNK_LENGTH: usize = 64 * 1024;
 /// How many files, or bytes of them, are one job: many small files are worth a change of threads together.
-const BATCH_FILES: usize = 64;
-const BATCH_BYTES: u64 = 1 << 20;
-/// How much of a file is read at once.
-const CHUNK_LENGTH: usize = 128 * 1024;
+const JOB_FILES: usize = 128;
+const JOB_BYTES: u64 = 1 << 20;
+
+type Digest = [u8; 32];
 
 /// A file could not be read to compare it.
 #[derive(Debug)]
@@ -24,106 +27,124 @@ pub(super) struct Unreadable {
     pub(super) source: ContentError,
 }
 
-/// The hashes of a batch of files.
-#[derive(Default)]
-struct Hashed {
-    files: Vec<usize>,
-    digests: Vec<[u8; 32]>,
-    failure: Option<Unreadable>,
-}
-
-/// Returns for each of `files` the first that has the same bytes, which may be itself.
+/// Returns for each of `files` the first that has the same bytes, which may be itself; empty ones are left alone.
 ///
 /// # Errors
-/// [`Unreadable`], for the first file that cannot be read or has another length than it should.
+/// [`Unreadable`] for a file that cannot be read or has changed its length.
 pub(super) fn originals(
     files: &[&Content],
     workers: NonZeroUsize,
 ) -> Result<Vec<usize>, Unreadable> {
-    let mut originals: Vec<usize> = (0..files.len()).collect();
-    let mut first_of_length: HashMap<u64, (usize, bool)> = HashMap::new();
+    let mut by_length: HashMap<u64, Vec<usize>> = HashMap::new();
     for (index, content) in files.iter().enumerate() {
-        let length = first_of_length.entry(content.size_bytes());
-        length
-            .and_modify(|(_, is_only)| *is_only = false)
-            .or_insert((index, true));
+        if content.size_bytes() > 0 {
+            by_length
+                .entry(content.size_bytes())
+                .or_default()
+                .push(index);
+        }
     }
-    let is_only = |length: u64| first_of_length[&length].1;
-    let candidates = (0..files.len()).filter(|index| {
-        let length = files[*index].size_bytes();
-        length > 0 && !is_only(length)
-    });
-    let mut known: HashMap<(u64, [u8; 32]), usize> = HashMap::new();
+    let mut originals: Vec<usize> = (0..files.len()).collect();
+    let candidates = in_order(by_length.into_values().filter(|group| group.len() > 1));
+    let groups = alike(files, &candidates, workers, CHUNK_LENGTH as u64)?;
+    let (short, long): (Vec<_>, Vec<_>) = groups
+        .into_iter()
+        .partition(|group| files[group[0]].size_bytes() <= CHUNK_LENGTH as u64);
+    note(&short, &mut originals);
+    let candidates = in_order(long.into_iter());
+    note(
+        &alike(files, &candidates, workers, u64::MAX)?,
+        &mut originals,
+    );
+    Ok(originals)
+}
+
+/// Returns the members of `groups` in the order of the files, in which they are read fastest.
+fn in_order(groups: impl Iterator<Item = Vec<usize>>) -> Vec<usize> {
+    let mut found: Vec<_> = groups.flatten().collect();
+    found.sort_unstable();
+    found
+}
+
+fn note(groups: &[Vec<usize>], originals: &mut [usize]) {
+    for group in groups {
+        for file in group {
+            originals[*file] = group[0];
+        }
+    }
+}
+
+/// Returns the groups of `candidates` that are of equal lengths and alike in their first `limit_bytes`.
+fn alike(
+    files: &[&Content],
+    candidates: &[usize],
+    workers: NonZeroUsize,
+    limit_bytes: u64,
+) -> Result<Vec<Vec<usize>>, Unreadable> {
+    let mut found: HashMap<(u64, Digest), Vec<usize>> = HashMap::new();
+    let mut known = candidates.iter();
+    let work =
+        |chunk: &mut Vec<u8>, job: &[usize], digests: &mut Vec<Result<Digest, Unreadable>>| {
+            digests.clear();
+            digests.extend(job.iter().map(|file| {
+                digest_of(files[*file], limit_bytes, chunk).map_err(|source| Unreadable {
+                    file: *file,
+                    source,
+                })
+            }));
+        };
     pipeline::in_order(
         workers,
-        Batches {
-            files,
-            candidates: candidates.peekable(),
-        },
+        jobs(files, candidates, limit_bytes),
         || vec![0; CHUNK_LENGTH + 1],
-        |chunk, batch, hashed: &mut Hashed| hash(files, chunk, batch, hashed),
-        |hashed| {
-            if let Some(failure) = hashed.failure.take() {
-                return Err(failure);
-            }
-            for (file, digest) in hashed.files.iter().zip(&hashed.digests) {
-                let original = known.entry((files[*file].size_bytes(), *digest));
-                originals[*file] = *original.or_insert(*file);
+        work,
+        |digests| {
+            for (digest, file) in digests.drain(..).zip(&mut known) {
+                let key = (files[*file].size_bytes(), digest?);
+                found.entry(key).or_default().push(*file);
             }
             Ok(())
         },
     )?;
-    Ok(originals)
+    Ok(found
+        .into_values()
+        .filter(|group| group.len() > 1)
+        .collect())
 }
 
-/// Cuts the candidates into jobs.
-struct Batches<'a, I: Iterator<Item = usize>> {
-    files: &'a [&'a Content],
-    candidates: std::iter::Peekable<I>,
+/// Cuts up `candidates`, so that each job is about as much to read.
+fn jobs<'c>(
+    files: &[&Content],
+    candidates: &'c [usize],
+    limit_bytes: u64,
+) -> impl Iterator<Item = &'c [usize]> {
+    let mut rest = candidates;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let count = rest
+            .iter()
+            .take(JOB_FILES)
+            .take_while(|file| {
+                let is_first_or_fits = bytes < JOB_BYTES;
+                bytes += files[**file].size_bytes().min(limit_bytes);
+                is_first_or_fits
+            })
+            .count();
+        let (job, later) = rest.split_at(count);
+        rest = later;
+        (count > 0).then_some(job)
+    })
 }
 
-impl<I: Iterator<Item = usize>> Iterator for Batches<'_, I> {
-    type Item = Vec<usize>;
-
-    fn next(&mut self) -> Option<Vec<usize>> {
-        let mut batch = vec![self.candidates.next()?];
-        let mut batch_bytes = self.files[batch[0]].size_bytes();
-        while batch.len() < BATCH_FILES {
-            let fits = |next: &usize| {
-                let total = batch_bytes.saturating_add(self.files[*next].size_bytes());
-                total <= BATCH_BYTES
-            };
-            let Some(next) = self.candidates.next_if(fits) else {
-                break;
-            };
-            batch_bytes += self.files[next].size_bytes();
-            batch.push(next);
-        }
-        Some(batch)
-    }
-}
-
-fn hash(files: &[&Content], chunk: &mut [u8], batch: Vec<usize>, hashed: &mut Hashed) {
-    hashed.digests.clear();
-    hashed.files = batch;
-    for file in &hashed.files {
-        match digest_of(files[*file], chunk) {
-            Ok(digest) => hashed.digests.push(digest),
-            Err(source) => {
-                hashed.failure = Some(Unreadable {
-                    file: *file,
-                    source,
-                });
-                return;
-            }
-        }
-    }
-}
-
-fn digest_of(content: &Content, chunk: &mut [u8]) -> Result<[u8; 32], ContentError> {
+fn digest_of(
+    content: &Content,
+    limit_bytes: u64,
+    chunk: &mut [u8],
+) -> Result<Digest, ContentError> {
     let mut hash = Sha256::new();
+    let end = content.size_bytes().min(limit_bytes);
     let mut offset = 0;
-    while offset < content.size_bytes() {
+    while offset < end {
         // The byte more than a chunk is for noticing that a file has grown.
         let room = match content.size_bytes() - offset > CHUNK_LENGTH as u64 {
             true => &mut chunk[..CHUNK_LENGTH],

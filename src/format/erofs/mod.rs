@@ -21,7 +21,6 @@
 
 mod compressed;
 mod directory;
-mod duplicates;
 mod error;
 mod extent;
 #[cfg(any(fuzzing, test))]

@@ -60,7 +60,7 @@ pub(super) struct Selection {
 
 impl Selection {
     /// Decides for each of `nodes`; `originals` has the first inode with the same contents.
-    pub(super) fn new(nodes: &[Node<'_>], originals: &[u32], parameters: &Parameters) -> Self {
+    pub(super) fn new(nodes: &[Node<'_>], originals: &[usize], parameters: &Parameters) -> Self {
         let block_bytes = parameters.block_length as u64;
         let mut selection = Self {
             storage: vec![Storage::None; nodes.len()],
@@ -74,7 +74,7 @@ impl Selection {
             let EntryKind::Regular(_) = node.tree.entry.kind else {
                 continue;
             };
-            let original = originals.get(index).map_or(index, |first| *first as usize);
+            let original = originals.get(index).copied().unwrap_or(index);
             if node.size_bytes == 0 {
                 continue;
             } else if !parameters.uses_fragments && fits_inline(node) {

@@ -10,7 +10,6 @@
 use std::num::NonZeroUsize;
 
 use super::compressed::{Compression, Parameters, Statistics, Summary};
-use super::duplicates;
 use super::error::Error;
 use super::extent::{self, Extent};
 use super::layout::{BLOCK_BYTES, BLOCK_LENGTH};
@@ -18,10 +17,10 @@ use super::metadata::Metadata;
 use super::node::{self, Node};
 use super::plan::{Options, block_number, check};
 use super::selection::{Selection, Storage};
-use super::work::{self, Packed, PackedExtent, Worker};
+use super::work::{self, Packed, PackedExtent, Worker, read_error};
 use crate::format::output::ImageOutput;
-use crate::format::pipeline;
-use crate::tree::{EntryKind, FileTree};
+use crate::format::{duplicates, pipeline};
+use crate::tree::{Content, EntryKind, FileTree};
 
 /// Writes the image of `tree` with compressed contents; what it becomes does not depend on the number of `workers`.
 ///
@@ -38,7 +37,7 @@ pub fn write_compressed(
     let parameters = Parameters::new(compression)?;
     let (nodes, shared_xattrs) = node::nodes(tree, options.build_time)?;
     let originals = match parameters.shares_blocks {
-        true => duplicates::find(&nodes, workers)?,
+        true => originals(&nodes, workers)?,
         false => Vec::new(),
     };
     let selection = Selection::new(&nodes, &originals, &parameters);
@@ -64,6 +63,26 @@ pub fn write_compressed(
         size_bytes: metadata.size_bytes(),
         statistics,
     })
+}
+
+/// Returns for each of `nodes` the first that has the same contents, which may be itself.
+fn originals(nodes: &[Node<'_>], workers: NonZeroUsize) -> Result<Vec<usize>, Error> {
+    let files: Vec<(usize, &Content)> = nodes
+        .iter()
+        .enumerate()
+        .filter_map(|(index, node)| match &node.tree.entry.kind {
+            EntryKind::Regular(content) => Some((index, content)),
+            _ => None,
+        })
+        .collect();
+    let contents: Vec<&Content> = files.iter().map(|(_, content)| *content).collect();
+    let found = duplicates::originals(&contents, workers)
+        .map_err(|error| read_error(nodes[files[error.file].0].tree.path, error.source))?;
+    let mut originals: Vec<usize> = (0..nodes.len()).collect();
+    for ((index, _), original) in files.iter().zip(found) {
+        originals[*index] = files[original].0;
+    }
+    Ok(originals)
 }
 
 /// Where all contents are.
