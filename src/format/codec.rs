@@ -135,7 +135,7 @@ enum Engine {
     Zstd(CCtx<'static>),
     Lz4(CompressionMode),
     Xz(xz::Filters),
-    Flate(BlockFormat, Compress),
+    Flate(BlockFormat, flate2::Compression, Compress),
 }
 
 impl BlockCompressor {
@@ -163,13 +163,10 @@ impl BlockCompressor {
             BlockCodec::Xz { level } => Engine::Xz(
                 xz_filters(level, block_bytes).map_err(|error| set_up(error.to_string()))?,
             ),
-            BlockCodec::Zlib { level } | BlockCodec::Deflate { level } => Engine::Flate(
-                codec.format(),
-                Compress::new(
-                    flate2::Compression::new(level),
-                    codec.format() == BlockFormat::Zlib,
-                ),
-            ),
+            BlockCodec::Zlib { level } | BlockCodec::Deflate { level } => {
+                let level = flate2::Compression::new(level);
+                Engine::Flate(codec.format(), level, flate_stream(codec.format(), level))
+            }
         };
         Ok(Self { engine })
     }
@@ -202,12 +199,17 @@ impl BlockCompressor {
                 let is_whole = status.map_err(failed)? == xz::Status::StreamEnd;
                 Ok(is_whole.then(|| length(stream.total_out())))
             }
-            Engine::Flate(format, stream) => {
+            Engine::Flate(format, level, stream) => {
                 stream.reset();
                 let status = stream
                     .compress(input, output, FlushCompress::Finish)
                     .map_err(|error| failed(*format, error.to_string()))?;
-                Ok((status == Status::StreamEnd).then(|| length(stream.total_out())))
+                if status == Status::StreamEnd {
+                    return Ok(Some(length(stream.total_out())));
+                }
+                // A reset leaves something of an unfinished block that makes zlib-rs 0.6.8 panic in a later one.
+                *stream = flate_stream(*format, *level);
+                Ok(None)
             }
         }
     }
@@ -312,6 +314,10 @@ impl fmt::Debug for BlockDecompressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockDecompressor").finish_non_exhaustive()
     }
+}
+
+fn flate_stream(format: BlockFormat, level: flate2::Compression) -> Compress {
+    Compress::new(level, format == BlockFormat::Zlib)
 }
 
 /// The dictionary is as large as a block and at least 8 KiB, as the kernel's decoder of squashfs expects it.

@@ -81,6 +81,22 @@ fn what_does_not_become_short_enough_is_told() {
 }
 
 #[test]
+fn a_compressor_goes_on_wherever_a_block_stopped_to_fit() {
+    for codec in CODECS {
+        let mut compressor = BlockCompressor::new(codec, BLOCK_BYTES).unwrap();
+        let mut output = vec![0; BLOCK_BYTES];
+        let input = [text(BLOCK_BYTES / 2), noise(BLOCK_BYTES / 2)].concat();
+        let whole = compressor.compress(&input, &mut output).unwrap().unwrap();
+        for room in (0..whole).step_by(whole / 50) {
+            let found = compressor.compress(&input, &mut output[..room]);
+            assert_eq!(found.unwrap(), None, "{codec:?} {room}");
+        }
+        let again = compressor.compress(&input, &mut output).unwrap();
+        assert_eq!(again, Some(whole), "{codec:?}");
+    }
+}
+
+#[test]
 fn blocks_that_are_cut_off_or_too_long_are_errors() {
     for codec in CODECS {
         let mut output = vec![0; BLOCK_BYTES];
