@@ -7,6 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
 use super::TreePath;
 use crate::beneath::{self, Directory};
 
@@ -169,6 +172,36 @@ impl Content {
             path: self.location(),
             expected_bytes: self.size_bytes,
             found_bytes: offset + count as u64,
+        })
+    }
+
+    /// Tells whether the file system keeps nothing for `length` bytes at `offset`, which are zeros then.
+    ///
+    /// It may keep zeros too, so this is for skipping them and decides nothing.
+    ///
+    /// # Errors
+    /// A [`ContentError`] when the content cannot be opened or has changed its length.
+    pub fn is_hole(&self, offset: u64, length: usize) -> Result<bool, ContentError> {
+        let Source::File { root, path } = &self.source else {
+            return Ok(false);
+        };
+        let file = root.file(path)?;
+        let found_bytes = rustix::fs::fstat(&file)
+            .map(|status| u64::try_from(status.st_size).unwrap_or_default())
+            .map_err(|errno| self.unread(errno.into()))?;
+        if found_bytes != self.size_bytes {
+            return Err(ContentError::Changed {
+                path: self.location(),
+                expected_bytes: self.size_bytes,
+                found_bytes,
+            });
+        }
+        Ok(match rustix::fs::seek(&file, SeekFrom::Data(offset)) {
+            Ok(data) => data >= offset.saturating_add(length as u64),
+            // There is no data up to the end.
+            Err(Errno::NXIO) => true,
+            // Some file systems do not know.
+            Err(_) => false,
         })
     }
 

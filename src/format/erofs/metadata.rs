@@ -6,8 +6,8 @@ use super::extent::{Extent, are_plain};
 use super::index::{self, Encoding, Map};
 use super::layout::{
     BLOCK_BYTES, BLOCK_LENGTH, BLOCK_SIZE_BITS, FEATURE_COMPAT_MTIME, FEATURE_COMPAT_SB_CHKSUM,
-    FLAT_INLINE, FLAT_PLAIN, Inode, SLOT_BYTES, SUPER_LENGTH, SUPER_OFFSET, SuperBlock, align,
-    seal_first_block,
+    FLAT_INLINE, FLAT_PLAIN, Inode, SLOT_BYTES, SUPER_LENGTH, SUPER_OFFSET, SuperBlock,
+    XATTR_IBODY_HEADER_LENGTH, align, seal_first_block,
 };
 use super::node::{self, Node};
 use super::placement::MetadataArea;
@@ -44,10 +44,11 @@ pub(super) struct Metadata<'a, 'p> {
     shared_xattrs: SharedArea<'a>,
     /// Where each inode is in the area of metadata, and then the packed inode if there is one.
     offsets: Vec<u64>,
-    /// The first block of each directory that has blocks of its own.
-    directories: Vec<(usize, u32)>,
-    /// How long the area of inodes is.
+    /// The first block of each directory or symbolic link that has blocks of its own.
+    blocks: Vec<(usize, u32)>,
+    /// How long the area of inodes is, and what of it is used.
     inodes_bytes: u64,
+    used_bytes: u64,
     end_block: u32,
 }
 
@@ -75,8 +76,9 @@ impl<'a, 'p> Metadata<'a, 'p> {
     ) -> Result<Self, Error> {
         let mut metadata = Self {
             offsets: Vec::with_capacity(nodes.len() + 1),
-            directories: Vec::new(),
+            blocks: Vec::new(),
             inodes_bytes: 0,
+            used_bytes: 0,
             end_block: stored.end_block,
             nodes,
             stored,
@@ -85,27 +87,37 @@ impl<'a, 'p> Metadata<'a, 'p> {
             shared_xattrs,
         };
         metadata.place_inodes();
-        metadata.place_directories()?;
+        metadata.place_blocks()?;
         Ok(metadata)
     }
 
     fn place_inodes(&mut self) {
         // Nothing has the number 0, which programs take for an unused entry of a directory.
         let mut area = MetadataArea::new(SLOT_BYTES);
+        let mut used_bytes = 0;
+        let mut place = |offsets: &mut Vec<u64>, size_bytes: u64| {
+            let offset = area.place(size_bytes);
+            used_bytes = used_bytes.max(offset + size_bytes);
+            offsets.push(offset);
+        };
+        let mut offsets = std::mem::take(&mut self.offsets);
         for (index, node) in self.nodes.iter().enumerate() {
             let head_bytes = node.head_bytes();
             let body_bytes = self.body(index).size_bytes(head_bytes);
-            self.offsets.push(area.place(head_bytes + body_bytes));
+            place(&mut offsets, head_bytes + body_bytes);
         }
         if let Some((inode, map)) = self.packed_inode() {
             let head_bytes = inode.length() as u64;
             let size_bytes = head_bytes + map.encoded_bytes(head_bytes);
-            self.offsets.push(area.place(size_bytes));
+            place(&mut offsets, size_bytes);
         }
+        self.offsets = offsets;
         self.inodes_bytes = area.end();
+        self.used_bytes = used_bytes;
     }
 
-    fn place_directories(&mut self) -> Result<(), Error> {
+    /// Gives directories, and links that do not fit behind their inodes, blocks at the end of the image.
+    fn place_blocks(&mut self) -> Result<(), Error> {
         let start = self.start_bytes() + self.inodes_bytes + self.shared_xattrs.size_bytes();
         let mut next_block = start.div_ceil(BLOCK_BYTES);
         let number = |block, index: usize| {
@@ -113,16 +125,19 @@ impl<'a, 'p> Metadata<'a, 'p> {
                 path: self.nodes[index].tree.path.clone(),
             })
         };
-        let mut directories = Vec::new();
+        let mut blocks = Vec::new();
         for (index, node) in self.nodes.iter().enumerate() {
-            let bytes = node.size_bytes - node.inline_tail_bytes();
-            if node.tree.entry.is_directory() && bytes > 0 {
-                directories.push((index, number(next_block, index)?));
+            let bytes = block_bytes(node);
+            if bytes > 0 {
+                blocks.push((index, number(next_block, index)?));
                 next_block += bytes.div_ceil(BLOCK_BYTES);
             }
         }
+        // fsck.erofs reads attributes behind an inode that has none, and fails where the image ends there.
+        let read_bytes = self.start_bytes() + self.used_bytes + XATTR_IBODY_HEADER_LENGTH as u64;
+        next_block = next_block.max(read_bytes.div_ceil(BLOCK_BYTES));
         self.end_block = number(next_block, 0)?;
-        self.directories = directories;
+        self.blocks = blocks;
         Ok(())
     }
 
@@ -141,7 +156,7 @@ impl<'a, 'p> Metadata<'a, 'p> {
         let mut sink = Sink::after(&mut *out, self.start_bytes());
         self.write_inodes(&mut sink)?;
         self.write_shared_xattrs(&mut sink)?;
-        self.write_directories(&mut sink)?;
+        self.write_blocks(&mut sink)?;
         sink.zero_to(self.size_bytes())?;
         sink.finish()?;
         out.replace_first_block(&self.first_block(options)?)
@@ -190,7 +205,7 @@ impl<'a, 'p> Metadata<'a, 'p> {
         Ok(())
     }
 
-    /// Returns all contents of an inode that ends with a tail.
+    /// Returns all contents of an inode that are not compressed.
     fn inline_contents(&self, index: usize, node: &Node<'_>) -> Result<Vec<u8>, Error> {
         match &node.tree.entry.kind {
             EntryKind::Directory => Ok(self.encode_directory(index)),
@@ -217,13 +232,13 @@ impl<'a, 'p> Metadata<'a, 'p> {
         Ok(())
     }
 
-    fn write_directories(&self, sink: &mut Sink<'_>) -> Result<(), Error> {
-        for (index, first_block) in &self.directories {
+    fn write_blocks(&self, sink: &mut Sink<'_>) -> Result<(), Error> {
+        for (index, first_block) in &self.blocks {
             sink.zero_to(u64::from(*first_block) * BLOCK_BYTES)?;
-            let encoded = self.encode_directory(*index);
-            let tail = self.nodes[*index].inline_tail_bytes();
-            let tail = usize::try_from(tail).expect("it is below 4096");
-            sink.put(&encoded[..encoded.len() - tail])?;
+            let node = &self.nodes[*index];
+            let contents = self.inline_contents(*index, node)?;
+            let length = usize::try_from(block_bytes(node)).unwrap_or(contents.len());
+            sink.put(&contents[..length])?;
         }
         Ok(())
     }
@@ -276,10 +291,8 @@ impl<'a, 'p> Metadata<'a, 'p> {
     fn body(&self, index: usize) -> Body<'_> {
         let node = &self.nodes[index];
         if !matches!(node.tree.entry.kind, EntryKind::Regular(_)) {
-            let directory = self
-                .directories
-                .binary_search_by_key(&index, |found| found.0);
-            let first_block = directory.map_or(0, |found| self.directories[found].1);
+            let placed = self.blocks.binary_search_by_key(&index, |found| found.0);
+            let first_block = placed.map_or(0, |found| self.blocks[found].1);
             return match node.inline_tail_bytes() {
                 0 => Body::Blocks(first_block),
                 size_bytes => Body::Tail {
@@ -352,6 +365,14 @@ impl<'a, 'p> Metadata<'a, 'p> {
     fn block_after(&self, bytes: u64) -> u32 {
         block_number(u64::from(self.stored.end_block) + align(bytes, BLOCK_BYTES) / BLOCK_BYTES)
             .expect("it is below the number of blocks, which was checked")
+    }
+}
+
+/// Returns how much of a directory or symbolic link is in blocks.
+fn block_bytes(node: &Node<'_>) -> u64 {
+    match node.tree.entry.kind {
+        EntryKind::Directory | EntryKind::Symlink(_) => node.size_bytes - node.inline_tail_bytes(),
+        _ => 0,
     }
 }
 

@@ -7,8 +7,10 @@ use super::extent::CLUSTER_BYTES;
 use super::node::Node;
 use crate::tree::EntryKind;
 
-/// Files up to this share of a block are put together into the packed inode. Changes images.
-const FRAGMENT_SHARE: u64 = 1;
+/// Files shorter than a block divided by this are put together into the packed inode. Changes images.
+///
+/// Larger ones gain nothing by it, and small ones are read faster while the packed inode is small.
+const FRAGMENT_DIVISOR: u64 = 2;
 /// How many files are given to a worker at once when they are small, so that handing them over costs nothing.
 const FILES_LIMIT: usize = 64;
 
@@ -81,7 +83,8 @@ impl Selection {
                 selection.storage[index] = Storage::Inline;
             } else if original != index {
                 selection.storage[index] = Storage::Same(original);
-            } else if parameters.uses_fragments && node.size_bytes < block_bytes * FRAGMENT_SHARE {
+            } else if parameters.uses_fragments && node.size_bytes < block_bytes / FRAGMENT_DIVISOR
+            {
                 selection.packed.push(index);
             } else {
                 selection.extensive.push(index);
@@ -92,10 +95,13 @@ impl Selection {
         selection
     }
 
-    /// Puts files of a kind next to each other: what is alike compresses together.
+    /// Puts files next to each other whose names end alike, and then those of one name, such as translations: what is
+    /// alike compresses together.
     fn order_packed(&mut self, nodes: &[Node<'_>]) {
-        self.packed
-            .sort_by_cached_key(|index| extension(nodes[*index].tree.path.file_name()).to_vec());
+        self.packed.sort_by_key(|index| {
+            let name = nodes[*index].tree.path.file_name();
+            (extension(name), name)
+        });
     }
 
     /// Gives the packed files their offsets; each block is whole files and starts at a cluster.

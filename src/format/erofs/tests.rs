@@ -13,6 +13,7 @@ use crate::tree::{
     Content, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
 };
 
+mod compressed;
 #[cfg(feature = "integration")]
 mod oracle;
 

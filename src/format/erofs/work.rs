@@ -81,8 +81,7 @@ impl<'p, 'n, 'a> Worker<'p, 'n, 'a> {
 
     fn pack_apart(&mut self, parts: &[Part], packed: &mut Packed) -> Result<(), Error> {
         for part in parts {
-            self.read(part, 0)?;
-            if self.is_shared_zeros(part.length) {
+            if self.is_shared_zeros(part)? {
                 packed.push(PackedExtent {
                     inode: Some(part.inode),
                     clusters: count(part.length.div_ceil(CLUSTER_LENGTH)),
@@ -124,11 +123,21 @@ impl<'p, 'n, 'a> Worker<'p, 'n, 'a> {
             .map_err(|source| read_error(node.tree.path, source))
     }
 
-    /// Tells whether the input is a whole block of zeros, of which one is enough for all.
-    fn is_shared_zeros(&self, length: usize) -> bool {
-        self.parameters.shares_blocks
-            && length == self.parameters.block_length
-            && is_zero(&self.input[..length])
+    /// Reads `part`, and tells whether it is a whole block of zeros, of which one is enough for all.
+    fn is_shared_zeros(&mut self, part: &Part) -> Result<bool, Error> {
+        if !self.parameters.shares_blocks || part.length != self.parameters.block_length {
+            return self.read(part, 0).map(|()| false);
+        }
+        let tree = &self.nodes[part.inode].tree;
+        if let EntryKind::Regular(content) = &tree.entry.kind
+            && content
+                .is_hole(part.offset, part.length)
+                .map_err(|source| read_error(tree.path, source))?
+        {
+            return Ok(true);
+        }
+        self.read(part, 0)?;
+        Ok(is_zero(&self.input[..part.length]))
     }
 
     /// Compresses the first `length` bytes of the input, if that saves a block.

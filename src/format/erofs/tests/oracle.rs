@@ -6,15 +6,38 @@ use std::process::Command;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use super::compressed::{self, files, with};
 use super::{Entry, EntryKind, FileTree, image_of, sample};
+use crate::format::codec::BlockCodec;
+use crate::format::erofs::Compression;
+use crate::format::file_system::KernelVersion;
 use crate::tree::arbitrary::file_tree;
 
-/// Checks `tree`'s image and compares names, types and contents of what comes out of it.
+/// Compressions that all versions of the program know.
+fn old_compressions() -> impl Iterator<Item = Compression> {
+    let codecs = [BlockCodec::Lz4, BlockCodec::Lz4Hc { level: 9 }];
+    codecs.into_iter().flat_map(|codec| {
+        [None, Some(8192)].map(|block_bytes| Compression {
+            block_bytes,
+            oldest_kernel: KernelVersion::new(5, 15),
+            ..with(codec)
+        })
+    })
+}
+
+/// Checks `tree`'s images and compares names, types and contents of what comes out of them.
 fn assert_accepted(tree: &FileTree) {
+    assert_image_accepted(tree, &image_of(tree));
+    for compression in old_compressions() {
+        assert_image_accepted(tree, &compressed::image_of(tree, &compression));
+    }
+}
+
+fn assert_image_accepted(tree: &FileTree, bytes: &[u8]) {
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("image");
     let extracted = directory.path().join("extracted");
-    fs_err::write(&image, image_of(tree)).unwrap();
+    fs_err::write(&image, bytes).unwrap();
     let output = Command::new("fsck.erofs")
         .arg(format!("--extract={}", extracted.display()))
         .args(["--no-preserve", "--force"])
@@ -62,6 +85,11 @@ fn for_anyone(tree: FileTree) -> FileTree {
 #[test]
 fn fsck_accepts_the_sample() {
     assert_accepted(&for_anyone(sample()));
+}
+
+#[test]
+fn fsck_accepts_files_of_all_lengths() {
+    assert_accepted(&files());
 }
 
 #[test]
