@@ -1,7 +1,7 @@
 //! Copying a file's content, sharing its blocks where the file system can.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -74,15 +74,31 @@ fn copy_range(source: &File, file: &File, expected_bytes: u64) -> Result<bool, s
     Ok(copied_bytes > 0)
 }
 
+/// Copies by reading and writing; where a whole chunk is zero, the file gets a hole.
 fn stream(reader: &mut ContentReader, file: &File) -> Result<(), std::io::Error> {
-    let mut file = file;
+    let mut writer = file;
     let mut chunk = vec![0; CHUNK_BYTES];
+    let mut copied_bytes = 0;
+    let mut has_hole = false;
     loop {
-        match reader.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(count) => file.write_all(&chunk[..count])?,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+        let count = match reader.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
+        };
+        let bytes = &chunk[..count];
+        has_hole = count == CHUNK_BYTES && bytes.iter().fold(0, |all, byte| all | byte) == 0;
+        if has_hole {
+            writer.seek(SeekFrom::Start(copied_bytes + count as u64))?;
+        } else {
+            writer.write_all(bytes)?;
         }
+        copied_bytes += count as u64;
     }
+    // A hole at the end is there only when the length says so.
+    if has_hole {
+        file.set_len(copied_bytes)?;
+    }
+    Ok(())
 }
