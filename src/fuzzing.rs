@@ -7,8 +7,10 @@
 pub use crate::build::fuzzing::apt_output;
 pub use crate::capture::fuzzing::layer_attributes;
 pub use crate::cli::fuzzing::{limits, terminal};
+pub use crate::ddi::read::fuzzing::{image_protection, image_table};
 pub use crate::extension::fuzzing::{base_tree, release_files};
 pub use crate::format::erofs::fuzzing::{erofs_damaged, erofs_image};
+pub use crate::format::erofs::reader::fuzzing::erofs_compressed;
 pub use crate::format::squashfs::fuzzing::{squashfs_damaged, squashfs_image};
 pub use crate::packages::apt::fuzzing::apt_sources;
 pub use crate::recipe::fuzzing::{
@@ -25,9 +27,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("apt_output", apt_output),
     ("apt_sources", apt_sources),
     ("base_tree", base_tree),
+    ("erofs_compressed", erofs_compressed),
     ("erofs_damaged", erofs_damaged),
     ("erofs_image", erofs_image),
     ("grants", grants),
+    ("image_protection", image_protection),
+    ("image_table", image_table),
     ("keys", keys),
     ("layer_attributes", layer_attributes),
     ("limits", limits),

@@ -7,7 +7,7 @@ use openssl::sha::Sha256;
 use uuid::Uuid;
 
 use super::gpt::{FIRST_PARTITION_BYTES, SectorSize, Table};
-use super::identity::{Identity, PartitionUuid, RootHash};
+use super::identity::{Identity, PartitionUuid, RootHash, superblock_uuid};
 use super::partition_types::{Designator, PartitionArchitecture};
 use super::signature::{SIGNATURE_PARTITION_BYTES, signature_json};
 use super::verity::{HashTree, HashTreeBuilder};
@@ -141,10 +141,11 @@ pub fn assemble<E: Error + 'static>(
     };
     image.close_partition(Designator::Root, data_uuid, "the file system")?;
 
+    let disk = identity.uuid("disk", &payload_digest);
     let mut root_hash = None;
     if let Payload::Tree(tree) = &payload {
         root_hash = Some(tree.root_hash());
-        image.write_hash_tree(tree, identity.uuid("verity superblock", &payload_digest))?;
+        image.write_hash_tree(tree, superblock_uuid(disk))?;
         let signature = match layout.verity {
             VerityMode::None | VerityMode::Hash => None,
             VerityMode::Deferred => Some(Vec::new()),
@@ -159,7 +160,7 @@ pub fn assemble<E: Error + 'static>(
             image.write_signature(signature, PartitionUuid::new(uuid))?;
         }
     }
-    image.finish(identity.uuid("disk", &payload_digest), root_hash)
+    image.finish(disk, root_hash)
 }
 
 /// What is known of a payload once it has gone by.

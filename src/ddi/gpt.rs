@@ -67,7 +67,7 @@ const ENTRY_COUNT: u32 = 128;
 const ENTRY_BYTES: u32 = 128;
 const ENTRIES_BYTES: usize = (ENTRY_COUNT * ENTRY_BYTES) as usize;
 pub(super) const HEADER_BYTES: u32 = 92;
-const REVISION_1_0: u32 = 0x0001_0000;
+pub(super) const REVISION_1_0: u32 = 0x0001_0000;
 /// The attribute that makes systemd map a partition read-only (bit 60).
 const READ_ONLY: u64 = 1 << 60;
 
@@ -101,7 +101,7 @@ impl<'a> Table<'a> {
     /// Returns the bytes from the image's start to its first partition.
     pub(super) fn primary(&self) -> Vec<u8> {
         let entries = self.entries();
-        let mut bytes = self.protective_mbr();
+        let mut bytes = self.sector.fill(&protective_mbr(self.last_lba));
         bytes.extend_from_slice(&self.header(1, self.last_lba, 2, &entries));
         bytes.extend_from_slice(&entries);
         let gap = usize::try_from(FIRST_PARTITION_BYTES).expect("1 MiB fits any address space");
@@ -116,21 +116,6 @@ impl<'a> Table<'a> {
         let header = self.header(self.last_lba, 1, entries_lba, &bytes);
         bytes.extend_from_slice(&header);
         bytes
-    }
-
-    /// Covers the disk with one partition of type 0xEE, so that tools that know only MBR leave it alone.
-    fn protective_mbr(&self) -> Vec<u8> {
-        // A master boot record has 512 bytes, however long the sector is.
-        let mut mbr = [0; 512];
-        // StartingCHS 0/0/2, OSType, EndingCHS of "too large", StartingLBA 1, SizeInLBA.
-        let size = u32::try_from(self.last_lba).unwrap_or(u32::MAX);
-        mbr[447..450].copy_from_slice(&[0x00, 0x02, 0x00]);
-        mbr[450] = 0xee;
-        mbr[451..454].copy_from_slice(&[0xff; 3]);
-        mbr[454..458].copy_from_slice(&1u32.to_le_bytes());
-        mbr[458..462].copy_from_slice(&size.to_le_bytes());
-        mbr[510..512].copy_from_slice(&[0x55, 0xaa]);
-        self.sector.fill(&mbr)
     }
 
     fn header(&self, my_lba: u64, alternate_lba: u64, entries_lba: u64, entries: &[u8]) -> Vec<u8> {
@@ -182,6 +167,22 @@ impl<'a> Table<'a> {
         }
         entries
     }
+}
+
+/// Covers a disk with one partition of type 0xEE, so that tools that know only MBR leave it alone.
+///
+/// A master boot record has 512 bytes, however long the sector is.
+pub(super) fn protective_mbr(last_lba: u64) -> [u8; 512] {
+    let mut mbr = [0; 512];
+    // StartingCHS 0/0/2, OSType, EndingCHS of "too large", StartingLBA 1, SizeInLBA.
+    let size = u32::try_from(last_lba).unwrap_or(u32::MAX);
+    mbr[447..450].copy_from_slice(&[0x00, 0x02, 0x00]);
+    mbr[450] = 0xee;
+    mbr[451..454].copy_from_slice(&[0xff; 3]);
+    mbr[454..458].copy_from_slice(&1u32.to_le_bytes());
+    mbr[458..462].copy_from_slice(&size.to_le_bytes());
+    mbr[510..512].copy_from_slice(&[0x55, 0xaa]);
+    mbr
 }
 
 #[cfg(test)]

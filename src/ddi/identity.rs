@@ -34,6 +34,21 @@ impl RootHash {
         Self(bytes)
     }
 
+    /// Returns the root hash that 64 hex digits are; `None` for any other text.
+    pub fn from_hexadecimal(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let (digits, rest) = text.as_bytes().as_chunks::<2>();
+        if digits.len() != bytes.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, digits) in bytes.iter_mut().zip(digits) {
+            let digit = |digit: u8| char::from(digit).to_digit(16);
+            let value = digit(digits[0])? * 16 + digit(digits[1])?;
+            *byte = u8::try_from(value).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// Returns the bytes of the hash.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -86,6 +101,22 @@ impl fmt::Display for PartitionUuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Returns the UUID of the verity superblock in the image with the disk identifier `disk`.
+///
+/// No hash and no checksum covers it, so it follows from what a checksum does cover, and a change of it is noticed.
+pub(super) fn superblock_uuid(disk: Uuid) -> Uuid {
+    let identity = Identity {
+        seed: Some(disk),
+        name: "",
+    };
+    identity.uuid("verity superblock", &[0; 32])
+}
+
+/// Tells whether an identifier was made by a rule, as ours are; other programs draw theirs at random.
+pub(super) fn is_derived(uuid: Uuid) -> bool {
+    uuid.get_version_num() == 8
 }
 
 impl Identity<'_> {

@@ -42,8 +42,30 @@ struct Row {
 }
 
 impl Designator {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Root,
+        Self::RootVerity,
+        Self::RootVeritySig,
+        Self::Usr,
+        Self::UsrVerity,
+        Self::UsrVeritySig,
+    ];
+
     /// The parts of an image whose payload is a root file system, in the order in which they lie in it.
     pub const OF_ROOT: [Self; 3] = [Self::Root, Self::RootVerity, Self::RootVeritySig];
+
+    /// Returns the specification's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::RootVerity => "root-verity",
+            Self::RootVeritySig => "root-verity-sig",
+            Self::Usr => "usr",
+            Self::UsrVerity => "usr-verity",
+            Self::UsrVeritySig => "usr-verity-sig",
+        }
+    }
 
     /// Returns the partition name that `systemd-repart` gives, such as `root-x86-64-verity`.
     pub fn partition_name(self, architecture: PartitionArchitecture) -> String {
@@ -80,6 +102,16 @@ impl PartitionArchitecture {
     /// Returns systemd's name of the architecture.
     pub fn name(self) -> &'static str {
         self.0.architecture
+    }
+
+    /// Returns what a partition type says; `None` for one that is not of images.
+    pub fn of_type(partition_type: Uuid) -> Option<(Designator, Self)> {
+        Self::all().find_map(|architecture| {
+            let is = |designator: &Designator| {
+                architecture.partition_type(*designator) == partition_type
+            };
+            Some((Designator::ALL.into_iter().find(is)?, architecture))
+        })
     }
 
     /// Returns the partition type that says a partition is `designator` for this architecture.

@@ -4,8 +4,11 @@
 //! contents stay in the image until they are opened ([`StoredContents`](crate::tree::StoredContents)).
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::tree::Timestamp;
+use super::read_at::ReadAt;
+use super::{erofs, squashfs};
+use crate::tree::{FileTree, Timestamp};
 
 /// What a superblock says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -58,5 +61,101 @@ impl Description {
     /// Returns the first kernel that reads all of it, `None` when no feature is known.
     pub fn oldest_kernel(&self) -> Option<KernelVersion> {
         self.features.iter().map(|feature| feature.kernel).max()
+    }
+}
+
+/// A file system in an image, of whichever format it is.
+#[derive(Clone, Debug)]
+pub enum FileSystem {
+    Erofs(Arc<erofs::reader::Image>),
+    Squashfs(Arc<squashfs::reader::Image>),
+}
+
+/// A file system cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileSystemError {
+    #[error(
+        "there is no file system that can be read: it is {found}, and EROFS or squashfs was expected"
+    )]
+    Unknown { found: &'static str },
+    #[error("reading the EROFS image")]
+    Erofs { source: erofs::reader::ReadError },
+    #[error("reading the squashfs image")]
+    Squashfs { source: squashfs::reader::ReadError },
+    #[error("reading the file system")]
+    Read { source: std::io::Error },
+}
+
+/// Where a format says what it is.
+const MAGICS: [(u64, &[u8], &str); 8] = [
+    (EROFS_MAGIC_OFFSET, b"\xe2\xe1\xf5\xe0", "erofs"),
+    (0, b"hsqs", "squashfs"),
+    (0x438, b"\x53\xef", "ext4"),
+    (0x10040, b"_BHRfS_M", "btrfs"),
+    (0, b"XFSB", "xfs"),
+    (82, b"FAT32", "vfat"),
+    (54, b"FAT", "vfat"),
+    (0, b"LUKS\xba\xbe", "crypto_LUKS"),
+];
+const EROFS_MAGIC_OFFSET: u64 = 1024;
+
+/// Returns the name by which mount(8) knows the file system in `bytes`.
+///
+/// # Errors
+/// What reading failed with.
+pub fn recognise(bytes: &dyn ReadAt) -> std::io::Result<Option<&'static str>> {
+    for (offset, magic, name) in MAGICS {
+        if offset + magic.len() as u64 > bytes.size_bytes() {
+            continue;
+        }
+        if bytes.bytes_at(offset, magic.len())? == magic {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+impl FileSystem {
+    /// Takes the file system in `bytes`.
+    ///
+    /// # Errors
+    /// A [`FileSystemError`] when it is not known or its superblock is damaged.
+    pub fn open(bytes: Arc<dyn ReadAt>) -> Result<Self, FileSystemError> {
+        let found = recognise(&*bytes).map_err(|source| FileSystemError::Read { source })?;
+        match found {
+            Some("erofs") => erofs::reader::Image::open(bytes)
+                .map(|image| Self::Erofs(Arc::new(image)))
+                .map_err(|source| FileSystemError::Erofs { source }),
+            Some("squashfs") => squashfs::reader::Image::open(bytes)
+                .map(|image| Self::Squashfs(Arc::new(image)))
+                .map_err(|source| FileSystemError::Squashfs { source }),
+            found => Err(FileSystemError::Unknown {
+                found: found.unwrap_or("something else"),
+            }),
+        }
+    }
+
+    /// Returns what the superblock says.
+    pub fn description(&self) -> Description {
+        match self {
+            Self::Erofs(image) => image.description(),
+            Self::Squashfs(image) => image.description(),
+        }
+    }
+
+    /// Reads the tree; contents stay in the image.
+    ///
+    /// # Errors
+    /// A [`FileSystemError`] that says what is damaged.
+    pub fn tree(&self) -> Result<FileTree, FileSystemError> {
+        match self {
+            Self::Erofs(image) => image
+                .tree()
+                .map_err(|source| FileSystemError::Erofs { source }),
+            Self::Squashfs(image) => image
+                .tree()
+                .map_err(|source| FileSystemError::Squashfs { source }),
+        }
     }
 }

@@ -12,4 +12,4 @@ mod signer;
 
 pub use self::generate::{GenerateError, KeyOptions, KeyPair, generate};
 pub use self::key_files::{CERTIFICATE_FILE, KEY_FILE, Overwrite, WriteKeyError, write_key_pair};
-pub use self::signer::{Error, Signer};
+pub use self::signer::{Error, Signer, read_certificate};

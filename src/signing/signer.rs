@@ -74,7 +74,7 @@ impl Signer {
     /// type, or the certificate is another key's.
     pub fn from_files(key: &Path, certificate: &Path) -> Result<Self, Error> {
         let key_pem = read_key(key)?;
-        let certificate_pem = read_certificate(certificate)?;
+        let certificate_pem = read_certificate_file(certificate)?;
         Self::from_pem(key, &key_pem, certificate, &certificate_pem)
     }
 
@@ -197,7 +197,18 @@ fn read_key(path: &Path) -> Result<Vec<u8>, Error> {
     read_limited(path, file, metadata.len())?.map_err(read_error)
 }
 
-fn read_certificate(path: &Path) -> Result<Vec<u8>, Error> {
+/// Reads a certificate in PEM form.
+///
+/// # Errors
+/// [`Error::ReadCertificate`], [`Error::TooLarge`] or [`Error::ParseCertificate`].
+pub fn read_certificate(path: &Path) -> Result<X509, Error> {
+    X509::from_pem(&read_certificate_file(path)?).map_err(|source| {
+        let path = path.into();
+        Error::ParseCertificate { path, source }
+    })
+}
+
+fn read_certificate_file(path: &Path) -> Result<Vec<u8>, Error> {
     let read_error = |source| Error::ReadCertificate {
         path: path.into(),
         source,

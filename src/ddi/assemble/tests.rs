@@ -195,12 +195,12 @@ fn the_bytes_of_an_image_are_pinned() {
         (
             None,
             VerityMode::Hash,
-            "80d32fd274df75b0c6ec067f7e7e133c1c9dbd2f9bf55a7d7cdf3f53859e6743",
+            "bb792901ffd80f361fd9b41096cdc5b61a0a31a63d4bcf895e10dbf325add248",
         ),
         (
             Some(SEED),
             VerityMode::Hash,
-            "05fdeb462c20f8ca28569934a296a2968eda77619071d9c85c44de879a9e36d2",
+            "6943ef371a2c6cc9ad42b801a9114599872d7df135657116a63cf6914ce17440",
         ),
         (
             None,

@@ -7,6 +7,8 @@
 mod clusters;
 mod contents;
 mod decode;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod superblock;
 
 use std::collections::{BTreeMap, HashMap};
