@@ -20,6 +20,7 @@ mod faults;
 mod features;
 mod grants;
 mod hostile;
+mod images;
 mod interruption;
 mod limits;
 mod malformed;

@@ -14,6 +14,7 @@ mod grants;
 mod harness;
 mod help;
 mod hostile;
+mod images;
 mod manifest;
 mod output;
 mod programs;

@@ -28,6 +28,7 @@ const BY_PATH: [(&str, &str); 32] = [
         "counts what a running program has, by descriptors of its own, and reads and changes nothing",
     ),
     ("capture/owners.rs", "reads /proc/self"),
+    ("cli/diff.rs", "asks whether the person named a directory"),
     (
         "cli/dispatch.rs",
         "looks for the directory that a person named",

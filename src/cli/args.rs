@@ -23,12 +23,16 @@ pub(super) enum Verb {
     Doctor,
     Sandbox,
     Sign,
+    Inspect,
+    Verify,
+    Extract,
+    Diff,
     Help,
     Version,
 }
 
 /// The verbs that can be typed; `--version` has none.
-const VERBS: [(&str, Verb, &str); 8] = [
+const VERBS: [(&str, Verb, &str); 12] = [
     ("build", Verb::Build, "build the images"),
     ("summary", Verb::Summary, "show the settings of each image"),
     ("clean", Verb::Clean, "remove what was built"),
@@ -43,6 +47,26 @@ const VERBS: [(&str, Verb, &str); 8] = [
         "sign",
         Verb::Sign,
         "sign an image later, see `overcoat sign --help`",
+    ),
+    (
+        "inspect",
+        Verb::Inspect,
+        "show what an image is, see `overcoat inspect --help`",
+    ),
+    (
+        "verify",
+        Verb::Verify,
+        "check every byte of an image, see `overcoat verify --help`",
+    ),
+    (
+        "extract",
+        Verb::Extract,
+        "copy what is in an image, see `overcoat extract --help`",
+    ),
+    (
+        "diff",
+        Verb::Diff,
+        "compare two images, see `overcoat diff --help`",
     ),
     ("help", Verb::Help, "show this help"),
 ];

@@ -9,7 +9,10 @@ use super::args::{self, Invoked, Verb};
 use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::Failure;
 use super::output::{self, Style};
-use super::{build, clean, exit, genkey, host, render, sandbox, sign, summary};
+use super::{
+    build, clean, diff, exit, extract, genkey, host, inspect, render, sandbox, sign, summary,
+    verify,
+};
 use crate::build::{SandboxedPrograms, describe_weaker, missing_protection, strictness};
 use crate::recipe::{self, Grants, Invocation, Origin, Project};
 use crate::store::Trust;
@@ -21,6 +24,10 @@ pub fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(verb) if verb == "sandbox" => return sandbox::main(style),
         Some(verb) if verb == "sign" => return sign::main(style),
+        Some(verb) if verb == "inspect" => return inspect::main(style),
+        Some(verb) if verb == "verify" => return verify::main(style),
+        Some(verb) if verb == "extract" => return extract::main(style),
+        Some(verb) if verb == "diff" => return diff::main(style),
         _ => {}
     }
     let done = args::parse(std::env::args_os())
@@ -48,6 +55,10 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Verb::Genkey => genkey::genkey(&directory(invoked), invoked)?,
         Verb::Sandbox => return Err(not_first("sandbox")),
         Verb::Sign => return Err(not_first("sign")),
+        Verb::Inspect => return Err(not_first("inspect")),
+        Verb::Verify => return Err(not_first("verify")),
+        Verb::Extract => return Err(not_first("extract")),
+        Verb::Diff => return Err(not_first("diff")),
         Verb::Doctor => return Ok(doctor(invoked, style)),
         Verb::Summary => {
             let grants = grants(invoked)?;

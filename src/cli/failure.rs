@@ -27,6 +27,7 @@ const HINTS: &[HintOf] = &[
     hint_of::<build::Error>,
     hint_of::<build::WriteError>,
     hint_of::<distribution::Error>,
+    hint_of::<super::extract::Error>,
     hint_of::<extension::Error>,
     hint_of::<overcoat_sandbox::Error>,
     hint_of::<overcoat_sandbox::seccomp::ProfileError>,

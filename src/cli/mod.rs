@@ -3,14 +3,18 @@
 mod args;
 mod build;
 mod clean;
+mod diff;
 mod dispatch;
 mod doctor;
 mod exit;
+mod extract;
 mod failure;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod genkey;
 mod host;
+mod images;
+mod inspect;
 mod limits;
 mod output;
 mod profile;
@@ -21,5 +25,6 @@ mod sign;
 mod signal;
 mod summary;
 mod table;
+mod verify;
 
 pub use self::dispatch::main;

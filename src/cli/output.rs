@@ -53,6 +53,11 @@ pub(super) fn json(text: Arguments<'_>) {
     data(format_args!("{}\n", inert_json(&text.to_string())));
 }
 
+/// Writes a part of a JSON text.
+pub(super) fn json_part(text: Arguments<'_>) {
+    data(format_args!("{}", inert_json(&text.to_string())));
+}
+
 /// Writes text to standard error.
 pub(super) fn people(text: Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);

@@ -122,12 +122,12 @@ fn verbs_have_neighbours() {
         (
             "boot",
             "the verb `boot` of mkosi is not supported",
-            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `help`",
+            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `help`",
         ),
         (
             "frobnicate",
             "unknown verb `frobnicate`",
-            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `help`",
+            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `help`",
         ),
     ] {
         let error = parse(["overcoat", verb].map(OsString::from)).unwrap_err();
