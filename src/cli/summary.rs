@@ -91,6 +91,14 @@ fn values(recipe: &Recipe, setting: &Setting) -> Vec<Sourced> {
             .map(|seconds| computed(Value::Number(seconds)))
             .into_iter()
             .collect(),
+        // What `auto` stands for here.
+        "Compression" if recipe.format.is_disk_image() => values
+            .into_iter()
+            .map(|sourced| Sourced {
+                value: Value::Text(recipe.payload.compression().name().to_owned()),
+                ..sourced
+            })
+            .collect(),
         _ => values,
     }
 }

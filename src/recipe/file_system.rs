@@ -36,6 +36,20 @@ pub struct Payload {
     pub oldest_kernel: KernelVersion,
 }
 
+impl Payload {
+    /// Returns the compression by its name in `Compression=`.
+    pub fn compression(&self) -> FileCompression {
+        match self.codec {
+            None => FileCompression::None,
+            Some(BlockCodec::Zstd { .. }) => FileCompression::Zstd,
+            Some(BlockCodec::Lz4) => FileCompression::Lz4,
+            Some(BlockCodec::Lz4Hc { .. }) => FileCompression::Lz4Hc,
+            Some(BlockCodec::Xz { .. }) => FileCompression::Xz,
+            Some(BlockCodec::Zlib { .. } | BlockCodec::Deflate { .. }) => FileCompression::Gzip,
+        }
+    }
+}
+
 impl FileSystem {
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {

@@ -72,6 +72,8 @@ fn json_has_every_setting_by_name() {
         ("Packages", json!([])),
         ("Release", json!("bookworm")),
         ("CompressLevel", json!(3)),
+        ("Compression", json!("lz4hc")),
+        ("FileSystem", json!("erofs")),
         ("ImageId", json!(null)),
         ("Environment", json!({ "A": "1" })),
         (

@@ -22,7 +22,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Compression of its files: none, zstd, lz4, lz4hc, xz, gzip, or auto (what the release's kernel mounts)",
     )
     .scope(Scope::Inherit)
-    .default("none"),
+    .default("auto"),
     Setting::new(
         Section::Overcoat,
         "CompressionLevel",
