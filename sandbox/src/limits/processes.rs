@@ -9,7 +9,7 @@ use nix::unistd::write;
 use crate::kernel;
 
 /// What the kernel lets a sandbox have beyond its limit, so that the watch sees it exceeded rather than programs failing
-/// for reasons that nobody knows. It holds the launcher's own two processes too.
+/// for reasons that nobody knows. It holds init too.
 pub(crate) const SLACK: u64 = 64;
 
 /// The kernel does not use the ids below again, once the largest was reached (`RESERVED_PIDS`).
