@@ -327,3 +327,6 @@ fn copied_bytes(entry: &Entry) -> u64 {
     };
     (xattr_bytes + target_bytes) as u64
 }
+
+#[cfg(test)]
+mod tests;
