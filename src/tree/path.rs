@@ -132,7 +132,14 @@ impl TreePath {
 
 impl Ord for TreePath {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.components().cmp(other.components())
+        // Names hold no NUL, so with slashes as NULs a component ends before anything that goes on. This is what maps of
+        // large trees spend their time with.
+        let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
+        let mut pairs = self.0.iter().zip(&other.0);
+        match pairs.find(|(mine, others)| mine != others) {
+            Some((mine, others)) => rank(*mine).cmp(&rank(*others)),
+            None => self.0.len().cmp(&other.0.len()),
+        }
     }
 }
 

@@ -126,3 +126,16 @@ fn a_symbolic_link_in_the_way_is_not_followed() {
         assert!(content.open().is_err(), "{planted}");
     }
 }
+
+#[test]
+fn paths_are_ordered_by_their_components() {
+    let names = [
+        "", "a", "a!", "a!/b", "a/b", "a/b/c", "a/b!", "a/\u{1}", "ab", "b/a", "\u{1}/a",
+    ];
+    for one in names.map(path) {
+        for other in names.map(path) {
+            let expected = one.components().cmp(other.components());
+            assert_eq!(one.cmp(&other), expected, "{one:?} {other:?}");
+        }
+    }
+}
