@@ -77,10 +77,13 @@ fn extractable(tree: FileTree) -> FileTree {
             entry.xattrs.retain(|name, _| !name.starts_with(b"user."));
         }
         if !is_root() {
-            entry.uid = nix::unistd::geteuid().as_raw();
-            entry.gid = nix::unistd::getegid().as_raw();
-            entry.mode &= 0o777;
+            // What belongs to whoever reads a directory is taken for root's.
+            (entry.uid, entry.gid) = (0, 0);
             entry.xattrs.clear();
+            // No umask takes anything from this.
+            if !matches!(entry.kind, EntryKind::Symlink(_)) {
+                entry.mode = 0o700;
+            }
         }
     }
     tree
@@ -169,6 +172,9 @@ fn images_of_mksquashfs_are_read() {
             let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&extracted, &made];
             arguments
                 .extend([&"-noappend", &"-no-progress"].map(|argument| argument as &dyn AsRef<_>));
+            if !is_root() {
+                arguments.push(&"-all-root");
+            }
             for argument in variant {
                 arguments.push(argument);
             }
