@@ -116,7 +116,7 @@ const CALLS: [&str; 8] = [
 ];
 
 /// The calls of `rustix::fs` that work on an open file alone.
-const ON_DESCRIPTORS: [&str; 8] = [
+const ON_DESCRIPTORS: [&str; 9] = [
     "copy_file_range",
     "fchmod",
     "fchown",
@@ -124,6 +124,7 @@ const ON_DESCRIPTORS: [&str; 8] = [
     "fstat",
     "futimens",
     "ioctl_ficlone",
+    "seek",
     "syncfs",
 ];
 
