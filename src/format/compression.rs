@@ -6,7 +6,7 @@
 //!   frame carries a content checksum, and its window is one that the kernel can unpack as an initrd.
 //! - xz: liblzma's multi-threaded mode makes blocks of a fixed size in one stream. The kernel checks nothing but CRC-32
 //!   (Documentation/staging/xz.rst), so that is what the stream has.
-//! - gzip: see [`gzip`], one member as every gunzip reads it.
+//! - gzip: one member, as every gunzip reads it, of chunks that are compressed apart.
 
 mod gzip;
 

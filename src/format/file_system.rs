@@ -1,6 +1,6 @@
 //! What is known of a file system in an image, of whatever format.
 //!
-//! A reader of a format gives a [`Description`] of its superblock and a [`FileTree`](crate::tree::FileTree), whose
+//! A reader of a format gives a [`Description`] of its superblock and a [`FileTree`], whose
 //! contents stay in the image until they are opened ([`StoredContents`](crate::tree::StoredContents)).
 
 use std::fmt;
