@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 
 use self::table::{Found, find_partitions};
 use super::identity::RootHash;
+use super::read::TableError;
 use super::signature::{SIGNATURE_PARTITION_BYTES, signature_json};
 use super::verity::{BLOCK_BYTES, HashTree, HashTreeBuilder};
 use crate::Hint;
@@ -38,8 +39,8 @@ pub enum SignError {
     },
     #[error("there is no partition table in it")]
     NoTable,
-    #[error("its partition table is damaged: {reason}")]
-    BrokenTable { reason: &'static str },
+    #[error("its partition table is damaged")]
+    BrokenTable { source: TableError },
     #[error("it has no {part}")]
     NoPartition { part: &'static str },
     #[error("its hash tree cannot be checked: {reason}")]
@@ -57,6 +58,10 @@ pub enum SignError {
         root_hash: RootHash,
         source: signing::Error,
     },
+    #[error(
+        "its signature partition has {found_bytes} bytes, and 1 to {SIGNATURE_PARTITION_BYTES} were expected"
+    )]
+    SignaturePartition { found_bytes: u64 },
     #[error("the signature takes {size_bytes} bytes, and its partition has {room_bytes}")]
     SignatureTooLarge { size_bytes: usize, room_bytes: u64 },
     #[error("writing the signature")]
@@ -88,8 +93,8 @@ pub fn sign(file: &File, signer: &Signer, signed: Signed) -> Result<RootHash, Si
     let signature_room = usize::try_from(found.signature.size_bytes)
         .ok()
         .filter(|size| (1..=SIGNATURE_PARTITION_BYTES).contains(size))
-        .ok_or(SignError::BrokenTable {
-            reason: "the signature partition has an unusual size",
+        .ok_or(SignError::SignaturePartition {
+            found_bytes: found.signature.size_bytes,
         })?;
     let mut present = vec![0; signature_room];
     read(

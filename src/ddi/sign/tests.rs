@@ -73,14 +73,9 @@ fn an_image_that_has_changed_is_not_signed() {
     let (signer, _directory) = signer();
     let data_end = MIB + 600 * 4096;
     for (offset_bytes, expected) in [
-        (
-            512 + 56,
-            "its partition table is damaged: the checksum of its header is wrong",
-        ),
-        (
-            1024 + 16,
-            "its partition table is damaged: the checksum of its entries is wrong",
-        ),
+        (512 + 56, "its partition table is damaged"),
+        (1024 + 16, "its partition table is damaged"),
+        (512, "there is no partition table in it"),
         (MIB, "its data have the root hash"),
         (data_end - 1, "its data have the root hash"),
         (
