@@ -1,6 +1,6 @@
 //! `overcoat diff`: what two images, or directories, differ in.
 
-mod difference;
+pub(super) mod difference;
 
 use std::path::Path;
 use std::process::ExitCode;

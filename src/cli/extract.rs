@@ -329,3 +329,6 @@ fn occupant(
         false => Err(Error::NotEmpty { path: path() }),
     }
 }
+
+#[cfg(test)]
+mod tests;

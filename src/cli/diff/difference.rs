@@ -19,14 +19,14 @@ const CHUNK_BYTES: usize = 128 << 10;
 
 /// What is not compared.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ignored {
-    pub(super) times: bool,
-    pub(super) owners: bool,
+pub(in crate::cli) struct Ignored {
+    pub(in crate::cli) times: bool,
+    pub(in crate::cli) owners: bool,
 }
 
 /// A name that is in one tree only, or is not the same in both.
 #[derive(Debug, Serialize)]
-pub(super) struct EntryDifference {
+pub(in crate::cli) struct EntryDifference {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_hex: Option<String>,
@@ -46,7 +46,7 @@ enum Place {
 
 /// One thing that differs, with both its values; `None` where one has nothing of it.
 #[derive(Debug, Serialize)]
-pub(super) struct Difference {
+pub(in crate::cli) struct Difference {
     what: String,
     first: Option<String>,
     second: Option<String>,
@@ -67,7 +67,7 @@ impl Difference {
         })
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::cli) fn text(&self) -> String {
         let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         match self.offset {
             Some(offset) => format!("{} from byte {offset} on", self.what),
@@ -92,7 +92,7 @@ impl EntryDifference {
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::cli) fn text(&self) -> String {
         match self.place {
             Place::First => format!("< {}", self.path),
             Place::Second => format!("> {}", self.path),
@@ -105,7 +105,7 @@ impl EntryDifference {
 }
 
 /// Compares two trees name by name.
-pub(super) fn trees(
+pub(in crate::cli) fn trees(
     first: &FileTree,
     second: &FileTree,
     ignored: Ignored,
@@ -274,7 +274,7 @@ fn fill(
 }
 
 /// Compares partitions, file systems and root hashes.
-pub(super) fn partitions(first: &Image, second: &Image) -> Vec<Difference> {
+pub(in crate::cli) fn partitions(first: &Image, second: &Image) -> Vec<Difference> {
     let mut found = Vec::new();
     match (first.table(), second.table()) {
         (Some(one), Some(other)) => {
