@@ -21,11 +21,15 @@ const FIRST_PARTITION_BYTES: u64 = 1 << 20;
 const BUILD_TIME: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
 /// A way to pack, by its name.
-const WAYS: [(&str, FileSystem); 9] = [
+const WAYS: [(&str, FileSystem); 10] = [
     ("erofs uncompressed", FileSystem::Erofs(None)),
     (
         "erofs lz4",
         FileSystem::Erofs(Some((BlockCodec::Lz4, Fragments::Apart))),
+    ),
+    (
+        "erofs lz4 fragments",
+        FileSystem::Erofs(Some((BlockCodec::Lz4, Fragments::Packed))),
     ),
     (
         "erofs lz4hc-9",

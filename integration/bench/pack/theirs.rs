@@ -10,11 +10,12 @@ use crate::{Contestant, Failure};
 const TOOLS: [&str; 4] = ["mkfs.erofs", "mksquashfs", "systemd-repart", "zstd"];
 
 /// File systems by `mkfs.erofs`: a name and its options.
-const EROFS: [(&str, &[&str]); 7] = [
+const EROFS: [(&str, &[&str]); 8] = [
     ("uncompressed", &[]),
     ("lz4", &["-zlz4"]),
     ("lz4 64K fragments", &["-zlz4", "-C65536", "-Efragments"]),
     ("lz4hc-9 64K", &["-zlz4hc,level=9", "-C65536"]),
+    ("lz4hc-12 64K", &["-zlz4hc,level=12", "-C65536"]),
     ("zstd-3 64K", &["-zzstd,level=3", "-C65536"]),
     (
         "zstd-3 64K fragments",
