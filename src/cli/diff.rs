@@ -39,16 +39,7 @@ pub(super) struct CompareError {
 
 /// Runs the verb with the program's arguments, and returns its exit status.
 pub(super) fn main(style: Style) -> ExitCode {
-    let done = images::matches(command())
-        .map_err(|error| Failure::new(error, TROUBLE))
-        .and_then(|matches| match matches {
-            Some(matches) => run(&matches, style),
-            None => Ok(exit::SUCCESS),
-        });
-    ExitCode::from(match done {
-        Ok(status) => status,
-        Err(failure) => failure.report(style),
-    })
+    images::main(command(), style, run)
 }
 
 fn command() -> Command {

@@ -97,13 +97,7 @@ impl From<Error> for Failure {
 
 /// Runs the verb with the program's arguments, and returns its exit status.
 pub(super) fn main(style: Style) -> ExitCode {
-    let done = images::matches(command())
-        .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
-        .and_then(|matches| matches.map_or(Ok(()), |matches| run(&matches, style)));
-    ExitCode::from(match done {
-        Ok(()) => exit::SUCCESS,
-        Err(failure) => failure.report(style),
-    })
+    images::main(command(), style, run)
 }
 
 fn command() -> Command {
@@ -138,7 +132,7 @@ fn command() -> Command {
         ))
 }
 
-fn run(matches: &ArgMatches, style: Style) -> Result<(), Failure> {
+fn run(matches: &ArgMatches, style: Style) -> Result<u8, Failure> {
     let path = images::path(matches, "image");
     let paths = images::tree_paths(&images::typed_paths(matches))?;
     let image = images::open(&path)?;
@@ -176,7 +170,7 @@ fn run(matches: &ArgMatches, style: Style) -> Result<(), Failure> {
             table::size(size_bytes)
         ));
     }
-    Ok(())
+    Ok(exit::SUCCESS)
 }
 
 /// Returns what the files are long in all.

@@ -1,10 +1,11 @@
-//! What the verbs that read images share: their arguments, opening, and how entries are shown.
+//! What the verbs that are about images share: their arguments, opening, and how entries are shown.
 
 mod entries;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -13,6 +14,7 @@ pub(super) use self::entries::{Row, kind_of, path_of, time_of};
 use super::args::{ArgumentError, usage_error};
 use super::exit;
 use super::failure::Failure;
+use super::output::{self, Style};
 use crate::ddi::read::{Image, OpenError};
 use crate::format::file_system::{FileSystem, FileSystemError};
 use crate::format::read_at::ImageFile;
@@ -61,6 +63,24 @@ impl From<ImageError> for Failure {
         };
         Self::new(error, exit)
     }
+}
+
+/// Runs one of these verbs with the program's arguments, and returns its exit status.
+pub(super) fn main(
+    command: Command,
+    style: Style,
+    run: impl FnOnce(&ArgMatches, Style) -> Result<u8, Failure>,
+) -> ExitCode {
+    let done = matches(command)
+        .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
+        .and_then(|matches| match matches {
+            Some(matches) => run(&matches, style),
+            None => Ok(exit::SUCCESS),
+        });
+    ExitCode::from(match done {
+        Ok(status) => status,
+        Err(failure) => failure.report(style),
+    })
 }
 
 /// Opens the image in a file.
@@ -158,7 +178,7 @@ pub(super) fn paths_argument(help: &'static str) -> Arg {
 }
 
 /// Reads the arguments after a verb; `None` when help was printed instead.
-pub(super) fn matches(command: Command) -> Result<Option<ArgMatches>, ArgumentError> {
+fn matches(command: Command) -> Result<Option<ArgMatches>, ArgumentError> {
     let name: OsString = command.get_name().to_owned().into();
     let arguments = std::iter::once(name).chain(std::env::args_os().skip(2));
     let mut asked = command.clone();
@@ -166,7 +186,7 @@ pub(super) fn matches(command: Command) -> Result<Option<ArgMatches>, ArgumentEr
         .try_get_matches_from(arguments)
         .map_err(|error| usage_error(&error))?;
     if matches.get_flag("help") {
-        super::output::data(format_args!("{}", asked.render_help()));
+        output::data(format_args!("{}", asked.render_help()));
         return Ok(None);
     }
     Ok(Some(matches))

@@ -24,13 +24,7 @@ listed. Times are in UTC; a `+` after the mode says that there are extended attr
 
 /// Runs the verb with the program's arguments, and returns its exit status.
 pub(super) fn main(style: Style) -> ExitCode {
-    let done = images::matches(command())
-        .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
-        .and_then(|matches| matches.map_or(Ok(()), |matches| run(&matches, style)));
-    ExitCode::from(match done {
-        Ok(()) => exit::SUCCESS,
-        Err(failure) => failure.report(style),
-    })
+    images::main(command(), style, run)
 }
 
 fn command() -> Command {
@@ -52,7 +46,7 @@ fn command() -> Command {
         )
 }
 
-fn run(matches: &ArgMatches, style: Style) -> Result<(), Failure> {
+fn run(matches: &ArgMatches, style: Style) -> Result<u8, Failure> {
     let path = images::path(matches, "image");
     let paths = images::tree_paths(&images::typed_paths(matches))?;
     let certificate = matches
@@ -67,7 +61,7 @@ fn run(matches: &ArgMatches, style: Style) -> Result<(), Failure> {
     let listed = images::select(tree, &paths)?;
     if matches.get_flag("json") {
         print_json(&report, &listed);
-        return Ok(());
+        return Ok(exit::SUCCESS);
     }
     for text in report.warnings() {
         output::people(format_args!("{}", warning("", text, style)));
@@ -81,7 +75,7 @@ fn run(matches: &ArgMatches, style: Style) -> Result<(), Failure> {
         }
         print_rows(&listed, &paths, style);
     }
-    Ok(())
+    Ok(exit::SUCCESS)
 }
 
 /// Prints the entries at and below `paths`, all if there are none.

@@ -1,35 +1,26 @@
 //! `overcoat sign`: signs an image that was built with `Verity=defer`, in place.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use rustix::fs::{Mode, OFlags};
 use serde_json::json;
 
-use super::args::{ArgumentError, usage_error};
-use super::exit;
 use super::failure::Failure;
 use super::output::{self, Style};
 use super::render::inert;
+use super::{exit, images};
 use crate::ddi::{self, SignError, Signed};
 use crate::digest::hexadecimal;
 use crate::signing::{self, CERTIFICATE_FILE, KEY_FILE, Signer};
 
-/// What was typed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Invoked {
-    Help,
-    Sign {
-        images: Vec<PathBuf>,
-        key: PathBuf,
-        certificate: PathBuf,
-        signed: Signed,
-        json: bool,
-    },
-}
+const ABOUT: &str = "Signs images that were built with `Verity=defer`, in place, after it has checked that their data are \
+                     those of their root hash";
+
+/// Where an option stands in the help that comes after the verb's own.
+const LAST: usize = 100;
 
 /// An image that could not be signed.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +37,7 @@ pub(super) enum Error {
 
 /// Runs the verb with the program's arguments, and returns its exit status.
 pub(super) fn main(style: Style) -> ExitCode {
-    let done = parse(std::env::args_os().skip(2))
-        .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
-        .and_then(|invoked| run(&invoked, style));
-    ExitCode::from(match done {
-        Ok(()) => exit::SUCCESS,
-        Err(failure) => failure.report(style),
-    })
+    images::main(command(), style, run)
 }
 
 fn command() -> Command {
@@ -64,25 +49,10 @@ fn command() -> Command {
             .default_value(default.to_owned())
             .help(help)
     };
-    let flag = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .action(ArgAction::SetTrue)
-            .help(help)
-    };
-    Command::new("overcoat sign")
-        .about(
-            "Signs images that were built with `Verity=defer`, in place, after it has checked that their data are those \
-             of their root hash",
-        )
-        .disable_help_flag(true)
-        .arg(
-            Arg::new("image")
-                .value_name("IMAGE")
-                .value_parser(value_parser!(PathBuf))
-                .num_args(1..)
-                .required_unless_present("help"),
-        )
+    images::command("overcoat sign", ABOUT)
+        .mut_arg("json", |json| json.display_order(LAST))
+        .mut_arg("help", |help| help.display_order(LAST + 1))
+        .arg(images::image_argument("image", "IMAGE", "").num_args(1..))
         .arg(path("key", "verity-key", KEY_FILE, "Key that signs"))
         .arg(path(
             "certificate",
@@ -90,61 +60,22 @@ fn command() -> Command {
             CERTIFICATE_FILE,
             "Certificate of the key",
         ))
-        .arg(flag("force", "Sign again what is signed").short('f'))
-        .arg(flag("json", "Print JSON instead of text"))
-        .arg(flag("help", "Show this help").short('h'))
+        .arg(images::flag("force", "Sign again what is signed").short('f'))
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invoked, ArgumentError> {
-    let arguments = std::iter::once("overcoat sign".into()).chain(arguments);
-    let matches = command()
-        .try_get_matches_from(arguments)
-        .map_err(|error| usage_error(&error))?;
-    if matches.get_flag("help") {
-        return Ok(Invoked::Help);
-    }
-    let path = |name: &str| {
-        matches
-            .get_one::<PathBuf>(name)
-            .cloned()
-            .unwrap_or_default()
+fn run(matches: &ArgMatches, style: Style) -> Result<u8, Failure> {
+    let signed = match matches.get_flag("force") {
+        true => Signed::Replace,
+        false => Signed::Refuse,
     };
-    Ok(Invoked::Sign {
-        images: matches
-            .get_many("image")
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect(),
-        key: path("key"),
-        certificate: path("certificate"),
-        signed: match matches.get_flag("force") {
-            true => Signed::Replace,
-            false => Signed::Refuse,
-        },
-        json: matches.get_flag("json"),
-    })
-}
-
-fn run(invoked: &Invoked, style: Style) -> Result<(), Failure> {
-    let Invoked::Sign {
-        images,
-        key,
-        certificate,
-        signed,
-        json,
-    } = invoked
-    else {
-        output::data(format_args!("{}", command().render_help()));
-        return Ok(());
-    };
-    let signer = Signer::from_files(key, certificate)
+    let key = images::path(matches, "key");
+    let signer = Signer::from_files(&key, &images::path(matches, "certificate"))
         .map_err(|error: signing::Error| Failure::new(error, exit::BAD_RECIPE))?;
-    for path in images {
-        let root_hash = sign(path, &signer, *signed)
-            .map_err(|error| Failure::new(error, exit::BUILD_FAILED))?;
+    for path in matches.get_many::<PathBuf>("image").into_iter().flatten() {
+        let root_hash =
+            sign(path, &signer, signed).map_err(|error| Failure::new(error, exit::BUILD_FAILED))?;
         let path = path.to_string_lossy();
-        if *json {
+        if matches.get_flag("json") {
             let event = json!({
                 "event": "image-signed",
                 "path": path,
@@ -157,7 +88,7 @@ fn run(invoked: &Invoked, style: Style) -> Result<(), Failure> {
             output::people(format_args!("signed {path}: root hash {root_hash}\n"));
         }
     }
-    Ok(())
+    Ok(exit::SUCCESS)
 }
 
 /// Returns the root hash of the image.

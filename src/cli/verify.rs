@@ -23,16 +23,7 @@ The exit status is 0 for a good image, 1 for a bad one, and 2 when it could not 
 
 /// Runs the verb with the program's arguments, and returns its exit status.
 pub(super) fn main(style: Style) -> ExitCode {
-    let done = images::matches(command())
-        .map_err(|error| Failure::new(error, exit::BAD_RECIPE))
-        .and_then(|matches| match matches {
-            Some(matches) => run(&matches, style),
-            None => Ok(exit::SUCCESS),
-        });
-    ExitCode::from(match done {
-        Ok(status) => status,
-        Err(failure) => failure.report(style),
-    })
+    images::main(command(), style, run)
 }
 
 fn command() -> Command {
