@@ -8,6 +8,7 @@ pub mod directory;
 mod duplicates;
 pub mod erofs;
 pub mod file_system;
+mod growing;
 mod inodes;
 pub mod output;
 pub mod pipeline;

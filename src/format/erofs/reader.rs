@@ -11,7 +11,7 @@ mod decode;
 pub(crate) mod fuzzing;
 mod superblock;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -25,18 +25,16 @@ use super::layout::{Dirent, Inode, align, file_type};
 use crate::format::budget::{Budget, OverBudget};
 use crate::format::codec::CodecError;
 use crate::format::file_system::Description;
+use crate::format::growing::{GrowingTree, Misfit};
 use crate::format::inodes::{
     S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, decode_device,
 };
 use crate::format::read_at::ImageBytes;
 use crate::tree::{
-    Content, Entry, EntryKind, FileTree, HardLinkGroup, InsertError, InvalidTreePath,
-    StoredContents, TreePath,
+    Content, Entry, EntryKind, FileTree, InsertError, InvalidTreePath, StoredContents, TreePath,
 };
 
-/// `PATH_MAX`; without a limit, deep directories would take memory with the square of the image's size.
-const PATH_LIMIT_BYTES: usize = 4096;
-/// `PATH_MAX` again: the kernel follows no longer target.
+/// `PATH_MAX`: the kernel follows no longer target.
 const TARGET_LIMIT_BYTES: u64 = 4096;
 
 /// An image is not one of EROFS, not one that this reader knows, or damaged.
@@ -89,6 +87,23 @@ impl From<OverBudget> for ReadError {
     }
 }
 
+impl ReadError {
+    fn of_misfit(misfit: Misfit, nid: u64, directory_nid: u64) -> Self {
+        match misfit {
+            Misfit::Inode { reason } => Self::Damaged { nid, reason },
+            Misfit::Name { source } => Self::InvalidName {
+                nid: directory_nid,
+                source,
+            },
+            Misfit::Place { source } => Self::Insert {
+                nid: directory_nid,
+                source,
+            },
+            Misfit::OverBudget => Self::TooLarge,
+        }
+    }
+}
+
 /// Reads the tree in an image that is held in memory.
 ///
 /// # Errors
@@ -99,37 +114,29 @@ pub fn read_tree(image: &[u8]) -> Result<FileTree, ReadError> {
 }
 
 impl Image {
-    /// Reads the tree. Inodes with several names get a [`HardLinkGroup`] of their nid.
+    /// Reads the tree. Inodes with several names get a [`HardLinkGroup`](crate::tree::HardLinkGroup) of their nid.
     ///
     /// # Errors
     /// A [`ReadError`] that says what is unknown or damaged.
     pub fn tree(self: &Arc<Self>) -> Result<FileTree, ReadError> {
         let root_nid = u64::from(self.superblock.common.root_nid);
         let root = self.inode(root_nid)?;
-        let mut walk = Walk {
-            budget: Budget::of(self.bytes.size_bytes()),
-            names: HashMap::new(),
+        let walk = Walk {
             contents: Arc::new(Stored(self.clone())),
             image: self,
         };
-        let entry = walk.entry(root_nid, &root)?;
-        let mut tree = FileTree::new(entry).map_err(|source| ReadError::Insert {
-            nid: root_nid,
-            source,
-        })?;
-        walk.names.insert(root_nid, vec![TreePath::root()]);
+        let mut budget = Budget::of(self.bytes.size_bytes());
+        let root = walk.entry(root_nid, &root, &mut budget)?;
+        let mut growing =
+            GrowingTree::new(budget, root_nid, root).map_err(|source| ReadError::Insert {
+                nid: root_nid,
+                source,
+            })?;
         let mut pending = vec![(TreePath::root(), root_nid, root_nid)];
         while let Some((path, nid, parent_nid)) = pending.pop() {
-            walk.read_directory(&path, nid, parent_nid, &mut tree, &mut pending)?;
+            walk.read_directory(&path, nid, parent_nid, &mut growing, &mut pending)?;
         }
-        for (nid, names) in walk.names.iter().filter(|(_, names)| names.len() > 1) {
-            for name in names {
-                if let Some(entry) = tree.get_mut(name) {
-                    entry.hard_link = Some(HardLinkGroup(*nid));
-                }
-            }
-        }
-        Ok(tree)
+        Ok(growing.finish())
     }
 
     /// Returns what the superblock says.
@@ -151,22 +158,19 @@ impl StoredContents for Stored {
     }
 }
 
-/// What is known while the directories are read.
+/// What is needed while the directories are read.
 struct Walk<'a> {
     image: &'a Image,
     contents: Arc<dyn StoredContents>,
-    budget: Budget,
-    /// The names of each inode.
-    names: HashMap<u64, Vec<TreePath>>,
 }
 
 impl Walk<'_> {
     fn read_directory(
-        &mut self,
+        &self,
         path: &TreePath,
         nid: u64,
         parent_nid: u64,
-        tree: &mut FileTree,
+        growing: &mut GrowingTree,
         pending: &mut Vec<(TreePath, u64, u64)>,
     ) -> Result<(), ReadError> {
         let damaged = |reason| ReadError::Damaged { nid, reason };
@@ -199,7 +203,7 @@ impl Walk<'_> {
                         dots += 1;
                     }
                     _ => {
-                        let child = self.insert(path, nid, name, dirent, tree)?;
+                        let child = self.insert(path, nid, name, dirent, growing)?;
                         pending.extend(child.map(|child| (child, dirent.nid, nid)));
                     }
                 }
@@ -214,27 +218,16 @@ impl Walk<'_> {
 
     /// Puts a name into the tree; returns its path if it is a directory.
     fn insert(
-        &mut self,
+        &self,
         directory: &TreePath,
         directory_nid: u64,
         name: &[u8],
         dirent: Dirent,
-        tree: &mut FileTree,
+        growing: &mut GrowingTree,
     ) -> Result<Option<TreePath>, ReadError> {
         let nid = dirent.nid;
-        if directory.as_bytes().len() + name.len() >= PATH_LIMIT_BYTES {
-            return Err(ReadError::Damaged {
-                nid,
-                reason: "its path is longer than 4096 bytes",
-            });
-        }
-        let path = directory
-            .join(name)
-            .map_err(|source| ReadError::InvalidName {
-                nid: directory_nid,
-                source,
-            })?;
-        self.budget.take_entry(path.as_bytes().len())?;
+        let misfit = |misfit| ReadError::of_misfit(misfit, nid, directory_nid);
+        let path = growing.path(directory, name).map_err(misfit)?;
         let inode = self.image.inode(nid)?;
         if file_type(inode.i_mode) != dirent.file_type {
             return Err(ReadError::Damaged {
@@ -243,33 +236,15 @@ impl Walk<'_> {
             });
         }
         let is_directory = inode.i_mode & S_IFMT == S_IFDIR;
-        let entry = match self.names.get(&nid).and_then(|names| names.first()) {
-            Some(_) if is_directory => {
-                return Err(ReadError::Damaged {
-                    nid,
-                    reason: "it is a directory with several names",
-                });
-            }
-            Some(first) => tree.get(first).cloned(),
-            None => None,
+        let entry = match growing.known(nid, is_directory).map_err(misfit)? {
+            Some(entry) => entry,
+            None => self.entry(nid, &inode, &mut growing.budget)?,
         };
-        let entry = match entry {
-            Some(entry) => {
-                self.budget.take(copied_bytes(&entry))?;
-                entry
-            }
-            None => self.entry(nid, &inode)?,
-        };
-        tree.insert(path.clone(), entry)
-            .map_err(|source| ReadError::Insert {
-                nid: directory_nid,
-                source,
-            })?;
-        self.names.entry(nid).or_default().push(path.clone());
+        growing.insert(path.clone(), nid, entry).map_err(misfit)?;
         Ok(is_directory.then_some(path))
     }
 
-    fn entry(&mut self, nid: u64, inode: &Inode) -> Result<Entry, ReadError> {
+    fn entry(&self, nid: u64, inode: &Inode, budget: &mut Budget) -> Result<Entry, ReadError> {
         let damaged = |reason| ReadError::Damaged { nid, reason };
         let kind = match inode.i_mode & S_IFMT {
             S_IFDIR => EntryKind::Directory,
@@ -282,7 +257,7 @@ impl Walk<'_> {
             S_IFLNK if inode.i_size >= TARGET_LIMIT_BYTES => {
                 return Err(damaged("its target is too long"));
             }
-            S_IFLNK => EntryKind::Symlink(self.target(nid, inode)?),
+            S_IFLNK => EntryKind::Symlink(self.target(nid, inode, budget)?),
             S_IFCHR => EntryKind::CharacterDevice(decode_device(inode.i_u)),
             S_IFBLK => EntryKind::BlockDevice(decode_device(inode.i_u)),
             S_IFIFO => EntryKind::Fifo,
@@ -291,8 +266,7 @@ impl Walk<'_> {
         };
         let mut xattrs = BTreeMap::new();
         for Xattr { name, value } in self.image.xattrs(nid, inode)? {
-            self.budget
-                .take(align((name.len() + value.len()) as u64, 16))?;
+            budget.take(align((name.len() + value.len()) as u64, 16))?;
             if xattrs.insert(name, value).is_some() {
                 return Err(damaged("an extended attribute is there twice"));
             }
@@ -310,22 +284,11 @@ impl Walk<'_> {
         })
     }
 
-    fn target(&mut self, nid: u64, inode: &Inode) -> Result<Vec<u8>, ReadError> {
-        self.budget.take(inode.i_size)?;
+    fn target(&self, nid: u64, inode: &Inode, budget: &mut Budget) -> Result<Vec<u8>, ReadError> {
+        budget.take(inode.i_size)?;
         let length = usize::try_from(inode.i_size).unwrap_or(0);
         Contents::of(self.image, nid, inode)?.read_exact(self.image, 0, length)
     }
-}
-
-/// Returns how much of an entry each of its names holds.
-fn copied_bytes(entry: &Entry) -> u64 {
-    let xattrs = entry.xattrs.iter();
-    let xattr_bytes: usize = xattrs.map(|(name, value)| name.len() + value.len()).sum();
-    let target_bytes = match &entry.kind {
-        EntryKind::Symlink(target) => target.len(),
-        _ => 0,
-    };
-    (xattr_bytes + target_bytes) as u64
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! a tree takes is bounded by the size of the image. The order of names and the indexes of directories are checked, as
 //! the kernel's search needs them. Contents stay in the image until they are opened; then one block at a time is held.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -16,15 +16,14 @@ use super::layout::{FileInode, Inode, InodeKind, METADATA_LENGTH, NO_XATTRS, Pla
 use super::xattr;
 use crate::format::budget::{Budget, OverBudget};
 use crate::format::codec::CodecError;
+use crate::format::growing::{GrowingTree, Misfit};
 use crate::format::inodes::decode_device;
 use crate::format::read_at::ImageBytes;
 use crate::tree::{
-    Content, Entry, EntryKind, FileTree, HardLinkGroup, InsertError, InvalidTreePath,
-    StoredContents, Timestamp, TreePath,
+    Content, Entry, EntryKind, FileTree, InsertError, InvalidTreePath, StoredContents, Timestamp,
+    TreePath,
 };
 
-/// `PATH_MAX`; without a limit, deep directories would take memory with the square of the image's size.
-const PATH_LIMIT_BYTES: usize = 4096;
 /// `PATH_MAX` without its NUL: the kernel follows no longer target.
 pub(super) const TARGET_LIMIT_BYTES: u32 = 4095;
 
@@ -73,6 +72,23 @@ impl From<OverBudget> for ReadError {
     }
 }
 
+impl ReadError {
+    fn of_misfit(misfit: Misfit, inode: u64, directory: u64) -> Self {
+        match misfit {
+            Misfit::Inode { reason } => Self::Damaged { inode, reason },
+            Misfit::Name { source } => Self::InvalidName {
+                inode: directory,
+                source,
+            },
+            Misfit::Place { source } => Self::Insert {
+                inode: directory,
+                source,
+            },
+            Misfit::OverBudget => Self::TooLarge,
+        }
+    }
+}
+
 /// Reads the tree in an image that is held in memory.
 ///
 /// # Errors
@@ -83,55 +99,46 @@ pub fn read_tree(image: &[u8]) -> Result<FileTree, ReadError> {
 }
 
 impl Image {
-    /// Reads the tree. Inodes with several names get a [`HardLinkGroup`] of the references to their places.
+    /// Reads the tree. Inodes with several names get a [`HardLinkGroup`](crate::tree::HardLinkGroup) of the references
+    /// to their places.
     ///
     /// # Errors
     /// A [`ReadError`] that says what is unknown or damaged.
     pub fn tree(self: &Arc<Self>) -> Result<FileTree, ReadError> {
-        let root = Place::of_reference(self.superblock.root_inode);
-        let mut walk = Walk {
-            budget: Budget::of(self.bytes.size_bytes()),
-            names: HashMap::new(),
+        let root_place = Place::of_reference(self.superblock.root_inode);
+        let walk = Walk {
             contents: Arc::new(Contents(self.clone())),
             image: self,
         };
-        let (inode, cursor) = self.inode(root)?;
-        let entry = walk.entry(root, &inode, cursor)?;
-        let mut tree = FileTree::new(entry).map_err(|source| ReadError::Insert {
-            inode: root.reference(),
-            source,
-        })?;
-        walk.names.insert(root, vec![TreePath::root()]);
-        let mut pending = vec![(TreePath::root(), root)];
+        let (inode, cursor) = self.inode(root_place)?;
+        let mut budget = Budget::of(self.bytes.size_bytes());
+        let root = walk.entry(root_place, &inode, cursor, &mut budget)?;
+        let number = root_place.reference();
+        let mut growing =
+            GrowingTree::new(budget, number, root).map_err(|source| ReadError::Insert {
+                inode: number,
+                source,
+            })?;
+        let mut pending = vec![(TreePath::root(), root_place)];
         while let Some((path, place)) = pending.pop() {
-            walk.read_directory(&path, place, &mut tree, &mut pending)?;
+            walk.read_directory(&path, place, &mut growing, &mut pending)?;
         }
-        for (place, names) in walk.names.iter().filter(|(_, names)| names.len() > 1) {
-            for name in names {
-                if let Some(entry) = tree.get_mut(name) {
-                    entry.hard_link = Some(HardLinkGroup(place.reference()));
-                }
-            }
-        }
-        Ok(tree)
+        Ok(growing.finish())
     }
 }
 
-/// What is known while the directories are read.
+/// What is needed while the directories are read.
 struct Walk<'a> {
     image: &'a Image,
     contents: Arc<dyn StoredContents>,
-    budget: Budget,
-    /// The names of each inode.
-    names: HashMap<Place, Vec<TreePath>>,
 }
 
 impl Walk<'_> {
     fn read_directory(
-        &mut self,
+        &self,
         path: &TreePath,
         place: Place,
-        tree: &mut FileTree,
+        growing: &mut GrowingTree,
         pending: &mut Vec<(TreePath, Place)>,
     ) -> Result<(), ReadError> {
         let image = self.image;
@@ -144,7 +151,7 @@ impl Walk<'_> {
         };
         let mut entries = Entries::new(image, place.reference(), directory)?;
         while let Some(found) = entries.next()? {
-            let child = self.insert(path, place, entries.name(), found, tree)?;
+            let child = self.insert(path, place, entries.name(), found, growing)?;
             pending.extend(child.map(|child| (child, found.place)));
         }
         entries.check_index(index)
@@ -152,61 +159,40 @@ impl Walk<'_> {
 
     /// Puts a name into the tree; returns its path if it is a directory.
     fn insert(
-        &mut self,
+        &self,
         directory: &TreePath,
         directory_place: Place,
         name: &[u8],
         Found { place, kind }: Found,
-        tree: &mut FileTree,
+        growing: &mut GrowingTree,
     ) -> Result<Option<TreePath>, ReadError> {
-        let damaged = |reason| ReadError::Damaged {
-            inode: place.reference(),
-            reason,
-        };
-        if directory.as_bytes().len() + name.len() >= PATH_LIMIT_BYTES {
-            return Err(damaged("its path is longer than 4096 bytes"));
-        }
-        let path = directory
-            .join(name)
-            .map_err(|source| ReadError::InvalidName {
-                inode: directory_place.reference(),
-                source,
-            })?;
-        self.budget.take_entry(path.as_bytes().len())?;
+        let number = place.reference();
+        let misfit = |misfit| ReadError::of_misfit(misfit, number, directory_place.reference());
+        let path = growing.path(directory, name).map_err(misfit)?;
         let (inode, cursor) = self.image.inode(place)?;
         if inode.kind.basic_type() != kind {
-            return Err(damaged("its directory entry has another type"));
+            return Err(ReadError::Damaged {
+                inode: number,
+                reason: "its directory entry has another type",
+            });
         }
         let is_directory = matches!(inode.kind, InodeKind::Directory(_));
-        let first = self.names.get(&place).and_then(|names| names.first());
-        let entry = match first {
-            Some(_) if is_directory => {
-                return Err(damaged("it is a directory with several names"));
-            }
-            Some(first) => tree.get(first).cloned(),
-            None => None,
+        let entry = match growing.known(number, is_directory).map_err(misfit)? {
+            Some(entry) => entry,
+            None => self.entry(place, &inode, cursor, &mut growing.budget)?,
         };
-        let entry = match entry {
-            Some(entry) => {
-                self.budget.take(copied_bytes(&entry))?;
-                entry
-            }
-            None => self.entry(place, &inode, cursor)?,
-        };
-        tree.insert(path.clone(), entry)
-            .map_err(|source| ReadError::Insert {
-                inode: directory_place.reference(),
-                source,
-            })?;
-        self.names.entry(place).or_default().push(path.clone());
+        growing
+            .insert(path.clone(), number, entry)
+            .map_err(misfit)?;
         Ok(is_directory.then_some(path))
     }
 
     fn entry(
-        &mut self,
+        &self,
         place: Place,
         inode: &Inode,
         mut following: Cursor<'_>,
+        budget: &mut Budget,
     ) -> Result<Entry, ReadError> {
         let damaged = |reason| ReadError::Damaged {
             inode: place.reference(),
@@ -224,7 +210,7 @@ impl Walk<'_> {
                 if symlink_size > TARGET_LIMIT_BYTES {
                     return Err(damaged("its target is too long"));
                 }
-                self.budget.take(symlink_size.into())?;
+                budget.take(symlink_size.into())?;
                 EntryKind::Symlink(following.bytes(symlink_size as usize)?)
             }
             InodeKind::BlockDevice { rdev } => EntryKind::BlockDevice(decode_device(rdev)),
@@ -245,7 +231,7 @@ impl Walk<'_> {
             modified: Timestamp::from_seconds(inode.mtime.into()),
             xattrs: match inode.xattr {
                 NO_XATTRS => BTreeMap::new(),
-                number => xattr::read(self.image, number, place, &mut self.budget)?,
+                number => xattr::read(self.image, number, place, budget)?,
             },
             hard_link: None,
         })
@@ -266,15 +252,4 @@ impl Walk<'_> {
             false => Err("it has more blocks than the image"),
         }
     }
-}
-
-/// Returns how much of an entry each of its names holds.
-fn copied_bytes(entry: &Entry) -> u64 {
-    let xattrs = entry.xattrs.iter();
-    let xattr_bytes: usize = xattrs.map(|(name, value)| name.len() + value.len()).sum();
-    let target_bytes = match &entry.kind {
-        EntryKind::Symlink(target) => target.len(),
-        _ => 0,
-    };
-    (xattr_bytes + target_bytes) as u64
 }
