@@ -9,11 +9,10 @@
 //! init/initramfs.c.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Write;
 
-use crate::tree::{
-    ContentError, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
-};
+use super::padded::{ArchiveError, PaddedArchive};
+use crate::tree::{DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath};
 
 /// PATH_MAX with the final NUL (linux/limits.h): the kernel silently skips members with longer names or link targets.
 const PATH_MAX: usize = 4096;
@@ -25,8 +24,6 @@ const ARCHIVE_ALIGNMENT: u64 = 512;
 const MEMBER_ALIGNMENT: u64 = 4;
 /// The mode of the root directory that the kernel makes before it unpacks anything.
 const KERNEL_ROOT_MODE: u16 = 0o755;
-/// How much of a file is held at a time.
-const CHUNK_BYTES: usize = 128 * 1024;
 
 const S_IFSOCK: u32 = 0o140_000;
 const S_IFLNK: u32 = 0o120_000;
@@ -51,18 +48,8 @@ pub struct Lost {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("writing the cpio archive")]
-    Write { source: std::io::Error },
-    #[error("adding `/{path}` to the cpio archive")]
-    ReadContent {
-        path: TreePath,
-        source: ContentError,
-    },
-    #[error("reading `/{path}` for the cpio archive")]
-    CopyContent {
-        path: TreePath,
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     #[error("`/{path}` has {size_bytes} bytes, and a cpio archive holds files below 4 GiB")]
     FileTooLarge { path: TreePath, size_bytes: u64 },
     #[error("the path of `/{path}` has {length_bytes} bytes, and the kernel unpacks at most 4095")]
@@ -80,11 +67,10 @@ pub enum Error {
 /// Writes `tree` to `out` and returns what the format could not express.
 ///
 /// # Errors
-/// An [`Error`] that names the entry that does not fit the format or cannot be read, or [`Error::Write`].
+/// An [`Error`] that names the entry that does not fit the format or cannot be read, or [`Error::Archive`].
 pub fn write(tree: &FileTree, out: &mut dyn Write) -> Result<Lost, Error> {
     let mut archive = Archive {
-        out,
-        offset_bytes: 0,
+        members: PaddedArchive::new(out, "cpio"),
         next_inode: 1,
     };
     let mut links = Links::count(tree);
@@ -114,8 +100,7 @@ struct Header {
 }
 
 struct Archive<'a> {
-    out: &'a mut dyn Write,
-    offset_bytes: u64,
+    members: PaddedArchive<'a>,
     next_inode: u32,
 }
 
@@ -193,7 +178,7 @@ impl Archive<'_> {
                 }
                 header.filesize = length;
                 self.member(&header, name)?;
-                self.put(target)?;
+                self.members.put(target)?;
             }
             EntryKind::Regular(content) => {
                 let size_bytes = content.size_bytes();
@@ -204,12 +189,12 @@ impl Archive<'_> {
                 header.filesize = if has_data { length } else { 0 };
                 self.member(&header, name)?;
                 if has_data {
-                    self.copy(path, content)?;
+                    self.members.copy(path, content)?;
                 }
             }
             _ => self.member(&header, name)?,
         }
-        self.pad(MEMBER_ALIGNMENT)
+        Ok(self.members.pad(MEMBER_ALIGNMENT)?)
     }
 
     fn take_inode(&mut self) -> Result<u32, Error> {
@@ -241,32 +226,10 @@ impl Archive<'_> {
         for field in fields {
             text.push_str(&format!("{field:08X}"));
         }
-        self.put(text.as_bytes())?;
-        self.put(name)?;
-        self.put(b"\0")?;
-        self.pad(MEMBER_ALIGNMENT)
-    }
-
-    fn copy(&mut self, path: &TreePath, content: &crate::tree::Content) -> Result<(), Error> {
-        let mut reader = content.open().map_err(|source| Error::ReadContent {
-            path: path.clone(),
-            source,
-        })?;
-        let size = usize::try_from(content.size_bytes()).unwrap_or(CHUNK_BYTES);
-        let mut chunk = vec![0; size.clamp(1, CHUNK_BYTES)];
-        loop {
-            match reader.read(&mut chunk) {
-                Ok(0) => return Ok(()),
-                Ok(count) => self.put(&chunk[..count])?,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(Error::CopyContent {
-                        path: path.clone(),
-                        source,
-                    });
-                }
-            }
-        }
+        self.members.put(text.as_bytes())?;
+        self.members.put(name)?;
+        self.members.put(b"\0")?;
+        Ok(self.members.pad(MEMBER_ALIGNMENT)?)
     }
 
     fn finish(&mut self) -> Result<(), Error> {
@@ -275,21 +238,7 @@ impl Archive<'_> {
             ..Header::default()
         };
         self.member(&header, TRAILER)?;
-        self.pad(ARCHIVE_ALIGNMENT)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.offset_bytes += bytes.len() as u64;
-        self.out
-            .write_all(bytes)
-            .map_err(|source| Error::Write { source })
-    }
-
-    fn pad(&mut self, alignment: u64) -> Result<(), Error> {
-        const ZEROS: [u8; 512] = [0; 512];
-        let padding = self.offset_bytes.next_multiple_of(alignment) - self.offset_bytes;
-        let padding = usize::try_from(padding).expect("an alignment is at most 512");
-        self.put(&ZEROS[..padding])
+        Ok(self.members.pad(ARCHIVE_ALIGNMENT)?)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod file_system;
 mod growing;
 mod inodes;
 pub mod output;
+mod padded;
 pub mod pipeline;
 pub mod read_at;
 pub mod squashfs;

@@ -13,43 +13,23 @@ mod acl;
 mod header;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
+use std::io::Write;
 
 use self::acl::acl_text;
 use self::header::{Header, MemberType};
-use crate::tree::{
-    Content, ContentError, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
-};
+pub use super::padded::ArchiveError as Error;
+use super::padded::PaddedArchive;
+use crate::tree::{Content, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath};
 
 /// What members and their data are padded to.
 const BLOCK_BYTES: u64 = 512;
 /// What the archive is padded to: the record of 20 blocks that every tar writes and some expect.
 const RECORD_BYTES: u64 = 20 * BLOCK_BYTES;
-/// How much of a file is held at a time.
-const CHUNK_BYTES: usize = 128 * 1024;
 
 /// What of a tree the format cannot express, so that a caller can warn.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Lost {
     pub sockets: Vec<TreePath>,
-}
-
-/// A tree cannot be written as a tar archive.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    #[error("writing the tar archive")]
-    Write { source: std::io::Error },
-    #[error("adding `/{path}` to the tar archive")]
-    ReadContent {
-        path: TreePath,
-        source: ContentError,
-    },
-    #[error("reading `/{path}` for the tar archive")]
-    CopyContent {
-        path: TreePath,
-        source: std::io::Error,
-    },
 }
 
 /// Writes `tree` to `out` and returns what the format could not express.
@@ -58,8 +38,7 @@ pub enum Error {
 /// An [`Error`] that names the entry that cannot be read, or [`Error::Write`].
 pub fn write(tree: &FileTree, out: &mut dyn Write) -> Result<Lost, Error> {
     let mut archive = Archive {
-        out,
-        offset_bytes: 0,
+        members: PaddedArchive::new(out, "tar"),
         linked: HashMap::new(),
     };
     let mut lost = Lost::default();
@@ -74,8 +53,7 @@ pub fn write(tree: &FileTree, out: &mut dyn Write) -> Result<Lost, Error> {
 }
 
 struct Archive<'a> {
-    out: &'a mut dyn Write,
-    offset_bytes: u64,
+    members: PaddedArchive<'a>,
     /// The first name of each inode that has several.
     linked: HashMap<HardLinkGroup, Vec<u8>>,
 }
@@ -116,11 +94,11 @@ impl Archive<'_> {
             records.add_attributes(entry);
         }
         self.put_records(&records, entry.modified, &name)?;
-        self.put(&header.finish())?;
-        match content {
-            Some(content) => self.copy(path, content),
-            None => Ok(()),
+        self.members.put(&header.finish())?;
+        if let Some(content) = content {
+            self.members.copy(path, content)?;
         }
+        self.members.pad(BLOCK_BYTES)
     }
 
     /// Writes an extended header, a member of its own, if there is something for it.
@@ -146,52 +124,15 @@ impl Archive<'_> {
         header.name(&[b"PaxHeaders/", base].concat(), &mut none);
         header.time(Timestamp::from_seconds(modified.seconds), &mut none);
         header.size(body.len() as u64, &mut none);
-        self.put(&header.finish())?;
-        self.put(&body)?;
-        self.pad(BLOCK_BYTES)
-    }
-
-    fn copy(&mut self, path: &TreePath, content: &Content) -> Result<(), Error> {
-        let mut reader = content.open().map_err(|source| Error::ReadContent {
-            path: path.clone(),
-            source,
-        })?;
-        let size = usize::try_from(content.size_bytes()).unwrap_or(CHUNK_BYTES);
-        let mut chunk = vec![0; size.clamp(1, CHUNK_BYTES)];
-        loop {
-            match reader.read(&mut chunk) {
-                Ok(0) => return self.pad(BLOCK_BYTES),
-                Ok(count) => self.put(&chunk[..count])?,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    return Err(Error::CopyContent {
-                        path: path.clone(),
-                        source,
-                    });
-                }
-            }
-        }
+        self.members.put(&header.finish())?;
+        self.members.put(&body)?;
+        self.members.pad(BLOCK_BYTES)
     }
 
     fn finish(&mut self) -> Result<(), Error> {
         const END: [u8; 1024] = [0; 1024];
-        self.put(&END)?;
-        self.pad(RECORD_BYTES)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.offset_bytes += bytes.len() as u64;
-        self.out
-            .write_all(bytes)
-            .map_err(|source| Error::Write { source })
-    }
-
-    fn pad(&mut self, alignment: u64) -> Result<(), Error> {
-        let padding = self.offset_bytes.next_multiple_of(alignment) - self.offset_bytes;
-        let mut zeros = std::io::repeat(0).take(padding);
-        std::io::copy(&mut zeros, &mut self.out).map_err(|source| Error::Write { source })?;
-        self.offset_bytes += padding;
-        Ok(())
+        self.members.put(&END)?;
+        self.members.pad(RECORD_BYTES)
     }
 }
 
