@@ -20,6 +20,8 @@
 )]
 
 mod measure;
+#[path = "../measured.rs"]
+mod measured;
 mod ours;
 mod read;
 mod theirs;
@@ -29,8 +31,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::measure::{Cost, Program};
-
-pub(crate) type Failure = Box<dyn std::error::Error>;
+pub(crate) use self::measured::{Failure, median};
 
 const ROUNDS: usize = 5;
 
@@ -46,26 +47,14 @@ pub(crate) struct Contestant {
 }
 
 fn main() -> ExitCode {
-    // Cargo passes `--bench`.
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
-    let outcome = match arguments.split_first() {
+    measured::run(|arguments| match arguments.split_first() {
         Some((first, rest)) if first == "--wait-for" => {
             measure::wait_for(rest).map(|report| println!("{report}"))
         }
         Some((first, rest)) if first == "--pack" => ours::pack(rest),
         Some((first, rest)) if first == "read" => with_contestants(rest, read::compare),
-        _ => with_contestants(&arguments, compare),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            println!("error: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+        _ => with_contestants(arguments, compare),
+    })
 }
 
 /// Reads the command line, and calls `run` with the contestants and the number of rounds.
@@ -114,14 +103,6 @@ fn compare(contestants: &[Contestant], rounds: usize) -> Result<(), Failure> {
         );
     }
     Ok(())
-}
-
-/// Returns the middle one of `values`, the default where there is none.
-pub(crate) fn median<T: Ord + Default>(values: impl Iterator<Item = T>) -> T {
-    let mut sorted: Vec<T> = values.collect();
-    sorted.sort_unstable();
-    let middle = sorted.len() / 2;
-    sorted.into_iter().nth(middle).unwrap_or_default()
 }
 
 #[expect(

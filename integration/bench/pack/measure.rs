@@ -3,9 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Usage, UsageWho, getrusage};
-
-use crate::Failure;
+use crate::measured::{Failure, children, processor_time};
 
 /// What one run took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,17 +59,12 @@ pub(crate) fn wait_for(arguments: &[String]) -> Result<String, Failure> {
         let said = [output.stdout, output.stderr].concat();
         return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&said)).into());
     }
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let processor = processor_microseconds(&usage);
+    let usage = children()?;
+    let processor = processor_time(&usage)?.as_micros();
     let kibibytes = u64::try_from(usage.max_rss())?;
     Ok(format!(
         "{} {processor} {}",
         clock.as_micros(),
         kibibytes * 1024
     ))
-}
-
-fn processor_microseconds(usage: &Usage) -> i64 {
-    let (user, system) = (usage.user_time(), usage.system_time());
-    (user.tv_sec() + system.tv_sec()) * 1_000_000 + user.tv_usec() + system.tv_usec()
 }

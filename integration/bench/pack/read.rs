@@ -46,7 +46,7 @@ pub(crate) fn compare(contestants: &[Contestant], rounds: usize) -> Result<(), F
                 let mounted = Mounted::new(contestant, file_system)?;
                 times.push(timed(|| work(mounted.directory.path()))?);
             }
-            print!(" {:>14.2}", median(times.into_iter()).as_secs_f64());
+            print!(" {:>14.2}", median(times).as_secs_f64());
         }
         println!();
         remove(&contestant.image)?;

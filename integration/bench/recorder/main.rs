@@ -16,6 +16,8 @@
     reason = "a program that reports what it measured"
 )]
 
+#[path = "../measured.rs"]
+mod measured;
 mod prepare;
 mod work;
 
@@ -23,11 +25,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
 use overcoat_sandbox::{OwnershipRecording, Spec};
 
+use self::measured::{Failure, children, median, processor_time};
 use self::prepare::Store;
-use self::work::{Failure, Workload};
+use self::work::Workload;
 
 /// One way to have owners.
 #[derive(Clone, Copy, Debug)]
@@ -80,18 +82,7 @@ fn main() -> ExitCode {
     if let Some(code) = overcoat_sandbox::become_launcher_if_asked() {
         return code;
     }
-    // Cargo passes `--bench`.
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
-    match measure(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            println!("error: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    measured::run(measure)
 }
 
 fn measure(arguments: &[String]) -> Result<(), Failure> {
@@ -127,9 +118,10 @@ fn compare(store: &Store, workload: &Workload, rounds: usize) -> Result<(), Fail
         }
     }
     println!("{}, {rounds} rounds:", workload.name);
-    let reference = median(&mut times[0]);
+    let reference = median(times[0].iter().copied());
     for (mode, times) in MODES.into_iter().zip(&mut times) {
-        let median = median(times);
+        times.sort_unstable();
+        let median = median(times.iter().copied());
         println!(
             "  {:<18} {:>7.3} s ({:.3} to {:.3})  ratio {:.3}",
             mode.name,
@@ -144,16 +136,5 @@ fn compare(store: &Store, workload: &Workload, rounds: usize) -> Result<(), Fail
 
 /// Returns the CPU time of all children that have ended.
 fn consumed() -> Result<Duration, Failure> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let microseconds = [usage.user_time(), usage.system_time()]
-        .map(|time| time.tv_sec() * 1_000_000 + time.tv_usec())
-        .iter()
-        .sum::<i64>();
-    Ok(Duration::from_micros(microseconds.try_into()?))
-}
-
-/// Sorts the times and returns the middle one.
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    processor_time(&children()?)
 }

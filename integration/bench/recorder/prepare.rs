@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use fs_err as fs;
 use overcoat_sandbox::{Overlay, Spec};
 
-use crate::work::{self, Failure};
+use crate::measured::Failure;
+use crate::work;
 use crate::{Ids, Mode};
 
 /// A directory that is kept.

@@ -1,6 +1,5 @@
 //! The workloads, and running one.
 
-use std::error::Error;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +7,8 @@ use overcoat::packages::apt::{self, Configuration};
 use overcoat_sandbox::{Overlay, ProgramStatus, Spec};
 
 use crate::Mode;
+use crate::measured::Failure;
 use crate::prepare::{PackageSet, Store};
-
-/// Why nothing was measured: the person who measures reads it, and nothing else does.
-pub(crate) type Failure = Box<dyn Error>;
 
 /// Something to measure.
 #[derive(Debug)]

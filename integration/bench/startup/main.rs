@@ -17,6 +17,9 @@
     reason = "a program that reports what it measured"
 )]
 
+#[path = "../measured.rs"]
+mod measured;
+
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -24,11 +27,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-type Failure = Box<dyn std::error::Error>;
+use self::measured::{Failure, children, median, processor_time};
 
 const ROUNDS: usize = 300;
 const PROGRAM: &str = "/bin/true";
@@ -76,18 +78,7 @@ struct Contestant {
 }
 
 fn main() -> ExitCode {
-    // Cargo passes `--bench`.
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
-    match measure(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            println!("error: {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    measured::run(measure)
 }
 
 fn measure(arguments: &[String]) -> Result<(), Failure> {
@@ -164,12 +155,11 @@ impl Contestant {
 
     /// Returns the median and the minimum of one measure, in milliseconds.
     fn summary(&self, of: fn(&Cost) -> Duration) -> (f64, f64) {
-        let mut values: Vec<Duration> = self.costs.iter().map(of).collect();
-        values.sort_unstable();
+        let values = || self.costs.iter().map(of);
         let milliseconds = |value: Duration| value.as_secs_f64() * 1000.0;
         (
-            milliseconds(values[values.len() / 2]),
-            milliseconds(values[0]),
+            milliseconds(median(values())),
+            milliseconds(values().min().unwrap_or_default()),
         )
     }
 }
@@ -189,10 +179,5 @@ fn compare(measure: &str, ours: &Contestant, theirs: &Contestant, of: fn(&Cost) 
 
 /// Returns the CPU time of all children that have ended.
 fn consumed() -> Result<Duration, Failure> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let microseconds = [usage.user_time(), usage.system_time()]
-        .map(|time| time.tv_sec() * 1_000_000 + time.tv_usec())
-        .iter()
-        .sum::<i64>();
-    Ok(Duration::from_micros(microseconds.try_into()?))
+    processor_time(&children()?)
 }
