@@ -11,7 +11,7 @@ fn wrong_recipe_is_told_with_file_and_line_before_anything_is_built() {
     let world = World::new();
     world.write(
         "mkosi.conf",
-        "[Output]\nOutputDirectory=mkosi.output\nFormatt=cpio\n\n[Content]\nMakeInitrd=perhaps\n",
+        "[Output]\nOutputDirectory=mkosi.output\nFormat=cpioo\n\n[Content]\nMakeInitrd=perhaps\n",
     );
     let build = world.run(&["-f"]);
     assert_eq!(build.status, Some(2));

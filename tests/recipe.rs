@@ -21,8 +21,9 @@ fn every_mistake_is_told_in_the_order_of_the_file() {
     );
     world.run(&["-f"]).assert_failed(
         2,
-        "error: mkosi.conf:2: unknown setting `Releas=` in `[Distribution]`\n\n\
-         hint: did you mean `Release=`\n\n\
+        "warning: mkosi.conf:2: unknown setting `Releas=` in `[Distribution]` (did you mean `Release=`)\n\
+         warning: mkosi.conf:11: unknown section `[Nonsense]`\n\
+         warning: mkosi.conf:16: unknown setting `Pakages=` in `[Content]` (did you mean `Packages=`)\n\
          error: mkosi.conf:5: `Format=` is `sysex`, expected one of `confext`, `cpio`, `directory`, `disk`, `esp`, \
          `none`, `portable`, `sysext`, `tar`, `uki`, `oci`, `addon`\n\n\
          hint: did you mean `sysext`\n\n\
@@ -30,10 +31,7 @@ fn every_mistake_is_told_in_the_order_of_the_file() {
          error: mkosi.conf:7: `Seed=` is `not-a-uuid`, expected a UUID or `random`\n\
          error: mkosi.conf:8: `OutputMode=` is `9`, expected octal permission bits up to 1777\n\
          error: mkosi.conf:9: `CompressLevel=` is `high`, expected a whole number, zero or more\n\
-         error: mkosi.conf:11: unknown section `[Nonsense]`\n\
          error: mkosi.conf:15: `Bootable=yes` is not supported: bootable images are out of scope\n\
-         error: mkosi.conf:16: unknown setting `Pakages=` in `[Content]`\n\n\
-         hint: did you mean `Packages=`\n\n\
          error: mkosi.conf:17: `Timezone=UTC` is not supported: systems are not configured yet\n",
     );
     assert!(!world.home().join(".cache").exists());
@@ -45,10 +43,9 @@ fn mistakes_that_different_passes_find_are_in_the_order_of_the_file() {
         .run(&["-f"])
         .assert_failed(
             2,
-            "error: mkosi.conf:2: `/etc` is outside the recipe's directory\n\n\
-             hint: to permit it, pass `--allow=path:/etc`\n\n\
-             error: mkosi.conf:3: unknown specifier `%q` in `BaseTrees=`\n\n\
-             hint: write `%%` for a percent sign\n",
+            "warning: mkosi.conf:3: unknown specifier `%q` in `BaseTrees=` (write `%%` for a percent sign)\n\
+             error: mkosi.conf:2: `/etc` is outside the recipe's directory\n\n\
+             hint: to permit it, pass `--allow=path:/etc`\n",
         );
 }
 

@@ -10,7 +10,10 @@ fn tutorial_has_its_three_images_in_build_order() {
     command.arg(recipe).arg("summary");
     let summary = world.finish(command);
     assert_eq!(summary.status, Some(0), "{}", summary.stderr);
-    assert_eq!(summary.stderr, "");
+    assert_eq!(
+        summary.stderr,
+        "warning: mkosi.conf:3: `CacheDirectory=` belongs in `[Build]`, not in `[Output]`\n"
+    );
     let json: serde_json::Value = serde_json::from_str(&summary.stdout).unwrap();
     let formats: Vec<_> = json["Images"]
         .as_array()

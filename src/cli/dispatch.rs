@@ -13,8 +13,9 @@ use super::{
     build, clean, diff, exit, extract, genkey, host, inspect, render, sandbox, sign, summary,
     verify,
 };
+use crate::Hint;
 use crate::build::{SandboxedPrograms, describe_weaker, missing_protection, strictness};
-use crate::recipe::{self, Grants, Invocation, Origin, Project};
+use crate::recipe::{self, Grants, Invocation, Origin, Project, RecipeError, RecipeErrors};
 use crate::store::Trust;
 
 /// Runs the program and returns its exit status.
@@ -62,7 +63,10 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Verb::Doctor => return Ok(doctor(invoked, style)),
         Verb::Summary => {
             let grants = grants(invoked)?;
-            let project = load(invoked, &grants)?;
+            let project = load(invoked, &grants, style)?;
+            warn(&project.warnings, style);
+            // Whoever only looks may see what no build does.
+            warn(&project.refusals, style);
             if invoked.json {
                 output::json(format_args!("{}", summary::json(&project)));
             } else {
@@ -72,10 +76,13 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
                 output::data(format_args!("{text}"));
             }
         }
-        Verb::Clean => clean::clean(&load(invoked, &grants(invoked)?)?, invoked, style)?,
+        Verb::Clean => {
+            let project = buildable(load(invoked, &grants(invoked)?, style)?, style)?;
+            clean::clean(&project, invoked, style)?;
+        }
         Verb::Build => {
             let grants = grants(invoked)?;
-            let project = load(invoked, &grants)?;
+            let project = buildable(load(invoked, &grants, style)?, style)?;
             for note in &project.notes {
                 let text = format!("{}: {}", note.origin, note.text);
                 output::people(format_args!("{}", render::warning("", &text, style)));
@@ -84,6 +91,17 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         }
     }
     Ok(exit::SUCCESS)
+}
+
+/// Tells people what stops nothing.
+fn warn(findings: &[RecipeError], style: Style) {
+    for finding in findings {
+        let mut text = finding.to_string();
+        if let Some(hint) = finding.hint() {
+            text.push_str(&format!(" ({hint})"));
+        }
+        output::people(format_args!("{}", render::warning("", &text, style)));
+    }
 }
 
 fn not_first(verb: &'static str) -> Failure {
@@ -117,8 +135,22 @@ fn grants(invoked: &Invoked) -> Result<Grants, Failure> {
     )?)
 }
 
-fn load(invoked: &Invoked, grants: &Grants) -> Result<Project, Failure> {
-    Ok(recipe::load(&Invocation {
+/// Reads the recipe, and tells what it should not have where that is not all there is to tell.
+fn load(invoked: &Invoked, grants: &Grants, style: Style) -> Result<Project, Failure> {
+    read(invoked, grants).map_err(|errors| {
+        warn(errors.warnings(), style);
+        errors.into()
+    })
+}
+
+/// Returns a project whose images can all be built, and tells what it should not have.
+fn buildable(project: Project, style: Style) -> Result<Project, Failure> {
+    warn(&project.warnings, style);
+    Ok(project.buildable()?)
+}
+
+fn read(invoked: &Invoked, grants: &Grants) -> Result<Project, RecipeErrors> {
+    recipe::load(&Invocation {
         directory: directory(invoked),
         overrides: invoked.overrides.clone(),
         environment: host::environment(),
@@ -127,14 +159,14 @@ fn load(invoked: &Invoked, grants: &Grants) -> Result<Project, Failure> {
         programs: &SandboxedPrograms {
             strictness: strictness(grants),
         },
-    })?)
+    })
 }
 
 /// Tells what the host can do, for the recipe in the directory if there is one.
 fn doctor(invoked: &Invoked, style: Style) -> u8 {
     let project = grants(invoked)
-        .and_then(|grants| load(invoked, &grants))
-        .ok();
+        .ok()
+        .and_then(|grants| read(invoked, &grants).ok());
     let main = project.as_ref().and_then(|project| project.recipes.last());
     let cache_directory = main
         .and_then(|main| main.cache_directory.clone())

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use serde_json::{Map, json};
 
 use crate::recipe::settings::{self, Setting, Support};
-use crate::recipe::{Feature, Origin, Project, Recipe, Sourced, Value};
+use crate::recipe::{ConfiguredImage, Feature, Origin, Project, Sourced, Value};
 
 /// Describes every image: what was set and where, then the defaults, then what is worth knowing, of the sandbox too.
 pub(super) fn text(project: &Project, sandbox: Option<&str>) -> String {
     let mut text = String::new();
-    for recipe in &project.recipes {
-        let _ = writeln!(text, "{}: {}", recipe.name, recipe.output_file_name());
+    for image in &project.images {
+        let _ = writeln!(text, "{}: {}", image.name, image.output_file_name);
         let (set, defaults): (Vec<_>, Vec<_>) = settings::all()
-            .map(|setting| (setting, values(recipe, setting)))
+            .map(|setting| (setting, image.values(setting.name)))
             .filter(|(_, values)| !values.is_empty())
             .partition(|(_, values)| values.iter().any(|value| value.origin != Origin::Default));
         for (setting, values) in set {
@@ -21,8 +21,8 @@ pub(super) fn text(project: &Project, sandbox: Option<&str>) -> String {
                 text,
                 "  {}={} ({})",
                 setting.name,
-                words(&values),
-                origins(&values)
+                words(values),
+                origins(values)
             );
         }
         text.push_str("  by default\n");
@@ -46,61 +46,20 @@ pub(super) fn text(project: &Project, sandbox: Option<&str>) -> String {
 
 /// Describes every image as JSON: `{"Images": [{"Architecture": ...}]}`, keys sorted, `null` for what is not set.
 pub(super) fn json(project: &Project) -> String {
-    let images: Vec<serde_json::Value> = project.recipes.iter().map(image).collect();
+    let images: Vec<serde_json::Value> = project.images.iter().map(image).collect();
     format!("{:#}", json!({ "Images": images }))
 }
 
-fn image(recipe: &Recipe) -> serde_json::Value {
+fn image(configured: &ConfiguredImage) -> serde_json::Value {
     let mut image: Map<String, serde_json::Value> = settings::all()
         .map(|setting| {
-            (
-                setting.name.to_owned(),
-                setting_value(setting, &values(recipe, setting)),
-            )
+            let values = configured.values(setting.name);
+            (setting.name.to_owned(), setting_value(setting, values))
         })
         .collect();
-    image.insert("Image".to_owned(), json!(recipe.name));
+    image.insert("Image".to_owned(), json!(configured.name));
+    image.insert("Files".to_owned(), json!(configured.files));
     serde_json::Value::Object(image)
-}
-
-/// Returns what a setting is worth, with what only the whole project knows filled in.
-fn values(recipe: &Recipe, setting: &Setting) -> Vec<Sourced> {
-    let values = recipe.values(setting.name).to_vec();
-    let computed = |value: Value| Sourced {
-        value,
-        origin: Origin::Default,
-    };
-    match setting.name {
-        "Packages" => recipe
-            .packages
-            .iter()
-            .filter_map(|package| {
-                values
-                    .iter()
-                    .find(|value| value.value.to_string() == *package)
-                    .cloned()
-            })
-            .collect(),
-        "Dependencies" if values.is_empty() => recipe
-            .dependencies
-            .iter()
-            .map(|name| computed(Value::Text(name.clone())))
-            .collect(),
-        "SourceDateEpoch" if values.is_empty() => recipe
-            .source_date_epoch
-            .map(|seconds| computed(Value::Number(seconds)))
-            .into_iter()
-            .collect(),
-        // What `auto` stands for here.
-        "Compression" if recipe.format.is_disk_image() => values
-            .into_iter()
-            .map(|sourced| Sourced {
-                value: Value::Text(recipe.payload.compression().name().to_owned()),
-                ..sourced
-            })
-            .collect(),
-        _ => values,
-    }
 }
 
 fn words(values: &[Sourced]) -> String {

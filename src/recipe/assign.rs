@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::error::{Findings, RecipeError};
+use super::error::RecipeError;
+use super::findings::Findings;
 use super::image::{Image, Surroundings};
 use super::nearest::nearest;
 use super::origin::Origin;
@@ -20,75 +21,70 @@ pub(super) fn value(
     directory: &Path,
     findings: &mut Findings,
 ) -> Option<Vec<Value>> {
-    let read = expand(image, around, setting.name, text, origin, directory).and_then(|text| {
-        if text.trim().is_empty() {
-            return Ok(Vec::new());
+    let expanded = expand(
+        image,
+        around,
+        setting.name,
+        text,
+        origin,
+        directory,
+        findings,
+    )?;
+    let parsed = match expanded.trim() {
+        "" => Ok(Vec::new()),
+        _ => values::parse(setting.kind, &expanded, directory),
+    };
+    match (parsed, setting.support) {
+        (Ok(values), _) => {
+            check_support(setting, text, &values, origin, findings);
+            Some(values)
         }
-        values::parse(setting.kind, &text, directory).map_err(|refused| RecipeError::Value {
-            origin: origin.clone(),
-            setting: setting.name.to_owned(),
-            nearest: nearest(&refused.value, setting.kind.words().iter().copied()),
-            value: refused.value,
-            expected: refused.expected,
-        })
-    });
-    match (read, setting.support) {
-        (Ok(values), _) => supported(setting, text, values, origin, findings),
         // What has no effect has no errors either.
-        (Err(_), Support::NoEffect(_)) => supported(
-            setting,
-            text,
-            vec![Value::Text(text.to_owned())],
-            origin,
-            findings,
-        ),
-        (Err(error), _) => {
-            findings.error(error);
+        (Err(_), Support::NoEffect(_)) => Some(vec![Value::Text(text.to_owned())]),
+        (Err(refused), _) => {
+            findings.error(RecipeError::Value {
+                origin: origin.clone(),
+                setting: setting.name.to_owned(),
+                nearest: nearest(&refused.value, setting.kind.words().iter().copied()),
+                value: refused.value,
+                expected: refused.expected,
+            });
             None
         }
     }
 }
 
-/// Returns the values of `text` if the setting can have them, and notes a setting that does nothing.
-pub(super) fn supported(
+/// Refuses the values of `text` that no build knows what to do with.
+pub(super) fn check_support(
     setting: &'static Setting,
     text: &str,
-    values: Vec<Value>,
+    values: &[Value],
     origin: &Origin,
     findings: &mut Findings,
-) -> Option<Vec<Value>> {
-    match setting.support {
-        Support::Supported => {}
-        Support::NoEffect(reason) => {
-            findings.note(
-                origin,
-                format!("`{}=` has no effect: {reason}", setting.name),
-            );
-        }
-        Support::Unsupported { reason, neutral } => {
-            let offending = values
-                .iter()
-                .find(|value| !neutral.contains(&value.to_string().as_str()));
-            if let Some(value) = offending {
-                let value = match value {
-                    // It has several spellings; a person looks for their own.
-                    Value::Feature(_) => text.trim().to_owned(),
-                    value => value.to_string(),
-                };
-                findings.error(RecipeError::Unsupported {
-                    origin: origin.clone(),
-                    setting: setting.name,
-                    value,
-                    reason: reason.to_owned(),
-                });
-                return None;
-            }
-        }
+) {
+    let Support::Unsupported { reason, neutral } = setting.support else {
+        return;
+    };
+    let offending = values
+        .iter()
+        .find(|value| !neutral.contains(&value.to_string().as_str()));
+    if let Some(value) = offending {
+        let value = match value {
+            // It has several spellings; a person looks for their own.
+            Value::Feature(_) => text.trim().to_owned(),
+            value => value.to_string(),
+        };
+        let problem = RecipeError::Unsupported {
+            origin: origin.clone(),
+            setting: setting.name,
+            value,
+            reason: reason.to_owned(),
+        };
+        findings.refuse_value(setting.name, problem);
     }
-    Some(values)
 }
 
-/// Expands the specifiers in the value of `setting`.
+/// Expands the specifiers in the value of `setting`; `None` when they stand for too much.
 pub(super) fn expand(
     image: &Image,
     around: &Surroundings,
@@ -96,9 +92,9 @@ pub(super) fn expand(
     text: &str,
     origin: &Origin,
     directory: &Path,
-) -> Result<String, RecipeError> {
-    let bounds = &around.bounds;
-    specifiers::expand(setting, text, origin, bounds, |letter| match letter {
+    findings: &mut Findings,
+) -> Option<String> {
+    let lookup = |letter| match letter {
         'C' | 'P' => Ok(directory.display().to_string()),
         'D' => Ok(around.root.display().to_string()),
         'I' => Ok(image.name.clone()),
@@ -114,7 +110,8 @@ pub(super) fn expand(
                 .text(stands_for.name, around)
                 .ok_or(Some(stands_for.name))
         }
-    })
+    };
+    specifiers::expand(setting, text, origin, &around.bounds, lookup, findings)
 }
 
 /// Returns a tree that is copied to the root of an image.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::assign;
 use super::bounds::NextFile;
-use super::error::{Findings, RecipeError};
+use super::error::RecipeError;
+use super::findings::Findings;
 use super::grants::{Access, Grant};
 use super::image::{Image, Surroundings};
 use super::matching::{self, Purpose, Subject};
@@ -263,30 +264,26 @@ impl<'a, 'p> Reader<'a, 'p> {
             });
             return false;
         };
-        match assign::expand(
+        let expanded = assign::expand(
             &self.image,
             self.around,
             &assignment.key,
             value,
             &origin,
             directory,
-        ) {
-            Ok(value) if self.asks_outside(subject, &value, directory) => {
-                let path = outside::real_path(&directory.join(&value));
-                self.findings.error(RecipeError::ConditionOutside {
-                    origin,
-                    name: assignment.key.clone(),
-                    path: value.into(),
-                    grant: reading(present(&path)),
-                });
-                false
-            }
-            Ok(value) => matching::holds(subject, &value, &self.image, self.around, directory),
-            Err(error) => {
-                self.findings.error(error);
-                false
-            }
+            self.findings,
+        );
+        let Some(value) = expanded else { return false };
+        if self.asks_outside(subject, &value, directory) {
+            let path = outside::real_path(&directory.join(&value));
+            self.findings.refuse(RecipeError::ConditionOutside {
+                origin,
+                name: assignment.key.clone(),
+                path: value.clone().into(),
+                grant: reading(present(&path)),
+            });
         }
+        matching::holds(subject, &value, &self.image, self.around, directory)
     }
 
     /// Returns whether a condition would let what the host has decide what is built.
@@ -326,6 +323,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     fn settings(&mut self, document: &Document, file: &Path, directory: &Path) {
+        self.image.files.push(file.to_owned());
         for section in &document.sections {
             if matching::is_condition_section(&section.name) {
                 continue;
@@ -344,7 +342,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                         ]),
                     ),
                 };
-                self.findings.error(error);
+                self.findings.warn(error);
                 continue;
             };
             for assignment in &section.assignments {
@@ -366,20 +364,8 @@ impl<'a, 'p> Reader<'a, 'p> {
         origin: &Origin,
     ) -> Option<&'static Setting> {
         let name = key.strip_prefix('@').unwrap_or(key);
-        if name != key {
-            self.findings
-                .note(origin, format!("`{key}=` is written `{name}=` now"));
-        }
-        let setting = settings::named(name).or_else(|| {
-            let setting = settings::former_name(name)?;
-            self.findings.note(
-                origin,
-                format!("`{name}=` is called `{}=` now", setting.name),
-            );
-            Some(setting)
-        });
-        let Some(setting) = setting else {
-            self.findings.error(RecipeError::UnknownSetting {
+        let Some(setting) = settings::named(name).or_else(|| settings::former_name(name)) else {
+            self.findings.warn(RecipeError::UnknownSetting {
                 origin: origin.clone(),
                 name: name.to_owned(),
                 section: section_name.to_owned(),
@@ -387,15 +373,21 @@ impl<'a, 'p> Reader<'a, 'p> {
             });
             return None;
         };
+        if key != setting.name {
+            self.findings.warn(RecipeError::FormerName {
+                origin: origin.clone(),
+                former: key.to_owned(),
+                present: setting.name,
+            });
+        }
         if setting.section != section {
-            // Not an error: mkosi applies it, and its own tutorial has `CacheDirectory=` in `[Output]`.
-            self.findings.note(
-                origin,
-                format!(
-                    "`{}=` belongs in `[{}]`, not in `[{section_name}]`",
-                    setting.name, setting.section
-                ),
-            );
+            // mkosi applies it, and its own tutorial has `CacheDirectory=` in `[Output]`.
+            self.findings.warn(RecipeError::WrongSection {
+                origin: origin.clone(),
+                setting: setting.name,
+                belongs: setting.section,
+                section: section_name.to_owned(),
+            });
         }
         if !self.image.is_main() && !setting.scope.allows_subimage() {
             self.findings.error(RecipeError::Scope {

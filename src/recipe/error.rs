@@ -7,6 +7,7 @@ use super::bounds::{MOST_EXPANDED_BYTES, MOST_FILES};
 use super::grants::{Access, Grant};
 use super::origin::Origin;
 use super::outside::Reach;
+use super::settings::Section;
 use super::syntax::SyntaxProblem;
 use crate::Hint;
 
@@ -31,6 +32,19 @@ pub enum RecipeError {
         name: String,
         section: String,
         nearest: Option<&'static str>,
+    },
+    #[error("{origin}: `{former}=` is called `{present}=` now")]
+    FormerName {
+        origin: Origin,
+        former: String,
+        present: &'static str,
+    },
+    #[error("{origin}: `{setting}=` belongs in `[{belongs}]`, not in `[{section}]`")]
+    WrongSection {
+        origin: Origin,
+        setting: &'static str,
+        belongs: Section,
+        section: String,
     },
     #[error("{origin}: `{name}=` is set for the main image only, not in image `{image}`")]
     Scope {
@@ -124,6 +138,8 @@ pub enum RecipeError {
         "{origin}: `Environment={name}` takes a variable of the environment the build is started in"
     )]
     CallersVariable { origin: Origin, name: String },
+    #[error("{origin}: `Environment={name}` is not set in the environment the build is started in")]
+    UnsetVariable { origin: Origin, name: String },
     #[error("{origin}: `{setting}=yes` asks for the network")]
     NetworkRequest {
         origin: Origin,
@@ -196,11 +212,13 @@ pub enum RecipeError {
 
 impl RecipeError {
     /// Returns where the mistake was made; `None` when it is nobody's line.
-    fn origin(&self) -> Option<&Origin> {
+    pub fn origin(&self) -> Option<&Origin> {
         match self {
             Self::Syntax { origin, .. }
             | Self::UnknownSection { origin, .. }
             | Self::UnknownSetting { origin, .. }
+            | Self::FormerName { origin, .. }
+            | Self::WrongSection { origin, .. }
             | Self::Scope { origin, .. }
             | Self::Value { origin, .. }
             | Self::Unsupported { origin, .. }
@@ -215,6 +233,7 @@ impl RecipeError {
             | Self::IncludeOutside { origin, .. }
             | Self::ConditionOutside { origin, .. }
             | Self::CallersVariable { origin, .. }
+            | Self::UnsetVariable { origin, .. }
             | Self::NetworkRequest { origin, .. }
             | Self::IncludeMissing { origin, .. }
             | Self::BuiltinInclude { origin, .. }
@@ -303,33 +322,24 @@ fn permitted_by(grant: &Grant) -> String {
     format!("to permit it, pass `{}`", grant.flag())
 }
 
-/// Everything that is wrong with a recipe, in the order of the lines of each file.
+/// Everything that keeps a recipe from being read or built, in the order of the lines of each file.
 #[derive(Debug)]
 pub struct RecipeErrors {
     errors: Vec<RecipeError>,
+    warnings: Vec<RecipeError>,
 }
 
 impl RecipeErrors {
-    /// Puts the mistakes of one file, which several passes have found, in the order of its lines.
-    pub(super) fn new(errors: Vec<RecipeError>) -> Self {
-        let place = |error: &RecipeError| match error.origin() {
-            Some(Origin::File { path, line }) => Some((path.clone(), *line)),
-            _ => None,
-        };
-        let places: Vec<_> = errors.iter().map(place).collect();
-        let mut ordered: Vec<_> = errors.into_iter().enumerate().collect();
-        ordered.sort_by_key(|(index, _)| match &places[*index] {
-            Some((path, line)) => {
-                let is_same = |other: &Option<(PathBuf, usize)>| {
-                    other.as_ref().is_some_and(|(other, _)| other == path)
-                };
-                (places.iter().position(is_same), *line)
-            }
-            None => (Some(*index), 0),
-        });
+    pub(super) fn new(errors: Vec<RecipeError>, warnings: Vec<RecipeError>) -> Self {
         Self {
-            errors: ordered.into_iter().map(|(_, error)| error).collect(),
+            errors: in_order_of_lines(errors),
+            warnings: in_order_of_lines(warnings),
         }
+    }
+
+    /// Returns what was found besides, which would not have stopped anything.
+    pub fn warnings(&self) -> &[RecipeError] {
+        &self.warnings
     }
 
     /// Returns the mistakes, at least one.
@@ -340,6 +350,12 @@ impl RecipeErrors {
     /// Gives the mistakes away, at least one.
     pub fn into_errors(self) -> Vec<RecipeError> {
         self.errors
+    }
+}
+
+impl From<RecipeError> for RecipeErrors {
+    fn from(error: RecipeError) -> Self {
+        Self::new(vec![error], Vec::new())
     }
 }
 
@@ -377,37 +393,22 @@ impl Hint for RecipeErrors {
     }
 }
 
-/// Something a person should know that is not a mistake.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Note {
-    pub text: String,
-    pub origin: Origin,
-}
-
-/// Collects what was found while a recipe is read.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) errors: Vec<RecipeError>,
-    pub(super) notes: Vec<Note>,
-}
-
-impl Findings {
-    /// Adds a mistake, unless the same was already found: what all images are given is looked at for each.
-    pub(super) fn error(&mut self, error: RecipeError) {
-        let text = error.to_string();
-        if !self.errors.iter().any(|other| other.to_string() == text) {
-            self.errors.push(error);
+/// Puts the findings of one file, which several passes have found, in the order of its lines.
+pub(super) fn in_order_of_lines(findings: Vec<RecipeError>) -> Vec<RecipeError> {
+    let place = |finding: &RecipeError| match finding.origin() {
+        Some(Origin::File { path, line }) => Some((path.clone(), *line)),
+        _ => None,
+    };
+    let places: Vec<_> = findings.iter().map(place).collect();
+    let mut ordered: Vec<_> = findings.into_iter().enumerate().collect();
+    ordered.sort_by_key(|(index, _)| match &places[*index] {
+        Some((path, line)) => {
+            let is_same = |other: &Option<(PathBuf, usize)>| {
+                other.as_ref().is_some_and(|(other, _)| other == path)
+            };
+            (places.iter().position(is_same), *line)
         }
-    }
-
-    /// Adds a note, unless the same was already said elsewhere.
-    pub(super) fn note(&mut self, origin: &Origin, text: impl Into<String>) {
-        let text = text.into();
-        if !self.notes.iter().any(|note| note.text == text) {
-            self.notes.push(Note {
-                text,
-                origin: origin.clone(),
-            });
-        }
-    }
+        None => (Some(*index), 0),
+    });
+    ordered.into_iter().map(|(_, finding)| finding).collect()
 }

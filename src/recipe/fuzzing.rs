@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use super::bounds::Bounds;
+use super::findings::Findings;
 use super::grants::{Grant, is_variable, items};
 use super::matching::{Element, elements, glob};
 use super::names::Rule;
@@ -119,7 +120,11 @@ fn expanded(text: &str) {
         'v' => Err(Some("ImageVersion")),
         _ => Err(None),
     };
-    if let Ok(expanded) = specifiers::expand("Output", text, &origin, &Bounds::default(), lookup) {
+    let mut findings = Findings::default();
+    let bounds = Bounds::default();
+    if let Some(expanded) =
+        specifiers::expand("Output", text, &origin, &bounds, lookup, &mut findings)
+    {
         assert!(expanded.len() <= text.len() * 3);
     }
 }

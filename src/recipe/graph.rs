@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Findings, RecipeError};
+use super::error::RecipeError;
+use super::findings::Findings;
 use super::image::MAIN;
 use super::nearest::nearest;
 use super::origin::Origin;

@@ -39,6 +39,8 @@ impl Surroundings {
 pub(super) struct Image {
     pub(super) name: String,
     pub(super) layers: Layers,
+    /// The files of settings that were read, in order.
+    pub(super) files: Vec<PathBuf>,
     /// The directories and files that the command line includes.
     pub(super) included: Vec<PathBuf>,
 }
@@ -48,6 +50,7 @@ impl Image {
         Self {
             name,
             layers,
+            files: Vec::new(),
             included: Vec::new(),
         }
     }

@@ -36,18 +36,8 @@ impl Reader<'_, '_> {
         let origin = Origin::Magic {
             path: self.around.shown(path),
         };
-        if let Support::NoEffect(_) = setting.support {
-            return;
-        }
+        // A key or cache beside a subimage's `mkosi.conf` is passed over without a word.
         if !self.image.is_main() && !setting.scope.allows_subimage() {
-            // A key or cache beside a subimage's `mkosi.conf` is not used; mkosi does not say so.
-            self.findings.note(
-                &origin,
-                format!(
-                    "`{}` is not used: `{}=` is set for the main image only",
-                    origin, setting.name
-                ),
-            );
             return;
         }
         let values = match magic {
@@ -69,9 +59,8 @@ impl Reader<'_, '_> {
         if values.is_empty() {
             return;
         }
-        if let Some(values) = assign::supported(setting, "", values, &origin, self.findings) {
-            self.image.layers.files.assign(setting, values, &origin);
-        }
+        assign::check_support(setting, "", &values, &origin, self.findings);
+        self.image.layers.files.assign(setting, values, &origin);
     }
 
     /// Returns the text of a file, or what it prints if it is executable.
@@ -86,7 +75,7 @@ impl Reader<'_, '_> {
         let bytes = if mode & 0o111 == 0 {
             self.bytes(path)?
         } else if let Support::Unsupported { reason, .. } = setting.support {
-            self.findings.error(RecipeError::Unsupported {
+            self.findings.refuse(RecipeError::Unsupported {
                 origin: origin.clone(),
                 setting: setting.name,
                 value: origin.to_string(),

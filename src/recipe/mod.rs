@@ -10,9 +10,11 @@
 
 mod assign;
 mod bounds;
+mod configured;
 mod discovery;
 mod error;
 mod file_system;
+mod findings;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod grants;
@@ -39,8 +41,10 @@ mod version;
 #[cfg(test)]
 mod tests;
 
-pub use self::error::{Note, RecipeError, RecipeErrors};
+pub use self::configured::ConfiguredImage;
+pub use self::error::{RecipeError, RecipeErrors};
 pub use self::file_system::{FileCompression, FileSystem, Payload};
+pub use self::findings::Note;
 pub use self::grants::{Access, Grant, GrantError, GrantProblem, Grants};
 pub use self::names::Rule;
 pub(crate) use self::nearest::nearest;

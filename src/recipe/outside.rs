@@ -9,7 +9,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{Findings, RecipeError};
+use super::error::RecipeError;
+use super::findings::Findings;
 use super::grants::Access;
 use super::image::{Image, Surroundings};
 use super::origin::Origin;
@@ -58,7 +59,7 @@ pub(super) fn check(
             }
             // A path of a list stays there whatever else is named on the command line.
             let option = (!setting.is_collection()).then_some(setting.long);
-            findings.error(RecipeError::Outside {
+            findings.refuse(RecipeError::Outside {
                 origin: sourced.origin.clone(),
                 path: path.clone(),
                 problem: match image.permits(&real, Access::Read, around) {

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::assign;
 use super::bounds::Bounds;
+use super::configured::ConfiguredImage;
 use super::discovery::{Extent, Reader};
-use super::error::{Findings, Note, RecipeError, RecipeErrors};
+use super::error::{RecipeError, RecipeErrors};
+use super::findings::{Findings, Note};
 use super::grants::Grants;
 use super::graph::{self, Dependency};
 use super::image::{Image, MAIN, Surroundings};
@@ -47,14 +49,34 @@ pub struct Override {
     pub option: String,
 }
 
-/// The recipes of a directory.
-#[derive(Clone, Debug)]
+/// What a directory is configured to become.
+#[derive(Debug)]
 pub struct Project {
     /// Every image to build, each after the ones it depends on; the main image is last.
+    pub images: Vec<ConfiguredImage>,
+    /// The same images as they are built; none when something is refused.
     pub recipes: Vec<Recipe>,
+    /// What keeps the images from being built.
+    pub refusals: Vec<RecipeError>,
+    /// What a person should look at, but stops nothing.
+    pub warnings: Vec<RecipeError>,
     pub notes: Vec<Note>,
     /// The directory with the recipe, absolute and without symbolic links.
     pub directory: PathBuf,
+}
+
+impl Project {
+    /// Returns the project if all of its images can be built.
+    ///
+    /// # Errors
+    /// [`RecipeErrors`] with everything that is refused.
+    pub fn buildable(self) -> Result<Self, RecipeErrors> {
+        if self.refusals.is_empty() {
+            Ok(self)
+        } else {
+            Err(RecipeErrors::new(self.refusals, self.warnings))
+        }
+    }
 }
 
 /// Reads the recipe in a directory.
@@ -64,16 +86,14 @@ pub struct Project {
 pub fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
     let root = fs_err::canonicalize(&invocation.directory).map_err(|source| {
         let directory = invocation.directory.clone();
-        RecipeErrors::new(vec![match source.kind() {
+        RecipeErrors::from(match source.kind() {
             std::io::ErrorKind::NotFound => RecipeError::NoDirectory { directory },
             _ => RecipeError::ReadDirectory { directory, source },
-        }])
+        })
     })?;
     if !root.is_dir() {
         let directory = invocation.directory.clone();
-        return Err(RecipeErrors::new(vec![RecipeError::NotDirectory {
-            directory,
-        }]));
+        return Err(RecipeErrors::from(RecipeError::NotDirectory { directory }));
     }
     let mut around = Surroundings {
         directory: configuration_directory(&root),
@@ -92,7 +112,7 @@ pub fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
             None => return project,
         }
     }
-    Err(RecipeErrors::new(vec![RecipeError::UnsettledPrograms]))
+    Err(RecipeErrors::from(RecipeError::UnsettledPrograms))
 }
 
 /// How often a recipe is read: two are enough for programs that print the same each time.
@@ -109,39 +129,58 @@ fn load_once(
     for image in &images {
         programs.note_image(image, around);
     }
-    let is_empty = |image: &Image| image.layers.files.is_empty() && image.layers.forced.is_empty();
-    if images.len() == 1 && images.iter().all(is_empty) && findings.errors.is_empty() {
-        findings.error(RecipeError::NoConfiguration {
+    let is_empty = |image: &Image| {
+        let layers = &image.layers;
+        image.files.is_empty() && layers.files.is_empty() && layers.forced.is_empty()
+    };
+    let is_configured = images.len() > 1 || !images.iter().all(is_empty) || !findings.is_empty();
+    if !is_configured {
+        findings.refuse(RecipeError::NoConfiguration {
             directory: invocation.directory.clone(),
         });
-        return Err(RecipeErrors::new(findings.errors));
     }
     let graph = dependencies(&images, around);
     let order = graph::build_order(&graph, &mut findings);
-    let mut recipes = Vec::new();
-    for name in &order {
-        let Some(image) = images.iter().find(|image| image.name == *name) else {
-            continue;
-        };
-        let dependencies = graph[name].iter().map(|(name, _)| name.clone()).collect();
-        recipes.extend(resolve::recipe(
-            image,
-            dependencies,
-            invocation,
-            around,
-            &mut findings,
-        ));
-    }
-    same_outputs(&recipes, &mut findings);
-    if findings.errors.is_empty() {
-        Ok(Project {
-            recipes,
-            notes: findings.notes,
-            directory: around.root.clone(),
-        })
+    let ordered: Vec<&Image> = order
+        .iter()
+        .filter_map(|name| images.iter().find(|image| image.name == *name))
+        .collect();
+    findings.keep_values(|setting, origin| {
+        let values = |image: &&Image| image.layers.get(settings::known(setting));
+        ordered
+            .iter()
+            .filter_map(values)
+            .flatten()
+            .any(|sourced| sourced.origin == *origin)
+    });
+    // One that has nothing lacks everything, which need not be said.
+    let mut unheard = Findings::default();
+    let heard = if is_configured {
+        &mut findings
     } else {
-        Err(RecipeErrors::new(findings.errors))
+        &mut unheard
+    };
+    let mut configured = Vec::new();
+    let mut recipes = Vec::new();
+    for image in ordered {
+        let names = graph[&image.name].iter().map(|(name, _)| name.clone());
+        let recipe = resolve::recipe(image, names.collect(), invocation, around, heard);
+        configured.push(ConfiguredImage::new(&recipe, image.files.clone()));
+        recipes.push(recipe);
     }
+    same_outputs(&recipes, heard);
+    let settled = findings.settle()?;
+    if !settled.refusals.is_empty() {
+        recipes.clear();
+    }
+    Ok(Project {
+        images: configured,
+        recipes,
+        refusals: settled.refusals,
+        warnings: settled.warnings,
+        notes: settled.notes,
+        directory: around.root.clone(),
+    })
 }
 
 /// Returns the directory itself, or its `mkosi/` when only that has a `mkosi.conf`.
@@ -377,7 +416,7 @@ fn missing_profiles(
                 )
             })
             .collect();
-        findings.error(RecipeError::MissingProfile {
+        findings.warn(RecipeError::MissingProfile {
             origin: profile.origin,
             nearest: nearest(&name, there.iter().map(String::as_str)).map(str::to_owned),
             name,
@@ -397,7 +436,7 @@ fn same_outputs(recipes: &[Recipe], findings: &mut Findings) {
             Some((other, name.clone()))
         });
         if let Some((other, output)) = same {
-            findings.error(RecipeError::SameOutput {
+            findings.refuse(RecipeError::SameOutput {
                 first: other.name.clone(),
                 second: recipe.name.clone(),
                 output,

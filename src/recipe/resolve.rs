@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::discovery::MAX_FILE_BYTES;
-use super::error::{Findings, RecipeError};
+use super::error::RecipeError;
+use super::findings::Findings;
 use super::image::{Image, Surroundings};
 use super::origin::Origin;
 use super::outside;
@@ -19,15 +20,14 @@ use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource, Value};
 use crate::beneath::Inode;
 
-/// Types the settings of an image; `None` when an error was found.
+/// Types the settings of an image, and refuses what cannot be built.
 pub(super) fn recipe(
     image: &Image,
     dependencies: Vec<String>,
     invocation: &Invocation<'_>,
     around: &Surroundings,
     findings: &mut Findings,
-) -> Option<Recipe> {
-    let before = findings.errors.len();
+) -> Recipe {
     let settings = Resolver { image, around };
     let environment = settings.environment(invocation, findings);
     let format = settings.format(findings);
@@ -91,7 +91,7 @@ pub(super) fn recipe(
     settings.check_network(findings);
     settings.check_mirrors(findings);
     outside::check(&recipe, image, around, findings);
-    (findings.errors.len() == before).then_some(recipe)
+    recipe
 }
 
 /// Sorts packages as mkosi does: names, paths, expressions.
@@ -185,7 +185,7 @@ impl Resolver<'_> {
         if distribution.is_buildable() {
             return Some(distribution);
         }
-        findings.error(if sourced.origin == Origin::Default {
+        findings.refuse(if sourced.origin == Origin::Default {
             self.unset("Distribution")
         } else {
             unsupported(
@@ -204,7 +204,7 @@ impl Resolver<'_> {
             Distribution::named(&sourced.value.to_string()).is_some_and(Distribution::is_buildable)
         });
         if release.is_none() && is_known {
-            findings.error(self.unset("Release"));
+            findings.refuse(self.unset("Release"));
         }
         release
     }
@@ -220,7 +220,7 @@ impl Resolver<'_> {
         };
         let architecture = Architecture::named(&sourced.value.to_string()).unwrap_or(host);
         if distribution.is_some() && architecture.debian_name().is_none() {
-            findings.error(unsupported(
+            findings.refuse(unsupported(
                 "Architecture",
                 sourced,
                 "the distribution does not have it",
@@ -244,7 +244,7 @@ impl Resolver<'_> {
             .partition(|sourced| sourced.value.to_string() == "json");
         for sourced in others {
             let reason = "changelogs of packages are not collected";
-            findings.error(unsupported("ManifestFormat", sourced, reason));
+            findings.refuse(unsupported("ManifestFormat", sourced, reason));
         }
         !json.is_empty()
     }
@@ -325,17 +325,15 @@ impl Resolver<'_> {
             let grants = &self.around.grants;
             if !sourced.origin.is_personal() && !grants.permits_variable(&name) {
                 let origin = sourced.origin;
-                findings.error(RecipeError::CallersVariable { origin, name });
+                findings.refuse(RecipeError::CallersVariable { origin, name });
                 continue;
             }
             match invocation.environment.get(&name) {
                 Some(value) => drop(environment.insert(name, value.clone())),
-                None => findings.note(
-                    &sourced.origin,
-                    format!(
-                        "`Environment={name}` is not set in the environment the build is started in"
-                    ),
-                ),
+                None => findings.warn(RecipeError::UnsetVariable {
+                    origin: sourced.origin,
+                    name,
+                }),
             }
         }
         environment
@@ -353,7 +351,7 @@ impl Resolver<'_> {
             && !self.around.grants.network()
         {
             let setting = SETTING;
-            findings.error(RecipeError::NetworkRequest { origin, setting });
+            findings.refuse(RecipeError::NetworkRequest { origin, setting });
         }
     }
 
@@ -365,7 +363,7 @@ impl Resolver<'_> {
                 mirror.filter(|sourced| sourced.value.to_string().starts_with("file:"))
             {
                 let reason = "repositories in directories are not read yet";
-                findings.error(unsupported(setting, sourced, reason));
+                findings.refuse(unsupported(setting, sourced, reason));
             }
         }
     }

@@ -2,18 +2,21 @@
 
 use super::bounds::Bounds;
 use super::error::RecipeError;
+use super::findings::Findings;
 use super::origin::Origin;
 
-/// Expands the specifiers in `text`, asking `lookup` for each letter.
+/// Expands the specifiers in `text`, asking `lookup` for each letter; `None` when they stand for too much.
 ///
-/// `lookup` answers `Err(None)` for a letter that means nothing and `Err(Some(setting))` for one whose setting is unset.
+/// `lookup` answers `Err(None)` for a letter that means nothing and `Err(Some(setting))` for one whose setting is unset:
+/// both stand for nothing, with a warning.
 pub(super) fn expand(
     setting: &str,
     text: &str,
     origin: &Origin,
     bounds: &Bounds,
-    mut lookup: impl FnMut(char) -> Result<String, Option<&'static str>>,
-) -> Result<String, RecipeError> {
+    lookup: impl Fn(char) -> Result<String, Option<&'static str>>,
+    findings: &mut Findings,
+) -> Option<String> {
     let mut expanded = String::with_capacity(text.len());
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -21,75 +24,76 @@ pub(super) fn expand(
             expanded.push(character);
             continue;
         }
-        match characters.next() {
-            // mkosi keeps a lone `%` at the end as well.
-            None | Some('%') => expanded.push('%'),
-            Some(letter) => {
-                let too_much = || RecipeError::ExpandedTooFar {
-                    origin: origin.clone(),
-                    setting: setting.to_owned(),
-                };
-                if !bounds.may_expand() {
-                    return Err(too_much());
-                }
-                let value = lookup(letter).map_err(|unset| match unset {
-                    Some(unset) => RecipeError::UnsetSpecifier {
-                        origin: origin.clone(),
-                        setting: setting.to_owned(),
-                        letter,
-                        unset,
-                    },
-                    None => RecipeError::UnknownSpecifier {
-                        origin: origin.clone(),
-                        setting: setting.to_owned(),
-                        letter,
-                    },
-                })?;
-                if !bounds.expand(value.len()) {
-                    return Err(too_much());
-                }
-                expanded.push_str(&value);
+        let letter = match characters.next() {
+            // A lone `%` at the end stays as well.
+            None | Some('%') => {
+                expanded.push('%');
+                continue;
             }
+            Some(letter) => letter,
+        };
+        // Asking takes time, too.
+        let value = bounds.may_expand().then(|| lookup(letter));
+        let (origin, setting) = (origin.clone(), setting.to_owned());
+        match value {
+            Some(Ok(value)) if bounds.expand(value.len()) => expanded.push_str(&value),
+            None | Some(Ok(_)) => {
+                findings.error(RecipeError::ExpandedTooFar { origin, setting });
+                return None;
+            }
+            Some(Err(Some(unset))) => findings.warn(RecipeError::UnsetSpecifier {
+                origin,
+                setting,
+                letter,
+                unset,
+            }),
+            Some(Err(None)) => findings.warn(RecipeError::UnknownSpecifier {
+                origin,
+                setting,
+                letter,
+            }),
         }
     }
-    Ok(expanded)
+    Some(expanded)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn expand_all(text: &str) -> Result<String, String> {
-        let origin = Origin::CommandLine {
-            option: "--output".to_owned(),
-        };
-        let bounds = Bounds::default();
-        expand("Output", text, &origin, &bounds, |letter| match letter {
-            'd' => Ok("debian".to_owned()),
-            'v' => Err(Some("ImageVersion")),
-            _ => Err(None),
-        })
-        .map_err(|error| error.to_string())
-    }
-
     #[test]
     fn specifiers_stand_for_values() {
-        for (text, expanded) in [
-            ("plain", Ok("plain")),
-            ("%d-x", Ok("debian-x")),
-            ("%%d", Ok("%d")),
-            ("100%", Ok("100%")),
+        for (text, expected, warning) in [
+            ("plain", "plain", None),
+            ("%d-x", "debian-x", None),
+            ("%%d", "%d", None),
+            ("100%", "100%", None),
             (
-                "%v",
-                Err("--output: `%v` in `Output=` stands for `ImageVersion=`, which is not set"),
+                "a%vb",
+                "ab",
+                Some("--output: `%v` in `Output=` stands for `ImageVersion=`, which is not set"),
             ),
-            ("%z", Err("--output: unknown specifier `%z` in `Output=`")),
+            (
+                "a%zb",
+                "ab",
+                Some("--output: unknown specifier `%z` in `Output=`"),
+            ),
         ] {
-            assert_eq!(
-                expand_all(text),
-                expanded.map(str::to_owned).map_err(str::to_owned),
-                "{text}"
-            );
+            let origin = Origin::CommandLine {
+                option: "--output".to_owned(),
+            };
+            let lookup = |letter| match letter {
+                'd' => Ok("debian".to_owned()),
+                'v' => Err(Some("ImageVersion")),
+                _ => Err(None),
+            };
+            let mut findings = Findings::default();
+            let bounds = Bounds::default();
+            let expanded = expand("Output", text, &origin, &bounds, lookup, &mut findings);
+            assert_eq!(expanded.as_deref(), Some(expected), "{text}");
+            let warnings = findings.settle().unwrap().warnings;
+            let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            assert_eq!(warnings, Vec::from_iter(warning), "{text}");
         }
     }
 }

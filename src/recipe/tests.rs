@@ -13,6 +13,11 @@ mod images;
 mod programs;
 mod tutorial;
 
+/// Reads a recipe that is to be built.
+fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
+    super::load(invocation)?.buildable()
+}
+
 /// A directory with files, and what the program would be asked about it.
 struct Fixture {
     directory: tempfile::TempDir,
@@ -93,6 +98,17 @@ impl Fixture {
         load(&self.invocation).unwrap_or_else(|errors| panic!("{errors}"))
     }
 
+    /// Reads a recipe that nobody builds.
+    fn look_at(&self) -> Project {
+        super::load(&self.invocation).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    /// Returns the warnings of a recipe.
+    fn warnings(&self) -> Vec<String> {
+        let warnings = self.look_at().warnings;
+        warnings.iter().map(ToString::to_string).collect()
+    }
+
     /// Returns the hints of a recipe that must not load.
     fn hints(&self) -> Vec<String> {
         let errors = load(&self.invocation).expect_err("the recipe has mistakes");
@@ -147,14 +163,58 @@ fn every_mistake_is_reported_at_once_with_its_line() {
         [
             "--output: `Output=` is `../x`, expected a file name that does not start with `.` or `-` and has no `/`, \
              spaces or control characters",
-            "mkosi.conf:1: unknown section `[Contents]`",
             "mkosi.conf:4: `Format=` is `btrfs`, expected one of `confext`, `cpio`, `directory`, `disk`, `esp`, `none`, \
              `portable`, `sysext`, `tar`, `uki`, `oci`, `addon`",
-            "mkosi.images/x/mkosi.conf:2: unknown setting `Pakages=` in `[Content]`",
             "mkosi.images/x/mkosi.conf:4: `Release=` is set for the main image only, not in image `x`",
             "mkosi.images/x/mkosi.conf:6: `Bootable=yes` is not supported: bootable images are out of scope",
         ]
     );
+    let errors = load(&fixture.invocation).unwrap_err();
+    let warnings: Vec<String> = errors.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "mkosi.conf:1: unknown section `[Contents]`",
+            "mkosi.images/x/mkosi.conf:2: unknown setting `Pakages=` in `[Content]`",
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_built_is_shown_with_its_values() {
+    let fixture = Fixture::new(&[(
+        "mkosi.conf",
+        "[Distribution]\nDistribution=fedora\n[Content]\nBootable=yes\nBaseTrees=/usr\n",
+    )]);
+    let project = fixture.look_at();
+    assert!(project.recipes.is_empty());
+    assert_eq!(project.images.len(), 1);
+    let words = |setting: &str| -> Vec<String> {
+        let values = project.images[0].values(setting).iter();
+        values.map(|sourced| sourced.value.to_string()).collect()
+    };
+    assert_eq!(words("Distribution"), ["fedora"]);
+    assert_eq!(words("Bootable"), ["enabled"]);
+    assert_eq!(words("BaseTrees"), ["/usr"]);
+    assert_eq!(project.images[0].files, [fixture.path("mkosi.conf")]);
+    let refusals: Vec<String> = project.refusals.iter().map(ToString::to_string).collect();
+    assert_eq!(refusals, fixture.errors());
+    assert_eq!(
+        refusals,
+        [
+            "mkosi.conf:2: `Distribution=fedora` is not supported: only `debian` and `ubuntu` are built so far",
+            "mkosi.conf:4: `Bootable=yes` is not supported: bootable images are out of scope",
+            "mkosi.conf:5: `/usr` is outside the recipe's directory",
+        ]
+    );
+}
+
+#[test]
+fn value_that_is_not_built_may_be_replaced() {
+    let text = "[Content]\nBootable=yes\n[Output]\nFormat=none\n";
+    Fixture::new(&[("mkosi.conf", text)])
+        .with("Bootable", "no")
+        .load();
 }
 
 /// Returns the mistakes of a recipe whose `mkosi.conf` is `text`.

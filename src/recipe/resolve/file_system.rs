@@ -1,7 +1,8 @@
 //! How the file system of a disk image is made, from the settings of `[Overcoat]`.
 
-use super::super::error::{Findings, RecipeError};
+use super::super::error::RecipeError;
 use super::super::file_system::{FileCompression, FileSystem, Payload, parse_kernel};
+use super::super::findings::Findings;
 use super::super::resolved::Format;
 use super::super::target::Distribution;
 use super::super::values::Value;

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::super::error::{Findings, RecipeError};
+use super::super::error::RecipeError;
+use super::super::findings::Findings;
 use super::super::resolved::{Compression, Format, SplitArtifact, Verity};
 use super::super::values::Value;
 use super::{Resolver, unsupported};
@@ -18,7 +19,7 @@ impl Resolver<'_> {
                 "esp" | "uki" | "addon" => "bootable images are out of scope",
                 _ => "this format is not written yet",
             };
-            findings.error(unsupported("Format", sourced, reason));
+            findings.refuse(unsupported("Format", sourced, reason));
         }
         format
     }
@@ -40,7 +41,7 @@ impl Resolver<'_> {
             (Some(_), Some(Format::Directory | Format::None) | None) => return Compression::None,
             (Some(_), Some(_)) => "disk images are not compressed yet",
         };
-        findings.error(unsupported("CompressOutput", sourced, reason));
+        findings.refuse(unsupported("CompressOutput", sourced, reason));
         Compression::None
     }
 
@@ -58,7 +59,7 @@ impl Resolver<'_> {
             _ => None,
         };
         level.unwrap_or_else(|| {
-            findings.error(RecipeError::Value {
+            findings.refuse(RecipeError::Value {
                 value: sourced.value.to_string(),
                 origin: sourced.origin,
                 setting: "CompressLevel".to_owned(),
@@ -94,7 +95,7 @@ impl Resolver<'_> {
                 }
                 _ => {
                     let reason = "this part is not split off yet";
-                    findings.error(unsupported("SplitArtifacts", sourced, reason));
+                    findings.refuse(unsupported("SplitArtifacts", sourced, reason));
                     continue;
                 }
             };

@@ -44,14 +44,10 @@ fn tutorial(main: &str) -> Fixture {
 
 /// `CacheDirectory=` belongs in `[Build]`; the tutorial writes it in `[Output]`, and mkosi applies it.
 #[test]
-fn cache_directory_in_output_is_noted() {
-    let project = tutorial(SHARED).load();
+fn cache_directory_in_output_is_told() {
     assert_eq!(
-        project.notes,
-        [Note {
-            text: "`CacheDirectory=` belongs in `[Build]`, not in `[Output]`".to_owned(),
-            origin: origin_at("mkosi.conf", 3),
-        }]
+        tutorial(SHARED).warnings(),
+        ["mkosi.conf:3: `CacheDirectory=` belongs in `[Build]`, not in `[Output]`"]
     );
 }
 
