@@ -24,16 +24,16 @@ fn what_a_recipe_asks_for_is_told_with_the_flag_that_grants_it() {
     symlink("../outside", world.path("mkosi.cache")).unwrap();
     world.run(&["-f"]).assert_failed(
         2,
-        "error: mkosi.conf:3: `<world>/out` is outside the recipe's directory\n\n\
+        "error: mkosi.conf:3:17: `<world>/out` is outside the recipe's directory\n  3 | OutputDirectory=../out\n    |                 ^^^^^^\n\n\
          hint: to permit it, make `<world>/out` and pass `--allow=path:<world>/out:rw`, or name a path with \
          `--output-directory`\n\n\
-         error: mkosi.conf:6: `<world>/outside/tree` is outside the recipe's directory\n\n\
+         error: mkosi.conf:6:12: `<world>/outside/tree` is outside the recipe's directory\n  6 | ExtraTrees=../outside/tree\n    |            ^^^^^^^^^^^^^^^\n\n\
          hint: to permit it, pass `--allow=path:<world>/outside/tree`\n\n\
-         error: mkosi.conf:9: `Environment=TOKEN` takes a variable of the environment the build is started in\n\n\
+         error: mkosi.conf:9:13: `Environment=TOKEN` takes a variable of the environment the build is started in\n  9 | Environment=TOKEN\n    |             ^^^^^\n\n\
          hint: to permit it, pass `--allow=env:TOKEN`, or give it a value with `--environment=TOKEN=VALUE`\n\n\
-         error: mkosi.conf:10: `WithNetwork=yes` asks for the network\n\n\
+         error: mkosi.conf:10:13: `WithNetwork=yes` asks for the network\n  10 | WithNetwork=yes\n     |             ^^^\n\n\
          hint: to permit it, pass `--allow=network`\n\n\
-         error: mkosi.conf:13: `<world>/outside/x.conf` is outside the recipe's directory\n\n\
+         error: mkosi.conf:13:9: `<world>/outside/x.conf` is outside the recipe's directory\n  13 | Include=../outside/x.conf\n     |         ^^^^^^^^^^^^^^^^^\n\n\
          hint: to permit it, pass `--allow=path:<world>/outside/x.conf`\n\n\
          error: mkosi.cache: `<world>/recipe/mkosi.cache` leads to `<world>/outside`, which is outside the recipe's \
          directory\n\n\
@@ -113,7 +113,7 @@ fn links_out_of_a_granted_directory_stay_refused() {
         .run(&["-f", "--allow=path:../outside"])
         .assert_failed(
             2,
-            "error: mkosi.conf:4: `<world>/outside/link` leads to `/etc`, which is outside the recipe's directory\n\n\
+            "error: mkosi.conf:4:12: `<world>/outside/link` leads to `/etc`, which is outside the recipe's directory\n  4 | ExtraTrees=../outside/link\n    |            ^^^^^^^^^^^^^^^\n\n\
              hint: to permit it, pass `--allow=path:/etc`\n",
         );
 }
@@ -146,8 +146,8 @@ fn granted_variable_reaches_what_asks_for_it_and_no_other_does() {
     };
     built(&[]).assert_failed(
         2,
-        "error: mkosi.conf:6: `Environment=SYSEXT_SCOPE` takes a variable of the environment the build is started \
-         in\n\n\
+        "error: mkosi.conf:6:13: `Environment=SYSEXT_SCOPE` takes a variable of the environment the build is started \
+         in\n  6 | Environment=SYSEXT_SCOPE\n    |             ^^^^^^^^^^^^\n\n\
          hint: to permit it, pass `--allow=env:SYSEXT_SCOPE`, or give it a value with \
          `--environment=SYSEXT_SCOPE=VALUE`\n",
     );

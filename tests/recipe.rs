@@ -11,6 +11,49 @@ fn world(text: &str) -> World {
     world
 }
 
+const MISTAKES: &str = "\
+warning: mkosi.conf:2:1: unknown setting `Releas=` in `[Distribution]`
+  2 | Releas=bookworm
+    | ^^^^^^ did you mean `Release=`
+
+error: mkosi.conf:5:8: `Format=` is `sysex`, expected one of `confext`, `cpio`, `directory`, `disk`, `esp`, \
+`none`, `portable`, `sysext`, `tar`, `uki`, `oci`, `addon`
+  5 | Format=sysex
+    |        ^^^^^ did you mean `sysext`
+
+error: mkosi.conf:6:9: `Overlay=` is `perhaps`, expected a boolean (`yes` or `no`)
+  6 | Overlay=perhaps
+    |         ^^^^^^^
+
+error: mkosi.conf:7:6: `Seed=` is `not-a-uuid`, expected a UUID or `random`
+  7 | Seed=not-a-uuid
+    |      ^^^^^^^^^^
+
+error: mkosi.conf:8:12: `OutputMode=` is `9`, expected octal permission bits up to 1777
+  8 | OutputMode=9
+    |            ^
+
+error: mkosi.conf:9:15: `CompressLevel=` is `high`, expected a whole number, zero or more
+  9 | CompressLevel=high
+    |               ^^^^
+
+warning: mkosi.conf:11:1: unknown section `[Nonsense]`
+  11 | [Nonsense]
+     | ^^^^^^^^^^
+
+error: mkosi.conf:15:10: `Bootable=yes` is not supported: bootable images are out of scope
+  15 | Bootable=yes
+     |          ^^^
+
+warning: mkosi.conf:16:1: unknown setting `Pakages=` in `[Content]`
+  16 | Pakages=bash
+     | ^^^^^^^ did you mean `Packages=`
+
+error: mkosi.conf:17:10: `Timezone=UTC` is not supported: systems are not configured yet
+  17 | Timezone=UTC
+     |          ^^^
+";
+
 #[test]
 fn every_mistake_is_told_in_the_order_of_the_file() {
     let world = world(
@@ -19,21 +62,7 @@ fn every_mistake_is_told_in_the_order_of_the_file() {
          [Nonsense]\nKey=value\n\n\
          [Content]\nBootable=yes\nPakages=bash\nTimezone=UTC\n",
     );
-    world.run(&["-f"]).assert_failed(
-        2,
-        "warning: mkosi.conf:2: unknown setting `Releas=` in `[Distribution]` (did you mean `Release=`)\n\
-         warning: mkosi.conf:11: unknown section `[Nonsense]`\n\
-         warning: mkosi.conf:16: unknown setting `Pakages=` in `[Content]` (did you mean `Packages=`)\n\
-         error: mkosi.conf:5: `Format=` is `sysex`, expected one of `confext`, `cpio`, `directory`, `disk`, `esp`, \
-         `none`, `portable`, `sysext`, `tar`, `uki`, `oci`, `addon`\n\n\
-         hint: did you mean `sysext`\n\n\
-         error: mkosi.conf:6: `Overlay=` is `perhaps`, expected a boolean (`yes` or `no`)\n\
-         error: mkosi.conf:7: `Seed=` is `not-a-uuid`, expected a UUID or `random`\n\
-         error: mkosi.conf:8: `OutputMode=` is `9`, expected octal permission bits up to 1777\n\
-         error: mkosi.conf:9: `CompressLevel=` is `high`, expected a whole number, zero or more\n\
-         error: mkosi.conf:15: `Bootable=yes` is not supported: bootable images are out of scope\n\
-         error: mkosi.conf:17: `Timezone=UTC` is not supported: systems are not configured yet\n",
-    );
+    world.run(&["-f"]).assert_failed(2, MISTAKES);
     assert!(!world.home().join(".cache").exists());
 }
 
@@ -43,10 +72,77 @@ fn mistakes_that_different_passes_find_are_in_the_order_of_the_file() {
         .run(&["-f"])
         .assert_failed(
             2,
-            "warning: mkosi.conf:3: unknown specifier `%q` in `BaseTrees=` (write `%%` for a percent sign)\n\
-             error: mkosi.conf:2: `/etc` is outside the recipe's directory\n\n\
-             hint: to permit it, pass `--allow=path:/etc`\n",
+            "error: mkosi.conf:2:12: `/etc` is outside the recipe's directory
+  2 | ExtraTrees=/etc
+    |            ^^^^
+
+hint: to permit it, pass `--allow=path:/etc`
+
+warning: mkosi.conf:3:11: unknown specifier `%q` in `BaseTrees=`
+  3 | BaseTrees=%q
+    |           ^^
+
+hint: write `%%` for a percent sign
+",
         );
+}
+
+#[test]
+fn word_of_a_list_is_shown_in_its_line_and_below_itself() {
+    world(
+        "\t[Content]\n\tPackages =\n\t\tbash # a shell\n\n\t\té,\t漢 curl\n\
+         \t[Build]\n\tEnvironment=A=x B=漢 1=::y\n\
+         \t[Distribution]\n\tRepositories = main,\n\t  con$trib, non-free\n",
+    )
+    .run(&["summary"])
+    .assert_failed(
+        2,
+        "error: mkosi.conf:5:3: `Packages=` is `é`, expected the name of a package
+  5 |         é,  漢 curl
+    |         ^
+
+error: mkosi.conf:7:22: `Environment=` is `1=::y`, expected `NAME=VALUE`
+  7 |     Environment=A=x B=漢 1=::y
+    |                          ^^^^^
+
+error: mkosi.conf:10:4: `Repositories=` is `con$trib`, expected at most 255 letters, digits and `.`, `_`, `~`, `+`, \
+         `:`, `/` or `-`, starting with a letter or digit
+  10 |       con$trib, non-free
+     |       ^^^^^^^^
+",
+    );
+}
+
+#[test]
+fn strict_makes_errors_of_warnings() {
+    let text = "[Output]\nFormat=directory\n[Contents]\nPackages=bash\n";
+    let finding = "mkosi.conf:3:1: unknown section `[Contents]`
+  3 | [Contents]
+    | ^^^^^^^^^^ did you mean `[Content]`
+";
+    let world = world(text);
+    for verb in ["build", "summary", "clean"] {
+        world
+            .run(&["--strict", verb])
+            .assert_failed(2, &format!("error: {finding}"));
+    }
+    let summary = world.run(&["summary"]);
+    assert_eq!(summary.stderr, format!("warning: {finding}"));
+    assert_eq!(summary.status, Some(0));
+}
+
+#[test]
+fn text_of_a_recipe_cannot_act_on_who_reads_about_it() {
+    let world = world("[Content]\n::error::x=\u{1b}[31m\n");
+    let mut command = world.command(&["summary"]);
+    command.env("GITHUB_ACTIONS", "true");
+    world.finish(command).assert_failed(
+        2,
+        "error: mkosi.conf:2:12: a control character (U+001B)
+  2 | ::error::x=^[[31m
+    |            ^^
+",
+    );
 }
 
 #[test]

@@ -12,7 +12,8 @@ fn tutorial_has_its_three_images_in_build_order() {
     assert_eq!(summary.status, Some(0), "{}", summary.stderr);
     assert_eq!(
         summary.stderr,
-        "warning: mkosi.conf:3: `CacheDirectory=` belongs in `[Build]`, not in `[Output]`\n"
+        "warning: mkosi.conf:3:1: `CacheDirectory=` belongs in `[Build]`, not in `[Output]`\n  \
+         3 | CacheDirectory=mkosi.cache\n    | ^^^^^^^^^^^^^^\n"
     );
     let json: serde_json::Value = serde_json::from_str(&summary.stdout).unwrap();
     let formats: Vec<_> = json["Images"]

@@ -139,7 +139,7 @@ fn directories_without_a_recipe_are_told_by_every_verb_that_needs_one() {
     assert_eq!(summary.status, Some(0));
     assert_eq!(
         summary.stderr,
-        "warning: no configuration in `.` (name the directory that has a `mkosi.conf` with `-C`)\n"
+        format!("warning: no configuration in `.`{HINT}")
     );
     world
         .run(&["-C", "file"])

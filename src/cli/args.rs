@@ -102,6 +102,8 @@ pub(super) struct Invoked {
     pub directory: PathBuf,
     pub json: bool,
     pub debug: bool,
+    /// Whether warnings of a recipe are errors.
+    pub strict: bool,
     pub ids: IdMapping,
     pub seccomp_profile: Option<PathBuf>,
     /// What a build may use, in the order it was typed.
@@ -252,6 +254,7 @@ fn general_options() -> Vec<Arg> {
             ),
         flag("json", "Print JSON instead of text"),
         flag("debug", "Say more"),
+        flag("strict", "Take warnings of a recipe for errors"),
         flag("no-pager", "Has no effect, for there is no pager").hide(true),
         flag("version", "Show the version"),
         flag("help", "Show this help").short('h'),
@@ -344,6 +347,7 @@ pub(super) fn parse(
         directory: matches.get_one("directory").cloned().unwrap_or_default(),
         json: matches.get_flag("json"),
         debug: matches.get_flag("debug"),
+        strict: matches.get_flag("strict"),
         ids: match matches.get_one::<String>("userns").map(String::as_str) {
             Some("range") => IdMapping::Range,
             _ => IdMapping::Single,

@@ -7,15 +7,14 @@ use overcoat_sandbox::probe::{self, Feature, FeatureStatus, SINGLE_ID};
 
 use super::args::{self, Invoked, Verb};
 use super::doctor::{self, Check, Host, Places, Report};
-use super::failure::Failure;
+use super::failure::{Failure, warn};
 use super::output::{self, Style};
 use super::{
     build, clean, diff, exit, extract, genkey, host, inspect, render, sandbox, sign, summary,
     verify,
 };
-use crate::Hint;
 use crate::build::{SandboxedPrograms, describe_weaker, missing_protection, strictness};
-use crate::recipe::{self, Grants, Invocation, Origin, Project, RecipeError, RecipeErrors};
+use crate::recipe::{self, Grants, Invocation, Origin, Project, RecipeErrors};
 use crate::store::Trust;
 
 /// Runs the program and returns its exit status.
@@ -63,10 +62,9 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Verb::Doctor => return Ok(doctor(invoked, style)),
         Verb::Summary => {
             let grants = grants(invoked)?;
-            let project = load(invoked, &grants, style)?;
-            warn(&project.warnings, style);
+            let project = load(invoked, &grants)?;
             // Whoever only looks may see what no build does.
-            warn(&project.refusals, style);
+            warn(project.warnings.iter().chain(&project.refusals), style);
             if invoked.json {
                 output::json(format_args!("{}", summary::json(&project)));
             } else {
@@ -77,12 +75,12 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
             }
         }
         Verb::Clean => {
-            let project = buildable(load(invoked, &grants(invoked)?, style)?, style)?;
+            let project = buildable(invoked, &grants(invoked)?, style)?;
             clean::clean(&project, invoked, style)?;
         }
         Verb::Build => {
             let grants = grants(invoked)?;
-            let project = buildable(load(invoked, &grants, style)?, style)?;
+            let project = buildable(invoked, &grants, style)?;
             for note in &project.notes {
                 let text = format!("{}: {}", note.origin, note.text);
                 output::people(format_args!("{}", render::warning("", &text, style)));
@@ -91,17 +89,6 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         }
     }
     Ok(exit::SUCCESS)
-}
-
-/// Tells people what stops nothing.
-fn warn(findings: &[RecipeError], style: Style) {
-    for finding in findings {
-        let mut text = finding.to_string();
-        if let Some(hint) = finding.hint() {
-            text.push_str(&format!(" ({hint})"));
-        }
-        output::people(format_args!("{}", render::warning("", &text, style)));
-    }
 }
 
 fn not_first(verb: &'static str) -> Failure {
@@ -135,18 +122,24 @@ fn grants(invoked: &Invoked) -> Result<Grants, Failure> {
     )?)
 }
 
-/// Reads the recipe, and tells what it should not have where that is not all there is to tell.
-fn load(invoked: &Invoked, grants: &Grants, style: Style) -> Result<Project, Failure> {
-    read(invoked, grants).map_err(|errors| {
-        warn(errors.warnings(), style);
-        errors.into()
+/// Reads a recipe to look at it.
+fn load(invoked: &Invoked, grants: &Grants) -> Result<Project, Failure> {
+    let project = read(invoked, grants);
+    Ok(match invoked.strict {
+        true => project.map_err(RecipeErrors::strict)?.strict()?,
+        false => project?,
     })
 }
 
-/// Returns a project whose images can all be built, and tells what it should not have.
-fn buildable(project: Project, style: Style) -> Result<Project, Failure> {
+/// Reads a recipe whose images can all be built, and tells what it should not have.
+fn buildable(invoked: &Invoked, grants: &Grants, style: Style) -> Result<Project, Failure> {
+    let project = read(invoked, grants).and_then(Project::buildable);
+    let project = match invoked.strict {
+        true => project.map_err(RecipeErrors::strict)?.strict()?,
+        false => project?,
+    };
     warn(&project.warnings, style);
-    Ok(project.buildable()?)
+    Ok(project)
 }
 
 fn read(invoked: &Invoked, grants: &Grants) -> Result<Project, RecipeErrors> {

@@ -6,6 +6,7 @@ mod clean;
 mod diff;
 mod dispatch;
 mod doctor;
+mod excerpt;
 mod exit;
 mod extract;
 mod failure;

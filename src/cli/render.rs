@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write;
 
+use super::excerpt::excerpt;
 use super::output::Style;
 use crate::hint::Hint;
+use crate::recipe::{Finding, Located};
 
 pub(super) const RED: u8 = 31;
 pub(super) const GREEN: u8 = 32;
@@ -24,26 +26,81 @@ pub(super) fn hint_of<E: Hint + 'static>(error: &(dyn Error + 'static)) -> Optio
         .hint()
 }
 
-/// Renders errors, each with its chain of causes and the hints found along it; a hint is given once.
+/// Asks an error of one concrete type for the words that caused it, as [`HintOf`] does for its hint.
+pub(super) type FindingOf = fn(&(dyn Error + 'static)) -> Option<Finding>;
+
+/// Asks `error` for its words if it is an `E`; a row of the table that [`errors`] takes.
+pub(super) fn finding_of<E: Located + 'static>(error: &(dyn Error + 'static)) -> Option<Finding> {
+    error.downcast_ref::<E>()?.finding()
+}
+
+/// What errors know besides their message, by their type.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Knowledge {
+    pub hints: &'static [HintOf],
+    pub findings: &'static [FindingOf],
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Severity {
+    Error,
+    Warning,
+}
+
+impl Severity {
+    fn colour(self) -> u8 {
+        match self {
+            Self::Error => RED,
+            Self::Warning => YELLOW,
+        }
+    }
+
+    fn label(self, style: Style) -> String {
+        let word = match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        };
+        style.paint(self.colour(), word)
+    }
+}
+
+/// Nobody reads more lines than this, and each is looked for in its file.
+const MOST_EXCERPTS: usize = 500;
+
+/// Renders errors, each with its line, its chain of causes and the hints found along it; a hint is given once.
 pub(super) fn errors<'a>(
-    errors: impl IntoIterator<Item = &'a (dyn Error + 'static)>,
-    hints: &[HintOf],
+    errors: impl IntoIterator<Item = (Severity, &'a (dyn Error + 'static))>,
+    known: Knowledge,
     style: Style,
 ) -> String {
     let mut text = String::new();
     let mut given = Vec::new();
     let mut block_ended = false;
-    for error in errors {
+    for (index, (severity, error)) in errors.into_iter().enumerate() {
         if block_ended {
             text.push('\n');
         }
         block_ended = error.source().is_some();
         let chain = || std::iter::successors(Some(error), |&error| error.source());
-        message(&mut text, "", &style.paint(RED, "error"), error, style);
+        let mut findings = known.findings.iter();
+        let found =
+            findings.find_map(|finding_of| finding_of(error).filter(|_| index < MOST_EXCERPTS));
+        match &found {
+            Some(found) => {
+                finding(&mut text, severity, found, style);
+                block_ended = true;
+            }
+            None => message(&mut text, "", &severity.label(style), error, style),
+        }
         for cause in chain().skip(1) {
             message(&mut text, "  ", "caused by", cause, style);
         }
-        for hint in chain().flat_map(|error| hints.iter().find_map(|hint_of| hint_of(error))) {
+        let is_remarked = found.is_some_and(|found| found.remark.is_some());
+        let hints = chain()
+            .skip(usize::from(is_remarked))
+            .flat_map(|error| known.hints.iter().find_map(|hint_of| hint_of(error)));
+        for hint in hints {
             if !given.contains(&hint) {
                 let label = style.paint(CYAN, "hint");
                 let _ = writeln!(text, "\n{label}: {}", indented(&hint, "", style));
@@ -53,6 +110,20 @@ pub(super) fn errors<'a>(
         }
     }
     text
+}
+
+/// Renders what words of a file caused, with these words.
+fn finding(text: &mut String, severity: Severity, found: &Finding, style: Style) {
+    let place = &found.place;
+    let message = format!("{place}:{}: {}", place.column(), found.message);
+    let message = indented(&message, "", style);
+    let _ = writeln!(text, "{}: {message}", severity.label(style));
+    text.push_str(&excerpt(
+        place,
+        severity.colour(),
+        found.remark.as_deref(),
+        style,
+    ));
 }
 
 /// Renders a warning as one line.
@@ -135,7 +206,8 @@ fn is_active(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-fn push_visible(mut text: String, c: char) -> String {
+/// Appends a character as it is shown.
+pub(super) fn push_visible(mut text: String, c: char) -> String {
     match c {
         '\t' => text.push(c),
         '\u{7f}' => text.push_str("^?"),
@@ -182,7 +254,10 @@ mod tests {
         }
     }
 
-    const HINTS: &[HintOf] = &[hint_of::<Sample>];
+    const KNOWN: Knowledge = Knowledge {
+        hints: &[hint_of::<Sample>],
+        findings: &[],
+    };
     const PLAIN: Style = Style {
         colour: false,
         github_actions: false,
@@ -194,8 +269,9 @@ mod tests {
 
     fn rendered(list: &[Sample], style: Style) -> String {
         errors(
-            list.iter().map(|error| error as &(dyn Error + 'static)),
-            HINTS,
+            list.iter()
+                .map(|error| (Severity::Error, error as &(dyn Error + 'static))),
+            KNOWN,
             style,
         )
     }

@@ -87,7 +87,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         };
         let matches = document
             .as_ref()
-            .is_none_or(|document| self.conditions_hold(document, &file, directory));
+            .is_none_or(|document| self.conditions_hold(document, directory));
         if matches {
             if extent.local {
                 self.local_files(directory);
@@ -113,7 +113,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let document = self.document(file);
         let matches = document
             .as_ref()
-            .is_none_or(|document| self.conditions_hold(document, file, directory));
+            .is_none_or(|document| self.conditions_hold(document, directory));
         if let Some(document) = document.filter(|_| matches) {
             self.settings(&document, file, directory);
         }
@@ -144,9 +144,9 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     fn document(&mut self, file: &Path) -> Option<Document> {
         let bytes = self.bytes(file)?;
-        let (document, problems) = syntax::read(&bytes);
-        for (line, problem) in problems {
-            let origin = self.line(file, line);
+        let (document, problems) = syntax::read(&self.around.shown(file), &bytes, is_section);
+        for (place, problem) in problems {
+            let origin = Origin::File(place);
             self.findings.error(RecipeError::Syntax { origin, problem });
         }
         Some(document)
@@ -194,23 +194,13 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
     }
 
-    fn line(&self, file: &Path, line: usize) -> Origin {
-        Origin::File {
-            path: self.around.shown(file),
-            line,
-        }
-    }
-
-    fn conditions_hold(&mut self, document: &Document, file: &Path, directory: &Path) -> bool {
-        if self
-            .failing(document, Purpose::Match, file, directory)
-            .is_some()
-        {
+    fn conditions_hold(&mut self, document: &Document, directory: &Path) -> bool {
+        if self.failing(document, Purpose::Match, directory).is_some() {
             return false;
         }
-        if let Some(section) = self.failing(document, Purpose::Assert, file, directory) {
+        if let Some(section) = self.failing(document, Purpose::Assert, directory) {
             let error = RecipeError::Assertion {
-                origin: self.line(file, section.line),
+                origin: Origin::File(section.place.clone()),
                 section: section.name.clone(),
                 image: self.image.name.clone(),
             };
@@ -223,11 +213,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         &mut self,
         document: &'d Document,
         purpose: Purpose,
-        file: &Path,
         directory: &Path,
     ) -> Option<&'d RawSection> {
         matching::failing_section(document, purpose, |section, index, value| {
-            self.condition(section, index, value, file, directory)
+            self.condition(section, index, value, directory)
         })
     }
 
@@ -236,11 +225,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         section: &RawSection,
         index: usize,
         value: &str,
-        file: &Path,
         directory: &Path,
     ) -> bool {
         let assignment = &section.assignments[index];
-        let origin = self.line(file, assignment.line);
+        let origin = Origin::File(assignment.place.clone());
         let Some(subject) = matching::subject(&assignment.key) else {
             let name = assignment.key.clone();
             self.findings.error(match name.as_str() {
@@ -330,7 +318,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             }
             let Some(known) = Section::named(&section.name) else {
                 let error = RecipeError::UnknownSection {
-                    origin: self.line(file, section.line),
+                    origin: Origin::File(section.place.clone()),
                     name: section.name.clone(),
                     nearest: nearest(
                         &section.name,
@@ -346,7 +334,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                 continue;
             };
             for assignment in &section.assignments {
-                let origin = self.line(file, assignment.line);
+                let origin = Origin::File(assignment.place.clone());
                 if let Some(setting) = self.setting(&assignment.key, known, &section.name, &origin)
                 {
                     self.assign(setting, &assignment.value, &origin, directory);
@@ -528,6 +516,11 @@ impl<'a, 'p> Reader<'a, 'p> {
             Vec::new()
         })
     }
+}
+
+/// Returns whether a section is one that is looked into.
+fn is_section(name: &str) -> bool {
+    Section::named(name).is_some() || matching::is_condition_section(name)
 }
 
 fn reading(path: PathBuf) -> Grant {

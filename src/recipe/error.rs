@@ -1,5 +1,6 @@
 //! What can be wrong with a recipe. All of it is reported at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -247,18 +248,27 @@ impl RecipeError {
     }
 }
 
+impl RecipeError {
+    /// Returns what a person probably meant.
+    pub(super) fn meant(&self) -> Option<String> {
+        let name = match self {
+            Self::UnknownSection { nearest, .. } => format!("[{}]", (*nearest)?),
+            Self::UnknownSetting { nearest, .. } | Self::UnknownCondition { nearest, .. } => {
+                format!("{}=", (*nearest)?)
+            }
+            Self::MissingProfile { nearest, .. } | Self::UnknownImage { nearest, .. } => {
+                nearest.clone()?
+            }
+            Self::Value { nearest, .. } => (*nearest)?.to_owned(),
+            _ => return None,
+        };
+        Some(format!("did you mean `{name}`"))
+    }
+}
+
 impl Hint for RecipeError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownSection { nearest, .. } => {
-                nearest.map(|name| format!("did you mean `[{name}]`"))
-            }
-            Self::UnknownSetting { nearest, .. } | Self::UnknownCondition { nearest, .. } => {
-                nearest.map(|name| format!("did you mean `{name}=`"))
-            }
-            Self::MissingProfile { nearest, .. } | Self::UnknownImage { nearest, .. } => nearest
-                .as_ref()
-                .map(|name| format!("did you mean `{name}`")),
             Self::Scope { name, .. } => Some(format!(
                 "set `{name}=` in the main image's `mkosi.conf`, from where it reaches all images"
             )),
@@ -309,11 +319,10 @@ impl Hint for RecipeError {
                     _ => "erofs",
                 }
             )),
-            Self::Value { nearest, .. } => nearest.map(|word| format!("did you mean `{word}`")),
             Self::NoConfiguration { .. } | Self::NoDirectory { .. } | Self::NotDirectory { .. } => {
                 Some("name the directory that has a `mkosi.conf` with `-C`".to_owned())
             }
-            _ => None,
+            _ => self.meant(),
         }
     }
 }
@@ -331,10 +340,16 @@ pub struct RecipeErrors {
 
 impl RecipeErrors {
     pub(super) fn new(errors: Vec<RecipeError>, warnings: Vec<RecipeError>) -> Self {
-        Self {
-            errors: in_order_of_lines(errors),
-            warnings: in_order_of_lines(warnings),
-        }
+        let mut found = Self { errors, warnings };
+        in_order_of_lines(&mut found.errors, |error| error);
+        in_order_of_lines(&mut found.warnings, |warning| warning);
+        found
+    }
+
+    /// Makes mistakes of the warnings.
+    pub fn strict(self) -> Self {
+        let errors = self.errors.into_iter().chain(self.warnings);
+        Self::new(errors.collect(), Vec::new())
     }
 
     /// Returns what was found besides, which would not have stopped anything.
@@ -347,9 +362,9 @@ impl RecipeErrors {
         &self.errors
     }
 
-    /// Gives the mistakes away, at least one.
-    pub fn into_errors(self) -> Vec<RecipeError> {
-        self.errors
+    /// Gives the mistakes away, at least one, and the warnings.
+    pub fn into_parts(self) -> (Vec<RecipeError>, Vec<RecipeError>) {
+        (self.errors, self.warnings)
     }
 }
 
@@ -394,21 +409,24 @@ impl Hint for RecipeErrors {
 }
 
 /// Puts the findings of one file, which several passes have found, in the order of its lines.
-pub(super) fn in_order_of_lines(findings: Vec<RecipeError>) -> Vec<RecipeError> {
-    let place = |finding: &RecipeError| match finding.origin() {
-        Some(Origin::File { path, line }) => Some((path.clone(), *line)),
-        _ => None,
+pub(crate) fn in_order_of_lines<F>(findings: &mut [F], error: impl Fn(&F) -> &RecipeError) {
+    let place = |finding: &F| {
+        let place = error(finding).origin().and_then(Origin::place)?.clone();
+        Some(place)
     };
-    let places: Vec<_> = findings.iter().map(place).collect();
-    let mut ordered: Vec<_> = findings.into_iter().enumerate().collect();
-    ordered.sort_by_key(|(index, _)| match &places[*index] {
-        Some((path, line)) => {
-            let is_same = |other: &Option<(PathBuf, usize)>| {
-                other.as_ref().is_some_and(|(other, _)| other == path)
-            };
-            (places.iter().position(is_same), *line)
+    // A file comes where something was found in it first, and what is in no file comes where it is.
+    let mut first = BTreeMap::new();
+    for (index, finding) in findings.iter().enumerate() {
+        if let Some(place) = place(finding) {
+            first.entry(place.path().to_owned()).or_insert(index);
         }
-        None => (Some(*index), 0),
+    }
+    let mut index = 0;
+    findings.sort_by_cached_key(|finding| {
+        index += 1;
+        match place(finding) {
+            Some(place) => (first[place.path()], place.line(), place.range().start),
+            None => (index - 1, 0, 0),
+        }
     });
-    ordered.into_iter().map(|(_, finding)| finding).collect()
 }

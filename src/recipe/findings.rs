@@ -99,14 +99,17 @@ impl Findings {
             .into_iter()
             .partition(|(severity, _)| *severity == Severity::Warning);
         let problems = |found: Vec<(Severity, RecipeError)>| {
-            found.into_iter().map(|(_, problem)| problem).collect()
+            let problems = found.into_iter().map(|(_, problem)| problem);
+            let mut problems: Vec<RecipeError> = problems.collect();
+            in_order_of_lines(&mut problems, |problem| problem);
+            problems
         };
         if stops {
             return Err(RecipeErrors::new(problems(obstacles), problems(warnings)));
         }
         Ok(Settled {
-            refusals: in_order_of_lines(problems(obstacles)),
-            warnings: in_order_of_lines(problems(warnings)),
+            refusals: problems(obstacles),
+            warnings: problems(warnings),
             notes: self.notes,
         })
     }

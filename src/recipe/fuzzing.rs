@@ -17,14 +17,16 @@ use super::{
 
 /// A file becomes sections and assignments that, written again, are the same.
 pub fn recipe_syntax(bytes: &[u8]) {
-    let (document, problems) = syntax::read(bytes);
+    let (document, problems) = syntax::read("x".as_ref(), bytes, |_| true);
     // A carriage return ends a line too.
     let is_line_end = |byte: &&u8| matches!(byte, b'\n' | b'\r');
     let line_count = bytes.iter().filter(is_line_end).count() + 1;
-    for (line, _) in &problems {
-        assert!((1..=line_count).contains(line));
+    for (place, _) in &problems {
+        assert!((1..=line_count).contains(&place.line()));
+        assert!(place.text().get(place.range()).is_some());
     }
-    let (again, none) = syntax::read(rendered(&document).as_bytes());
+    let again = rendered(&document);
+    let (again, none) = syntax::read("x".as_ref(), again.as_bytes(), |_| true);
     assert_eq!(none, []);
     assert_eq!(without_lines(&again), without_lines(&document));
 }

@@ -77,6 +77,18 @@ impl Project {
             Err(RecipeErrors::new(self.refusals, self.warnings))
         }
     }
+
+    /// Returns the project if there is nothing to warn of.
+    ///
+    /// # Errors
+    /// [`RecipeErrors`] with every warning, and with what is refused beside them.
+    pub fn strict(self) -> Result<Self, RecipeErrors> {
+        if self.warnings.is_empty() {
+            Ok(self)
+        } else {
+            Err(RecipeErrors::new(self.warnings, self.refusals))
+        }
+    }
 }
 
 /// Reads the recipe in a directory.

@@ -39,12 +39,11 @@ impl Layer {
         if !setting.is_collection() {
             assigned.values.clear();
         }
+        let origins = origin.of_each(values.len());
+        let sourced = values.into_iter().zip(origins);
         assigned
             .values
-            .extend(values.into_iter().map(|value| Sourced {
-                value,
-                origin: origin.clone(),
-            }));
+            .extend(sourced.map(|(value, origin)| Sourced { value, origin }));
     }
 
     /// Puts the values of a setting there as they are.

@@ -139,10 +139,7 @@ impl Project {
 }
 
 fn origin_at(path: &str, line: usize) -> Origin {
-    Origin::File {
-        path: Path::new(path).to_owned(),
-        line,
-    }
+    Origin::File(Place::in_line(Path::new(path), line))
 }
 
 #[test]

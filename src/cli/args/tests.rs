@@ -34,6 +34,7 @@ fn nothing_means_build_here() {
             directory: ".".into(),
             json: false,
             debug: false,
+            strict: false,
             ids: IdMapping::Single,
             seccomp_profile: None,
             limits: Vec::new(),

@@ -5,7 +5,7 @@ use crate::recipe::syntax;
 
 /// Evaluates sections in which the value `t` is true and anything else is not.
 fn holds(text: &str) -> bool {
-    let (document, problems) = syntax::read(text.as_bytes());
+    let (document, problems) = syntax::read("x".as_ref(), text.as_bytes(), |_| true);
     assert_eq!(problems, []);
     failing_section(&document, Purpose::Match, |_, _, value| value == "t").is_none()
 }

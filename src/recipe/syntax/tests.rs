@@ -4,17 +4,24 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Reads text in which every section is known that does not start with `X-`.
+fn read(bytes: &[u8]) -> (Document, Vec<(Place, SyntaxProblem)>) {
+    super::read(Path::new("x"), bytes, |section| !section.starts_with("X-"))
+}
+
 /// Shows a document as `[Section]@line key=value@line ...`.
 fn shown(text: &str) -> String {
     let (document, problems) = read(text.as_bytes());
     assert_eq!(problems, [], "{text:?}");
     let mut shown = Vec::new();
     for section in document.sections {
-        shown.push(format!("[{}]@{}", section.name, section.line));
+        shown.push(format!("[{}]@{}", section.name, section.place.line()));
         for assignment in section.assignments {
             shown.push(format!(
                 "{}={:?}@{}",
-                assignment.key, assignment.value, assignment.line
+                assignment.key,
+                assignment.value,
+                assignment.place.line()
             ));
         }
     }
@@ -87,7 +94,12 @@ fn grammar_is_that_of_mkosi() {
             "[A]\r\nx=1\r 2",
             "[A]@1 x=\"1\\n2\"@2",
         ),
-        ("spaces in a section's name stay", "[ A ]", "[ A ]@1"),
+        ("a section's name is stripped", "[ A B ]", "[A B]@1"),
+        (
+            "foreign sections are not read",
+            "[X-A]\nany text\n [B]\nx=1",
+            "[X-A]@1 [B]@3 x=\"1\"@4",
+        ),
     ] {
         assert_eq!(shown(text), expected, "{rule}");
     }
@@ -97,39 +109,65 @@ fn grammar_is_that_of_mkosi() {
 fn problems_name_their_line_and_do_not_hide_others() {
     use SyntaxProblem::*;
     for (text, expected) in [
-        ("[A\n", vec![(1, UnclosedSection("[A".to_owned()))]),
-        ("[]\n", vec![(1, EmptySection)]),
-        ("x=1\n", vec![(1, OutsideSection("x".to_owned()))]),
+        ("[A\n", vec![("1:1 `[A`", UnclosedSection("[A".to_owned()))]),
+        ("[]\n", vec![("1:1 `[]`", EmptySection)]),
+        ("[ ]\n", vec![("1:1 `[ ]`", EmptySection)]),
+        ("x=1\n", vec![("1:1 `x`", OutsideSection("x".to_owned()))]),
         (
             "[A]\nnothing\n",
-            vec![(2, NoEqualsSign("nothing".to_owned()))],
+            vec![("2:1 `nothing`", NoEqualsSign("nothing".to_owned()))],
         ),
-        ("[A]\n=1\n", vec![(2, EmptyKey("=1".to_owned()))]),
-        ("[A]\nx=\u{1b}[0m\n", vec![(2, ControlCharacter(0x1b))]),
-        ("[A]\nx=a\u{2028}y=b\n", vec![(2, ControlCharacter(0x2028))]),
-        ("[A]\nx=a\0\n", vec![(2, ControlCharacter(0))]),
+        ("[A]\n=1\n", vec![("2:1 `=1`", EmptyKey("=1".to_owned()))]),
+        (
+            "[A]\nx=\u{1b}[0m\n",
+            vec![("2:3 `\u{1b}`", ControlCharacter(0x1b))],
+        ),
+        (
+            "[A]\nx=é\u{2028}y=b\n",
+            vec![("2:4 `\u{2028}`", ControlCharacter(0x2028))],
+        ),
+        ("[A]\nx=a\0\n", vec![("2:4 `\0`", ControlCharacter(0))]),
         (
             "one\ntwo\n",
             vec![
-                (1, NoEqualsSign("one".to_owned())),
-                (2, NoEqualsSign("two".to_owned())),
+                ("1:1 `one`", NoEqualsSign("one".to_owned())),
+                ("2:1 `two`", NoEqualsSign("two".to_owned())),
             ],
         ),
         (
-            "[A]\none\n two\n",
-            vec![(2, NoEqualsSign("one".to_owned()))],
+            " [A]\n one\n  two\n",
+            vec![("2:2 `one`", NoEqualsSign("one".to_owned()))],
         ),
     ] {
-        assert_eq!(read(text.as_bytes()).1, expected, "{text:?}");
+        let problems = read(text.as_bytes()).1;
+        let shown = problems.into_iter().map(|(place, problem)| {
+            let found = &place.text()[place.range()];
+            let shown = format!("{}:{} `{found}`", place.line(), place.column());
+            (shown, problem)
+        });
+        let expected = expected
+            .into_iter()
+            .map(|(place, problem)| (place.to_owned(), problem));
+        assert!(shown.eq(expected), "{text:?}");
     }
 }
 
 #[test]
 fn text_must_be_utf8() {
-    assert_eq!(
-        read(b"[A]\nx=1\ny=\xff\n"),
-        (Document::default(), vec![(3, SyntaxProblem::NotUtf8)])
+    let (document, problems) = read(
+        "[A]\r\nx=\u{fffd}\r\nyé="
+            .as_bytes()
+            .iter()
+            .chain(b"\xff\n")
+            .copied()
+            .collect::<Vec<_>>()
+            .as_slice(),
     );
+    assert_eq!(document, Document::default());
+    let [(place, SyntaxProblem::NotUtf8)] = problems.as_slice() else {
+        panic!("{problems:?}");
+    };
+    assert_eq!((place.line(), place.column()), (3, 4));
 }
 
 proptest! {
@@ -143,9 +181,9 @@ proptest! {
         let (document, _) = read(text.as_bytes());
         let lines = text.split('\n').count();
         for section in document.sections {
-            prop_assert!(section.line <= lines);
+            prop_assert!(section.place.line() <= lines);
             for assignment in section.assignments {
-                prop_assert!(assignment.line <= lines && !assignment.key.is_empty());
+                prop_assert!(assignment.place.line() <= lines && !assignment.key.is_empty());
                 prop_assert!(!assignment.value.contains('#'));
             }
         }
