@@ -249,7 +249,7 @@ fn partition_table_counts_in_the_sectors_of_the_recipe() {
     }
     world.run(&["-f", "--sector-size=100"]).assert_failed(
         2,
-        "error: --sector-size: `SectorSize=` is `100`, expected one of `512`, `1024`, `2048`, `4096`\n",
+        "error: --sector-size: `SectorSize=` is `100`, expected 512, 1024, 2048 or 4096\n",
     );
 }
 

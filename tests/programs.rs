@@ -146,6 +146,8 @@ fn key_named_after_the_program_has_run_is_not_seen() {
         "[Output]\nFormat=sysext\n[Content]\nExtraTrees=tree\n[Validation]\nVerityKey=keys/mine\n",
     );
     world.write("keys/mine", "secret");
+    let secret = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs_err::set_permissions(world.path("keys/mine"), secret).unwrap();
     assert_eq!(version(&world), "1");
     world.write(
         "mkosi.conf",

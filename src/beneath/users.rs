@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 33] = [
+const BY_PATH: [(&str, &str); 39] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -52,6 +52,14 @@ const BY_PATH: [(&str, &str); 33] = [
         "makes the output directory, and removes it while it is empty",
     ),
     (
+        "recipe/assign.rs",
+        "finds the real path that is then opened without links",
+    ),
+    (
+        "recipe/defaults.rs",
+        "asks which certificates of the host there are",
+    ),
+    (
         "recipe/discovery.rs",
         "asks what there is to read; what is read is permitted and opened by its real path",
     ),
@@ -83,6 +91,22 @@ const BY_PATH: [(&str, &str); 33] = [
     (
         "recipe/resolve.rs",
         "finds the real path that is then opened without links",
+    ),
+    (
+        "recipe/values/glob.rs",
+        "lists directories that the recipe may reach",
+    ),
+    (
+        "recipe/values/paths.rs",
+        "asks what there is, and the mode of a secret",
+    ),
+    (
+        "recipe/values/runtime.rs",
+        "lists the credentials in a directory that the recipe may reach",
+    ),
+    (
+        "recipe/values/vantage.rs",
+        "asks what there is where the recipe may reach",
     ),
     (
         "signing/key_files.rs",

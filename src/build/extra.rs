@@ -43,7 +43,7 @@ pub(super) fn add(
     check(recipe)?;
     for source in &recipe.extra_trees {
         let added = capture::merge_directory(open(recipe, source)?)?;
-        let target = TreePath::new(source.target.as_os_str().as_bytes())
+        let target = TreePath::new(source.target().as_os_str().as_bytes())
             .map_err(|error| Error::ExtraTreeTarget { source: error })?;
         for (path, entry) in added.iter() {
             let destination = path

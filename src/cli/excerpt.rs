@@ -203,7 +203,7 @@ mod tests {
 
         let (text, mark) = shown(&long, &"b ".repeat(1000));
         assert_eq!(mark.len(), 103);
-        assert!(text.starts_with("... a"), "{text}");
+        assert!(text.starts_with("...a a"), "{text}");
 
         let (text, mark) = shown(&long, "Key");
         assert_eq!(text.len(), 103);

@@ -1,17 +1,25 @@
 //! From the text of an assignment to the values it stands for: specifiers, parsing, and whether it is supported.
 
+use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::path::Path;
 
+use super::delayed;
+use super::discovery::MAX_FILE_BYTES;
 use super::error::RecipeError;
 use super::findings::Findings;
+use super::grants::{Access, Grant};
 use super::image::{Image, Surroundings};
 use super::nearest::nearest;
 use super::origin::Origin;
+use super::outside::real_path;
 use super::settings::{self, Setting, Support};
 use super::specifiers;
-use super::values::{self, TreeSource, Value};
+use super::values::{self, Denied, Kind, Outlook, Refused, Value, Vantage};
+use super::version;
+use crate::beneath::Inode;
 
-/// Returns the values that `text` stands for, none for the empty assignment; `None` when an error was found.
+/// Returns the values that `text` stands for, none for the empty assignment; `None` when nothing is to be assigned.
 pub(super) fn value(
     setting: &'static Setting,
     text: &str,
@@ -30,27 +38,245 @@ pub(super) fn value(
         directory,
         findings,
     )?;
-    let parsed = match expanded.trim() {
-        "" => Ok(Vec::new()),
-        _ => values::parse(setting.kind, &expanded, directory),
+    if expanded.trim().is_empty() {
+        return cleared(setting);
+    }
+    let view = View {
+        image,
+        around,
+        origin,
+        unset: RefCell::default(),
     };
-    match (parsed, setting.support) {
-        (Ok(values), _) => {
-            check_support(setting, text, &values, origin, findings);
-            Some(values)
+    let vantage = Vantage {
+        directory,
+        outlook: Some(&view),
+    };
+    let values = match values::parse(setting.kind, &expanded, &vantage) {
+        Ok(values) => values,
+        Err(Refused::Variable { value, name }) => {
+            let problem = RecipeError::PathVariable {
+                origin: origin.clone(),
+                setting: setting.name,
+                path: value,
+                name,
+            };
+            match setting.support {
+                Support::NoEffect(_) => findings.warn(problem),
+                _ => findings.refuse_value(setting.destination, problem),
+            }
+            return Some(vec![Value::Text(expanded)]);
         }
-        // What has no effect has no errors either.
-        (Err(_), Support::NoEffect(_)) => Some(vec![Value::Text(text.to_owned())]),
-        (Err(refused), _) => {
+        Err(refused) => {
+            findings.error(unread(setting, refused, origin, around));
+            return None;
+        }
+    };
+    let idle = values::idle_words(setting.kind, &expanded, &vantage);
+    let has_none = values.is_empty() && !idle.is_empty();
+    for word in idle.iter().filter(|_| setting.kind == Kind::Scripts) {
+        findings.warn(RecipeError::NoMatch {
+            origin: origin.clone(),
+            setting: setting.name,
+            pattern: (*word).to_owned(),
+        });
+    }
+    if has_none {
+        return None;
+    }
+    if setting.kind == Kind::MinimumVersion {
+        if version::compare(&expanded, LANGUAGE_VERSION) == Ordering::Greater
+            && !expanded.starts_with("commit:")
+        {
             findings.error(RecipeError::Value {
                 origin: origin.clone(),
                 setting: setting.name.to_owned(),
-                nearest: nearest(&refused.value, setting.kind.words().iter().copied()),
-                value: refused.value,
-                expected: refused.expected,
+                value: expanded,
+                expected: format!(
+                    "at most `{LANGUAGE_VERSION}`, the version of the language that is read"
+                ),
+                nearest: None,
             });
+            return None;
+        }
+        if !is_newer(setting, &expanded, image) {
+            return None;
+        }
+    }
+    if values.is_empty() {
+        return cleared(setting);
+    }
+    let unset = view.unset.take().into_iter();
+    for name in unset.filter(|_| setting.kind == Kind::Variables) {
+        let origin = origin.clone();
+        findings.warn(RecipeError::UnsetVariable { origin, name });
+    }
+    check_secrets(setting, &values, &vantage, origin, around, findings);
+    check_letters(setting, &expanded, origin, findings);
+    check_support(setting, text, &values, origin, findings);
+    Some(values)
+}
+
+/// The version of mkosi that has all settings of the table.
+const LANGUAGE_VERSION: &str = "27.1";
+
+/// Returns what the empty assignment is: the highest version stays, as mkosi has it.
+fn cleared(setting: &Setting) -> Option<Vec<Value>> {
+    (setting.kind != Kind::MinimumVersion).then(Vec::new)
+}
+
+/// Returns the values of a file or directory that was found beside a `mkosi.conf`.
+pub(super) fn found(
+    setting: &'static Setting,
+    path: &Path,
+    origin: &Origin,
+    image: &Image,
+    around: &Surroundings,
+    findings: &mut Findings,
+) -> Option<Vec<Value>> {
+    let view = View {
+        image,
+        around,
+        origin,
+        unset: RefCell::default(),
+    };
+    let vantage = Vantage {
+        directory: &around.directory,
+        outlook: Some(&view),
+    };
+    match values::found(setting.kind, path, &vantage) {
+        Ok(values) => {
+            check_secrets(setting, &values, &vantage, origin, around, findings);
+            Some(values)
+        }
+        Err(refused) => {
+            findings.error(unread(setting, refused, origin, around));
             None
         }
+    }
+}
+
+fn is_newer(setting: &Setting, version: &str, image: &Image) -> bool {
+    let present = image
+        .layers
+        .get(setting)
+        .and_then(|mut values| values.pop());
+    present.is_none_or(|present| {
+        version::compare(version, &present.value.to_string()) == Ordering::Greater
+    })
+}
+
+/// Says why text is no value.
+fn unread(
+    setting: &'static Setting,
+    refused: Refused,
+    origin: &Origin,
+    around: &Surroundings,
+) -> RecipeError {
+    let origin = origin.clone();
+    match refused {
+        Refused::Value { value, expected } => RecipeError::Value {
+            origin,
+            setting: setting.name.to_owned(),
+            nearest: nearest(&value, setting.kind.words().iter().copied()),
+            value,
+            expected,
+        },
+        Refused::Variable { value, name } => RecipeError::PathVariable {
+            origin,
+            setting: setting.name,
+            path: value,
+            name,
+        },
+        Refused::Outside { path } => RecipeError::IncludeOutside {
+            origin,
+            grant: Grant::Path {
+                path: real_path(&path),
+                access: Access::Read,
+            },
+            path: around.shown(&path),
+        },
+    }
+}
+
+/// Cuts what is too long for a message.
+fn clipped(mut value: String) -> String {
+    const LIMIT_BYTES: usize = 1000;
+    if value.len() > LIMIT_BYTES {
+        value.truncate(value.floor_char_boundary(LIMIT_BYTES));
+        value.push('…');
+    }
+    value
+}
+
+/// Reports files that are to be secret, and are not. Their values stay, for what is private is hidden from programs.
+fn check_secrets(
+    setting: &Setting,
+    values: &[Value],
+    vantage: &Vantage<'_>,
+    origin: &Origin,
+    around: &Surroundings,
+    findings: &mut Findings,
+) {
+    for value in values {
+        if let (Value::Path(path), Some(mode)) =
+            (value, values::open_secret(setting.kind, value, vantage))
+        {
+            findings.error(RecipeError::OpenSecret {
+                origin: origin.clone(),
+                path: around.shown(path),
+                mode,
+            });
+        }
+    }
+}
+
+/// Warns of `&` specifiers that stand for nothing.
+fn check_letters(setting: &Setting, text: &str, origin: &Origin, findings: &mut Findings) {
+    let Kind::Delayed(_, letters) = setting.kind else {
+        return;
+    };
+    for letter in delayed::unknown_letters(text, letters) {
+        findings.warn(RecipeError::UnknownDelayedSpecifier {
+            origin: origin.clone(),
+            setting: setting.name,
+            letter,
+        });
+    }
+}
+
+/// What may be looked at to read a value of an image.
+#[derive(Debug)]
+struct View<'a> {
+    image: &'a Image,
+    around: &'a Surroundings,
+    origin: &'a Origin,
+    /// The variables that were asked for and are not set.
+    unset: RefCell<Vec<String>>,
+}
+
+impl Outlook for View<'_> {
+    fn variable(&self, name: &str) -> Result<Option<String>, Denied> {
+        if !self.origin.is_personal() && !self.around.grants.permits_variable(name) {
+            return Err(Denied);
+        }
+        let value = self.around.environment.get(name).cloned();
+        if value.is_none() {
+            self.unset.borrow_mut().push(name.to_owned());
+        }
+        Ok(value)
+    }
+
+    fn permits(&self, path: &Path) -> bool {
+        self.origin.is_personal()
+            || self
+                .image
+                .permits(&real_path(path), Access::Read, self.around)
+    }
+
+    fn read(&self, path: &Path) -> std::io::Result<String> {
+        let file = Inode::open_real(&fs_err::canonicalize(path)?)?;
+        String::from_utf8(file.read(MAX_FILE_BYTES)?)
+            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
     }
 }
 
@@ -63,6 +289,9 @@ pub(super) fn check_support(
     findings: &mut Findings,
 ) {
     let Support::Unsupported { reason, neutral } = setting.support else {
+        if setting.support == Support::Supported {
+            check_safety(setting, values, origin, findings);
+        }
         return;
     };
     let offending = values
@@ -80,7 +309,28 @@ pub(super) fn check_support(
             value,
             reason: reason.to_owned(),
         };
-        findings.refuse_value(setting.name, problem);
+        findings.refuse_value(setting.destination, problem);
+    }
+}
+
+/// Refuses the values that must not end up where the setting puts them.
+fn check_safety(
+    setting: &'static Setting,
+    values: &[Value],
+    origin: &Origin,
+    findings: &mut Findings,
+) {
+    for value in values {
+        if let Some(expected) = values::violation(setting.kind, value) {
+            let problem = RecipeError::Value {
+                origin: origin.clone(),
+                setting: setting.name.to_owned(),
+                value: clipped(value.to_string()),
+                expected: expected.to_owned(),
+                nearest: None,
+            };
+            findings.refuse_value(setting.destination, problem);
+        }
     }
 }
 
@@ -112,12 +362,4 @@ pub(super) fn expand(
         }
     };
     specifiers::expand(setting, text, origin, &around.bounds, lookup, findings)
-}
-
-/// Returns a tree that is copied to the root of an image.
-pub(super) fn tree_at(path: &Path) -> Vec<Value> {
-    vec![Value::Tree(TreeSource {
-        source: path.to_owned(),
-        target: "/".into(),
-    })]
 }

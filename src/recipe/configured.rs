@@ -39,24 +39,10 @@ impl ConfiguredImage {
             value,
             origin: Origin::Default,
         };
-        if let Some(packages) = self.values.get_mut("Packages") {
-            let place = |sourced: &Sourced| {
-                let package = sourced.value.to_string();
-                recipe.packages.iter().position(|other| *other == package)
-            };
-            packages.sort_by_key(place);
-            packages.dedup_by_key(|sourced| sourced.value.to_string());
-        }
         if !self.values.contains_key("Dependencies") {
             let names = recipe.dependencies.iter();
             let dependencies = names.map(|name| computed(Value::Text(name.clone())));
             self.values.insert("Dependencies", dependencies.collect());
-        }
-        if !self.values.contains_key("SourceDateEpoch")
-            && let Some(seconds) = recipe.source_date_epoch
-        {
-            let epoch = vec![computed(Value::Number(seconds))];
-            self.values.insert("SourceDateEpoch", epoch);
         }
         // What `auto` stands for here.
         if recipe.format.is_disk_image()
@@ -66,6 +52,11 @@ impl ConfiguredImage {
                 sourced.value = Value::Text(recipe.payload.compression().name().to_owned());
             }
         }
+    }
+
+    /// Returns whether a setting has a value, be it an empty one.
+    pub fn is_set(&self, setting: &str) -> bool {
+        self.values.contains_key(setting)
     }
 
     /// Returns the values of a setting, each with where it was written; none when it has none.

@@ -414,10 +414,21 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// Reads what `Include=` names.
     pub(super) fn include(&mut self, values: Vec<Value>, origin: &Origin, directory: &Path) {
         for value in values {
-            let Value::Path(path) = value else { continue };
+            let path = match value {
+                Value::Path(path) => path,
+                name => {
+                    self.findings.error(RecipeError::BuiltinInclude {
+                        origin: origin.clone(),
+                        name: name.to_string(),
+                    });
+                    continue;
+                }
+            };
             let Ok(real) = fs_err::canonicalize(&path) else {
-                self.findings
-                    .error(missing_include(origin, &path, self.around, directory));
+                self.findings.error(RecipeError::IncludeMissing {
+                    origin: origin.clone(),
+                    path: self.around.shown(&path),
+                });
                 continue;
             };
             if matches!(origin, Origin::CommandLine { .. }) {
@@ -535,34 +546,4 @@ fn present(path: &Path) -> PathBuf {
         .find(|ancestor| ancestor.exists())
         .unwrap_or(path)
         .to_owned()
-}
-
-fn missing_include(
-    origin: &Origin,
-    path: &Path,
-    around: &Surroundings,
-    directory: &Path,
-) -> RecipeError {
-    const BUILTIN: [&str; 5] = [
-        "mkosi-initrd",
-        "mkosi-tools",
-        "mkosi-vm",
-        "mkosi-addon",
-        "mkosi-obs",
-    ];
-    let builtin = path
-        .strip_prefix(directory)
-        .ok()
-        .and_then(Path::to_str)
-        .filter(|name| BUILTIN.contains(name));
-    match builtin {
-        Some(name) => RecipeError::BuiltinInclude {
-            origin: origin.clone(),
-            name: name.to_owned(),
-        },
-        None => RecipeError::IncludeMissing {
-            origin: origin.clone(),
-            path: around.shown(path),
-        },
-    }
 }

@@ -141,6 +141,33 @@ pub enum RecipeError {
     CallersVariable { origin: Origin, name: String },
     #[error("{origin}: `Environment={name}` is not set in the environment the build is started in")]
     UnsetVariable { origin: Origin, name: String },
+    #[error(
+        "{origin}: the path `{path}` in `{setting}=` takes `${name}` of the environment the build is started in"
+    )]
+    PathVariable {
+        origin: Origin,
+        setting: &'static str,
+        path: String,
+        name: String,
+    },
+    #[error("{origin}: others may open `{path}`, which is to be secret: its mode is {mode:04o}")]
+    OpenSecret {
+        origin: Origin,
+        path: PathBuf,
+        mode: u32,
+    },
+    #[error("{origin}: `{setting}={pattern}` matches nothing")]
+    NoMatch {
+        origin: Origin,
+        setting: &'static str,
+        pattern: String,
+    },
+    #[error("{origin}: `&{letter}` in `{setting}=` stands for nothing")]
+    UnknownDelayedSpecifier {
+        origin: Origin,
+        setting: &'static str,
+        letter: char,
+    },
     #[error("{origin}: `{setting}=yes` asks for the network")]
     NetworkRequest {
         origin: Origin,
@@ -235,6 +262,10 @@ impl RecipeError {
             | Self::ConditionOutside { origin, .. }
             | Self::CallersVariable { origin, .. }
             | Self::UnsetVariable { origin, .. }
+            | Self::PathVariable { origin, .. }
+            | Self::OpenSecret { origin, .. }
+            | Self::NoMatch { origin, .. }
+            | Self::UnknownDelayedSpecifier { origin, .. }
             | Self::NetworkRequest { origin, .. }
             | Self::IncludeMissing { origin, .. }
             | Self::BuiltinInclude { origin, .. }
@@ -302,6 +333,10 @@ impl Hint for RecipeError {
                 "{}, or give it a value with `--environment={name}=VALUE`",
                 permitted_by(&Grant::Variable(name.clone()))
             )),
+            Self::PathVariable { name, .. } => Some(permitted_by(&Grant::Variable(name.clone()))),
+            Self::OpenSecret { path, mode, .. } => {
+                Some(format!("run `chmod {:o} {}`", mode & 0o770, path.display()))
+            }
             Self::NetworkRequest { .. } => Some(permitted_by(&Grant::Network)),
             Self::SameOutput { .. } => Some("give one of them another `Output=`".to_owned()),
             Self::Unset { option, .. } => {

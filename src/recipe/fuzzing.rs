@@ -10,7 +10,7 @@ use super::grants::{Grant, is_variable, items};
 use super::matching::{Element, elements, glob};
 use super::names::Rule;
 use super::syntax::{self, Document};
-use super::values::{self, Kind, Value};
+use super::values::{self, Kind, Value, Vantage};
 use super::{
     Architecture, Distribution, HostFacts, Invocation, Origin, load, settings, specifiers, version,
 };
@@ -89,8 +89,8 @@ pub fn recipe_values(bytes: &[u8]) {
     let count = settings::all().count();
     let setting = settings::all().nth(usize::from(*choice) % count);
     let kind = setting.expect("one of them was chosen").kind;
-    let directory = Path::new("/recipe");
-    let Ok(parsed) = values::parse(kind, text, directory) else {
+    let vantage = Vantage::blind(Path::new("/recipe"));
+    let Ok(parsed) = values::parse(kind, text, &vantage) else {
         return;
     };
     for value in &parsed {
@@ -98,19 +98,37 @@ pub fn recipe_values(bytes: &[u8]) {
             Value::Path(path) => assert_normal(path),
             Value::Tree(tree) => {
                 assert_normal(&tree.source);
-                assert_normal(&tree.target);
+                if matches!(kind, Kind::Trees(rule) if rule.absolute)
+                    && values::violation(kind, value).is_none()
+                {
+                    assert_normal(tree.target());
+                }
             }
-            Value::Text(text) => assert_rule(kind, text),
-            Value::Variable { name, .. } => assert!(!name.contains(['=', '\0', '\n'])),
+            Value::Text(text) if values::violation(kind, value).is_none() => {
+                assert_rule(kind, text)
+            }
+            Value::Variable { name, .. } => assert!(!name.contains('=')),
             Value::Mode(mode) => assert!(*mode <= 0o1777),
-            Value::Boolean(_) | Value::Feature(_) | Value::Number(_) => {}
+            Value::Size(bytes) => assert!(*bytes > 0 && bytes.is_multiple_of(4096)),
+            Value::Vsock(number) => assert!((-2..0xFFFF_FFFF).contains(number)),
+            Value::Credential(credential) => {
+                assert!(credential.value.is_some() != credential.path.is_some());
+            }
+            Value::Drive(drive) => assert!(!drive.id.contains('/')),
+            Value::UkiProfile(profile) => assert_normal(&profile.path),
+            Value::Text(_)
+            | Value::Boolean(_)
+            | Value::Feature(_)
+            | Value::Number(_)
+            | Value::KeySource { .. }
+            | Value::Password { .. } => {}
         }
     }
     if !kind.is_collection() {
         let [value] = &parsed[..] else {
             panic!("a single value is one: {parsed:?}");
         };
-        let again = values::parse(kind, &value.to_string(), directory);
+        let again = values::parse(kind, &value.to_string(), &vantage);
         assert_eq!(again, Ok(parsed.clone()));
     }
 }
@@ -141,12 +159,14 @@ fn assert_normal(path: &Path) {
 
 /// Says independently of the rules what each is there for.
 fn assert_rule(kind: Kind, text: &str) {
-    let (Kind::Text(rule) | Kind::List(rule)) = kind else {
-        return;
+    let rule = match kind {
+        Kind::Text(rule) | Kind::List(rule) | Kind::Delayed(rule, _) => rule,
+        Kind::Packages => Rule::Package,
+        _ => return,
     };
     match rule {
-        Rule::Any => {}
-        Rule::FileName => {
+        Rule::Any | Rule::Profile | Rule::Variable => {}
+        Rule::FileName | Rule::NamePart => {
             let mut parts = Path::new(text).components();
             assert!(matches!(parts.next(), Some(Component::Normal(name)) if name == text));
             assert!(!text.starts_with('-'));

@@ -1,14 +1,14 @@
 //! One image while its configuration is read: what it was given so far, and what its settings are worth.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::bounds::Bounds;
 use super::grants::{Access, Grants};
 use super::origin::Origin;
-use super::resolved::Format;
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Setting};
-use super::target::{Distribution, HostFacts};
+use super::target::HostFacts;
 use super::values::{self, Kind, Value};
 
 /// The name of the top image.
@@ -25,6 +25,8 @@ pub(super) struct Surroundings {
     pub(super) bounds: Bounds,
     /// What recipes may have besides.
     pub(super) grants: Grants,
+    /// The caller's environment, of which recipes see what was granted.
+    pub(super) environment: BTreeMap<String, String>,
 }
 
 impl Surroundings {
@@ -70,12 +72,23 @@ impl Image {
 
     /// Returns what a setting is worth now: what it was assigned, else its default.
     pub(super) fn get(&self, setting: &Setting, around: &Surroundings) -> Option<Vec<Sourced>> {
-        self.layers.get(setting).or_else(|| {
-            let value = self.default(setting, around)?;
-            Some(vec![Sourced {
+        let values = self.layers.get(setting).or_else(|| {
+            let values = self.default(setting, around)?.into_iter();
+            let sourced = values.map(|value| Sourced {
                 value,
                 origin: Origin::Default,
-            }])
+            });
+            Some(sourced.collect())
+        })?;
+        Some(match setting.kind {
+            Kind::Parts(_) => parts(values),
+            // It is a word for none at all.
+            _ if setting.name == "ToolsTree" => values
+                .into_iter()
+                .filter(|sourced| sourced.value != Value::Text("no".to_owned()))
+                .collect(),
+            kind if kind.is_dictionary() => latest(values),
+            _ => values,
         })
     }
 
@@ -89,64 +102,41 @@ impl Image {
         self.one(name, around)
             .map(|sourced| sourced.value.to_string())
     }
-
-    /// Computes a default anew each time, so that it does not matter when it was first asked for.
-    fn default(&self, setting: &Setting, around: &Surroundings) -> Option<Value> {
-        let text = match setting.name {
-            "Distribution" => around
-                .host
-                .distribution
-                .unwrap_or(Distribution::Custom)
-                .name()
-                .to_owned(),
-            "Release" => self.default_release(around)?,
-            "Architecture" => around.host.architecture.systemd_name().to_owned(),
-            "Format" => "disk".to_owned(),
-            "Output" => self.default_output(around),
-            // The table says in words what it is by default.
-            "OldestKernel" => return None,
-            "OutputDirectory" => return Some(Value::Path(around.directory.clone())),
-            "CompressOutput" => {
-                let format = self.text("Format", around);
-                let format = format.as_deref().and_then(Format::named);
-                match format.is_some_and(Format::is_archive) {
-                    true => "zstd".to_owned(),
-                    false => "none".to_owned(),
-                }
-            }
-            _ => return constant_default(setting, &around.directory),
-        };
-        Some(Value::Text(text))
-    }
-
-    fn default_release(&self, around: &Surroundings) -> Option<String> {
-        let distribution = Distribution::named(&self.text("Distribution", around)?)?;
-        if around.host.distribution == Some(distribution) && around.host.release.is_some() {
-            return around.host.release.clone();
-        }
-        distribution.default_release().map(str::to_owned)
-    }
-
-    fn default_output(&self, around: &Surroundings) -> String {
-        let name = if self.is_main() {
-            self.text("ImageId", around)
-                .unwrap_or_else(|| "image".to_owned())
-        } else {
-            self.name.clone()
-        };
-        match self.text("ImageVersion", around) {
-            Some(version) => format!("{name}_{version}"),
-            None => name,
-        }
-    }
 }
 
-/// Returns the default in the table, where that is a value and not a description.
-fn constant_default(setting: &Setting, directory: &Path) -> Option<Value> {
-    if setting.is_collection() || setting.kind == Kind::Path || setting.default.is_empty() {
-        return None;
+/// Puts the parts that a boolean stands for in the place of it and of what came before.
+fn parts(values: Vec<Sourced>) -> Vec<Sourced> {
+    let mut parts = Vec::new();
+    for sourced in values {
+        let words: &[&str] = match sourced.value.to_string().as_str() {
+            values::PARTS_NO => &["uki", "kernel", "initrd"],
+            values::PARTS_YES => &["uki", "kernel", "initrd", "partitions"],
+            _ => {
+                parts.push(sourced);
+                continue;
+            }
+        };
+        parts.clear();
+        parts.extend(words.iter().map(|word| Sourced {
+            value: Value::Text((*word).to_owned()),
+            origin: sourced.origin.clone(),
+        }));
     }
-    values::parse(setting.kind, setting.default, directory)
-        .ok()?
-        .pop()
+    parts
+}
+
+/// Keeps the last value of each name, in the place of the first.
+fn latest(values: Vec<Sourced>) -> Vec<Sourced> {
+    let mut latest: Vec<Sourced> = Vec::new();
+    for sourced in values {
+        let is_same = |other: &&mut Sourced| match (&other.value, &sourced.value) {
+            (Value::Variable { name, .. }, Value::Variable { name: new, .. }) => name == new,
+            _ => false,
+        };
+        match latest.iter_mut().find(is_same) {
+            Some(other) => *other = sourced,
+            None => latest.push(sourced),
+        }
+    }
+    latest
 }

@@ -9,7 +9,7 @@ use super::error::RecipeError;
 use super::origin::Origin;
 use super::settings::{self, Magic, Setting, Support};
 use super::syntax::SyntaxProblem;
-use super::values::{Kind, Value};
+use super::values::Value;
 
 impl Reader<'_, '_> {
     /// Applies the files and directories whose presence is a value.
@@ -41,13 +41,12 @@ impl Reader<'_, '_> {
             return;
         }
         let values = match magic {
-            Magic::Path(_) if setting.kind == Kind::Trees => assign::tree_at(path),
-            Magic::Path(_) => vec![Value::Path(path.to_owned())],
+            Magic::Path(_) => self.found(setting, path, &origin),
             Magic::Entries(_, ending) => self
                 .entries(path)
                 .into_iter()
                 .filter(|entry| entry.to_string_lossy().ends_with(ending))
-                .map(Value::Path)
+                .flat_map(|entry| self.found(setting, &entry, &origin))
                 .collect(),
             Magic::Text(_) => {
                 if let Some(text) = self.magic_text(setting, path, &origin, directory) {
@@ -61,6 +60,18 @@ impl Reader<'_, '_> {
         }
         assign::check_support(setting, "", &values, &origin, self.findings);
         self.image.layers.files.assign(setting, values, &origin);
+    }
+
+    fn found(&mut self, setting: &'static Setting, path: &Path, origin: &Origin) -> Vec<Value> {
+        assign::found(
+            setting,
+            path,
+            origin,
+            &self.image,
+            self.around,
+            self.findings,
+        )
+        .unwrap_or_default()
     }
 
     /// Returns the text of a file, or what it prints if it is executable.

@@ -151,9 +151,10 @@ fn matches_setting(setting: &Setting, matcher: Matcher, present: &[&Value], valu
             Architecture::named(text)
                 .is_some_and(|architecture| is_architecture(architecture, value))
         }
-        (Matcher::Member, Value::Text(text)) if setting.name == "BuildSources" => text
-            .split_once(':')
-            .is_some_and(|(_, target)| target == value),
+        (Matcher::Member, Value::Tree(tree)) => tree
+            .target
+            .as_ref()
+            .is_some_and(|target| target == Path::new(value.trim_start_matches('/'))),
         (Matcher::Glob, _) => glob(value, &present.to_string()),
         (Matcher::Version, _) => version::satisfies(&present.to_string(), value),
         _ => present.to_string() == value,

@@ -11,6 +11,8 @@
 mod assign;
 mod bounds;
 mod configured;
+mod defaults;
+mod delayed;
 mod discovery;
 mod error;
 mod file_system;
@@ -44,6 +46,7 @@ mod version;
 mod tests;
 
 pub use self::configured::ConfiguredImage;
+pub(crate) use self::delayed::expand_key;
 pub(crate) use self::error::in_order_of_lines;
 pub use self::error::{RecipeError, RecipeErrors};
 pub use self::file_system::{FileCompression, FileSystem, Payload};
@@ -62,4 +65,6 @@ pub use self::resolved::{CacheOnly, Compression, Format, Recipe, SplitArtifact, 
 pub use self::scope::Sourced;
 pub use self::syntax::SyntaxProblem;
 pub use self::target::{Architecture, Distribution, HostFacts};
-pub use self::values::{Feature, Kind, TreeSource, Value};
+pub use self::values::{
+    Credential, Drive, Feature, Kind, PathRule, TreeRule, TreeSource, UkiProfile, Value,
+};

@@ -7,22 +7,40 @@
 pub enum Rule {
     /// Anything.
     Any,
-    /// Becomes the name of a file.
+    /// Becomes the name of a file, and has to look like one.
     FileName,
+    /// Becomes a part of the name of a file.
+    NamePart,
+    /// Is the name of a file that is only looked for.
+    Profile,
     /// Is handed to a package manager as an argument.
     Package,
     /// Becomes one word of a package manager's configuration: a suite, a component.
     Word,
     /// Becomes the URI in a package manager's configuration.
     Url,
+    /// Becomes the name of an environment variable.
+    Variable,
 }
 
 impl Rule {
+    /// Returns what was expected when `text` is not what mkosi takes either.
+    pub(super) fn check_spelling(self, text: &str) -> Result<(), &'static str> {
+        let is_name = || !text.contains('/') && !matches!(text.trim(), "." | "..");
+        match self {
+            Self::FileName | Self::Profile if !is_name() => {
+                Err("a file name, which has no `/` and is neither `.` nor `..`")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns what was expected when `text` does not follow the rule.
     pub(super) fn check(self, text: &str) -> Result<(), &'static str> {
         let (holds, expected) = match self {
-            Self::Any => (true, ""),
-            Self::FileName => (is_file_name(text), FILE_NAME),
+            Self::Any | Self::Profile => (true, ""),
+            Self::FileName | Self::NamePart => (is_file_name(text), FILE_NAME),
+            Self::Variable => (super::grants::is_variable(text), "`NAME=VALUE`"),
             Self::Package => (is_package(text), "the name of a package"),
             Self::Word => (
                 is_word(text),
@@ -67,6 +85,16 @@ fn is_package(text: &str) -> bool {
         } else {
             text.chars().all(is_plain)
         }
+}
+
+/// Returns what packages are sorted by, as mkosi does: names, then paths, then expressions.
+pub(super) fn package_order(package: &str) -> (u8, String) {
+    let class = match package.as_bytes().first() {
+        Some(b'/') => 1,
+        Some(b'(') => 2,
+        _ => 0,
+    };
+    (class, package.to_owned())
 }
 
 fn is_word(text: &str) -> bool {

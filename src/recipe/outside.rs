@@ -16,7 +16,7 @@ use super::image::{Image, Surroundings};
 use super::origin::Origin;
 use super::resolved::Recipe;
 use super::settings::{self, Setting, Support};
-use super::values::{Kind, Value};
+use super::values::Value;
 
 /// The settings whose paths are written to.
 const WRITTEN: [&str; 3] = ["OutputDirectory", "CacheDirectory", "PackageCacheDirectory"];
@@ -103,9 +103,7 @@ impl Reach {
 
 /// Returns whether a setting's paths are used. What is included is looked at when it is read.
 fn is_checked(setting: &Setting) -> bool {
-    setting.support == Support::Supported
-        && setting.name != "Include"
-        && matches!(setting.kind, Kind::Path | Kind::Paths | Kind::Trees)
+    setting.support == Support::Supported && setting.name != "Include" && setting.kind.is_path()
 }
 
 /// Returns the output directory if a person named it, for `%O` leads there.

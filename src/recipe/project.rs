@@ -113,6 +113,7 @@ pub fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
         host: invocation.host.clone(),
         bounds: Bounds::default(),
         grants: invocation.grants.clone(),
+        environment: invocation.environment.clone(),
     };
     let mut private = BTreeSet::new();
     for _ in 0..MAX_READINGS {

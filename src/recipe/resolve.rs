@@ -10,6 +10,7 @@ use super::discovery::MAX_FILE_BYTES;
 use super::error::RecipeError;
 use super::findings::Findings;
 use super::image::{Image, Surroundings};
+use super::names;
 use super::origin::Origin;
 use super::outside;
 use super::project::Invocation;
@@ -29,7 +30,7 @@ pub(super) fn recipe(
     findings: &mut Findings,
 ) -> Recipe {
     let settings = Resolver { image, around };
-    let environment = settings.environment(invocation, findings);
+    let environment = settings.environment(findings);
     let format = settings.format(findings);
     let distribution = settings.distribution(findings);
     let release = settings.release(findings);
@@ -77,8 +78,8 @@ pub(super) fn recipe(
         payload,
         split_artifacts: settings.split_artifacts(findings),
         verity: settings.verity(),
-        verity_key: settings.path("VerityKey"),
-        verity_certificate: settings.path("VerityCertificate"),
+        verity_key: settings.key("VerityKey"),
+        verity_certificate: settings.key("VerityCertificate"),
         seed: settings.seed(findings),
         image_id: settings.text("ImageId"),
         image_version: settings.text("ImageVersion"),
@@ -94,14 +95,9 @@ pub(super) fn recipe(
     recipe
 }
 
-/// Sorts packages as mkosi does: names, paths, expressions.
+/// Sorts packages, each once.
 fn sorted_packages(mut packages: Vec<String>) -> Vec<String> {
-    let class = |package: &str| match package.as_bytes().first() {
-        Some(b'/') => 1,
-        Some(b'(') => 2,
-        _ => 0,
-    };
-    packages.sort_by(|a, b| (class(a), a).cmp(&(class(b), b)));
+    packages.sort_by_cached_key(|package| names::package_order(package));
     packages.dedup();
     packages
 }
@@ -146,6 +142,15 @@ impl Resolver<'_> {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Returns the file of a key or certificate, which may not be there.
+    fn key(&self, name: &str) -> Option<PathBuf> {
+        match self.one(name)?.value {
+            Value::Text(text) => Some(self.around.directory.join(text)),
+            Value::Path(path) => Some(path),
+            _ => None,
+        }
     }
 
     fn trees(&self, name: &str) -> Vec<TreeSource> {
@@ -198,7 +203,7 @@ impl Resolver<'_> {
     }
 
     fn release(&self, findings: &mut Findings) -> Option<String> {
-        let release = self.text("Release");
+        let release = self.text("Release").filter(|release| !release.is_empty());
         // Without a distribution there is no release, and that was said already.
         let is_known = self.one("Distribution").is_some_and(|sourced| {
             Distribution::named(&sourced.value.to_string()).is_some_and(Distribution::is_buildable)
@@ -265,10 +270,21 @@ impl Resolver<'_> {
         findings: &mut Findings,
     ) -> Option<u64> {
         const VARIABLE: &str = "SOURCE_DATE_EPOCH";
-        if let Some(Value::Number(seconds)) =
-            self.one("SourceDateEpoch").map(|sourced| sourced.value)
+        let setting = settings::known("SourceDateEpoch");
+        match self
+            .image
+            .get(setting, self.around)
+            .map(|mut values| values.pop())
         {
-            return Some(seconds);
+            Some(Some(sourced)) => {
+                return match sourced.value {
+                    Value::Number(seconds) => u64::try_from(seconds).ok(),
+                    _ => None,
+                };
+            }
+            // An empty assignment.
+            Some(None) => return None,
+            None => {}
         }
         let outer = Origin::Environment {
             variable: VARIABLE.to_owned(),
@@ -295,11 +311,7 @@ impl Resolver<'_> {
     }
 
     /// Returns the variables of `EnvironmentFiles=` and `Environment=`; the latter win.
-    fn environment(
-        &self,
-        invocation: &Invocation<'_>,
-        findings: &mut Findings,
-    ) -> BTreeMap<String, String> {
+    fn environment(&self, findings: &mut Findings) -> BTreeMap<String, String> {
         let mut environment = BTreeMap::new();
         for file in self.all("EnvironmentFiles") {
             if let Value::Path(path) = &file.value
@@ -322,19 +334,9 @@ impl Resolver<'_> {
                 environment.insert(name, value);
                 continue;
             }
-            let grants = &self.around.grants;
-            if !sourced.origin.is_personal() && !grants.permits_variable(&name) {
-                let origin = sourced.origin;
-                findings.refuse(RecipeError::CallersVariable { origin, name });
-                continue;
-            }
-            match invocation.environment.get(&name) {
-                Some(value) => drop(environment.insert(name, value.clone())),
-                None => findings.warn(RecipeError::UnsetVariable {
-                    origin: sourced.origin,
-                    name,
-                }),
-            }
+            // It was not granted, or it would have got its value when it was read.
+            let origin = sourced.origin;
+            findings.refuse(RecipeError::CallersVariable { origin, name });
         }
         environment
     }
@@ -370,6 +372,7 @@ impl Resolver<'_> {
 
     fn values(&self) -> BTreeMap<&'static str, Vec<Sourced>> {
         settings::all()
+            .filter(|setting| !setting.is_alias())
             .filter_map(|setting| Some((setting.name, self.image.get(setting, self.around)?)))
             .collect()
     }

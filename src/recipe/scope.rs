@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::names;
 use super::origin::Origin;
 use super::settings::Setting;
-use super::values::Value;
+use super::values::{Kind, Value};
 
 /// A value and where it was written.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,7 +29,7 @@ pub(super) struct Layer(BTreeMap<&'static str, Assigned>);
 impl Layer {
     /// Assigns `values`, none of which stands for the empty assignment.
     pub(super) fn assign(&mut self, setting: &Setting, values: Vec<Value>, origin: &Origin) {
-        let assigned = self.0.entry(setting.name).or_default();
+        let assigned = self.0.entry(setting.destination).or_default();
         if values.is_empty() {
             *assigned = Assigned {
                 reset: true,
@@ -44,12 +45,18 @@ impl Layer {
         assigned
             .values
             .extend(sourced.map(|(value, origin)| Sourced { value, origin }));
+        if setting.kind == Kind::Packages {
+            // As mkosi has it, what another source adds comes after, sorted by itself.
+            assigned
+                .values
+                .sort_by_cached_key(|sourced| names::package_order(&sourced.value.to_string()));
+        }
     }
 
     /// Puts the values of a setting there as they are.
     pub(super) fn put(&mut self, setting: &Setting, values: Vec<Sourced>) {
         self.0.insert(
-            setting.name,
+            setting.destination,
             Assigned {
                 reset: false,
                 values,
@@ -105,7 +112,7 @@ impl Layers {
         let layers = [&self.inherited, &self.files, &self.forced];
         let mut assigned = layers
             .into_iter()
-            .filter_map(|layer| layer.0.get(setting.name));
+            .filter_map(|layer| layer.0.get(setting.destination));
         if setting.is_collection() {
             return assigned.fold(None, |below, assigned| {
                 let mut values = if assigned.reset {
@@ -118,6 +125,6 @@ impl Layers {
             });
         }
         let last = assigned.next_back()?;
-        (!last.values.is_empty()).then(|| last.values.clone())
+        (setting.nullable || !last.values.is_empty()).then(|| last.values.clone())
     }
 }

@@ -77,15 +77,59 @@ impl Distribution {
         matches!(self, Self::Debian | Self::Ubuntu)
     }
 
-    /// Returns the release mkosi takes when none is set and the host has another distribution.
-    pub(super) fn default_release(self) -> Option<&'static str> {
+    /// Returns the release mkosi takes when none is set and the host has another distribution; empty when it has none.
+    pub(super) fn default_release(self) -> &'static str {
         match self {
-            Self::Debian => Some("testing"),
-            Self::Ubuntu => Some("devel"),
-            Self::Kali => Some("kali-rolling"),
-            Self::Fedora => Some("rawhide"),
-            Self::Centos => Some("10"),
-            _ => None,
+            Self::Fedora => "rawhide",
+            Self::Debian => "testing",
+            Self::Kali => "kali-rolling",
+            Self::Ubuntu => "devel",
+            Self::Postmarketos => "edge",
+            Self::Arch => "rolling",
+            Self::Opensuse => "tumbleweed",
+            Self::Mageia => "cauldron",
+            Self::Centos | Self::Rhel | Self::RhelUbi | Self::Rocky | Self::Alma => "10",
+            Self::Openmandriva => "cooker",
+            Self::Azure => "3.0",
+            Self::Custom => "",
+        }
+    }
+
+    /// Returns the distribution that tools for building on this one are taken from.
+    pub(super) fn tools(self) -> Self {
+        match self {
+            Self::Ubuntu => Self::Debian,
+            Self::Centos | Self::Rhel | Self::RhelUbi | Self::Rocky | Self::Alma => Self::Fedora,
+            other => other,
+        }
+    }
+
+    /// Returns whether Ubuntu has no package of its keys.
+    pub(super) fn lacks_keys_on_ubuntu(self) -> bool {
+        !matches!(
+            self,
+            Self::Debian | Self::Kali | Self::Ubuntu | Self::Custom
+        )
+    }
+
+    /// Returns whether a package of it is a kernel.
+    pub(super) fn is_kernel_package(self, package: &str) -> bool {
+        match self {
+            Self::Debian | Self::Kali => package.starts_with("linux-image-"),
+            Self::Ubuntu => package.starts_with("linux-") && !package.starts_with("linux-tools-"),
+            Self::Arch => matches!(
+                package,
+                "linux"
+                    | "linux-lts"
+                    | "linux-zen"
+                    | "linux-hardened"
+                    | "linux-rt"
+                    | "linux-rt-lts"
+            ),
+            Self::Opensuse => matches!(package, "kernel-default" | "kernel-kvmsmall"),
+            Self::Postmarketos => is_postmarketos_kernel(package),
+            Self::Custom => false,
+            _ => matches!(package, "kernel" | "kernel-core"),
         }
     }
 
@@ -97,6 +141,19 @@ impl Distribution {
             _ => "ext4",
         }
     }
+}
+
+/// Returns whether a package of postmarketOS is a kernel: they are named after machines.
+fn is_postmarketos_kernel(package: &str) -> bool {
+    let others = ["linux-timemachine", "linux-headers", "linux-apfs-rw-src"];
+    package.starts_with("linux-")
+        && !["-doc", "-dev", "-manual"]
+            .iter()
+            .any(|end| package.ends_with(end))
+        && !["linux-tools-", "linux-firmware-"]
+            .iter()
+            .any(|start| package.starts_with(start))
+        && !others.contains(&package)
 }
 
 impl fmt::Display for Distribution {

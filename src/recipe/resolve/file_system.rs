@@ -108,10 +108,9 @@ impl Resolver<'_> {
         let sourced = self.one("CompressionLevel")?;
         let levels = compression.levels(file_system);
         if let (Value::Number(level), Some(levels)) = (&sourced.value, &levels)
-            && let Ok(level) = i64::try_from(*level)
-            && levels.contains(&level)
+            && levels.contains(level)
         {
-            return Some(level);
+            return Some(*level);
         }
         let name = compression.name();
         let expected = match levels {

@@ -84,10 +84,10 @@ impl Resolver<'_> {
         let mut artifacts = Vec::new();
         for sourced in self.all("SplitArtifacts") {
             let artifact = match sourced.value.to_string().as_str() {
-                "partitions" | "yes" => SplitArtifact::Partitions,
+                "partitions" => SplitArtifact::Partitions,
                 "roothash" => SplitArtifact::RootHash,
-                // Only bootable images have these, and `no` means them in mkosi.
-                "uki" | "kernel" | "initrd" | "pcrs" | "no" => continue,
+                // Only bootable images have these.
+                "uki" | "kernel" | "initrd" | "pcrs" => continue,
                 "repart-definitions" => {
                     let note = "`SplitArtifacts=repart-definitions` has no effect: images are not made of definitions";
                     findings.note(&sourced.origin, note);

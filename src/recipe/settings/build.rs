@@ -1,8 +1,9 @@
 //! The settings of `[Build]`.
 
+use super::distribution::DISTRIBUTIONS;
 use super::{Magic, Matcher, Scope, Section, Setting};
 use crate::recipe::names::Rule;
-use crate::recipe::values::Kind;
+use crate::recipe::values::{Kind, PathRule, TreeRule};
 
 const INCREMENTAL: Kind = Kind::ChoiceOrBoolean {
     choices: &["yes", "no", "strict"],
@@ -11,9 +12,15 @@ const INCREMENTAL: Kind = Kind::ChoiceOrBoolean {
 };
 
 const CACHE_ONLY: Kind = Kind::ChoiceOrBoolean {
-    choices: &["always", "auto", "none", "metadata", "never"],
+    choices: &["always", "auto", "metadata", "never"],
     yes: "always",
     no: "auto",
+};
+
+const EPHEMERAL: Kind = Kind::ChoiceOrBoolean {
+    choices: &["yes", "no", "buildcache"],
+    yes: "yes",
+    no: "no",
 };
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -21,7 +28,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ToolsTree",
         "tools-tree",
-        Kind::Text(Rule::Any),
+        Kind::Path(PathRule {
+            words: &["default", "yes", "no"],
+            ..PathRule::PRESENT
+        }),
         "Tree that tools are taken from",
     )
     .scope(Scope::Universal)
@@ -31,9 +41,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ToolsTreeDistribution",
         "tools-tree-distribution",
-        Kind::Text(Rule::Word),
+        Kind::Choice(DISTRIBUTIONS),
         "Distribution of the tools tree",
     )
+    .described("the host's, or what it is made of")
     .scope(Scope::Tools)
     .matched(Matcher::Equal)
     .no_effect("tools are found without a tools tree"),
@@ -41,9 +52,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ToolsTreeRelease",
         "tools-tree-release",
-        Kind::Text(Rule::Word),
+        Kind::Text(Rule::Any),
         "Release of the tools tree",
     )
+    .described("the newest")
     .scope(Scope::Tools)
     .matched(Matcher::Equal)
     .no_effect("tools are found without a tools tree"),
@@ -54,6 +66,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::List(Rule::Any),
         "Profiles of the tools tree",
     )
+    .described("misc, package-manager, runtime")
     .scope(Scope::Tools)
     .no_effect("tools are found without a tools tree"),
     Setting::new(
@@ -63,6 +76,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Any),
         "Mirror of the tools tree",
     )
+    .described("`Mirror=` for the same distribution")
+    .scope(Scope::Tools)
+    .no_effect("tools are found without a tools tree"),
+    Setting::new(
+        Section::Build,
+        "ToolsTreeSnapshot",
+        "tools-tree-snapshot",
+        Kind::Text(Rule::Any),
+        "Snapshot of the tools tree",
+    )
+    .described("`Snapshot=` for the same distribution")
     .scope(Scope::Tools)
     .no_effect("tools are found without a tools tree"),
     Setting::new(
@@ -78,7 +102,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ToolsTreeSandboxTrees",
         "tools-tree-sandbox-tree",
-        Kind::List(Rule::Any),
+        Kind::Trees(TreeRule {
+            required: true,
+            directory: false,
+            absolute: true,
+        }),
         "Sandbox trees of the tools tree",
     )
     .scope(Scope::Tools)
@@ -87,7 +115,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ToolsTreePackages",
         "tools-tree-package",
-        Kind::List(Rule::Any),
+        Kind::List(Rule::Package),
         "Packages of the tools tree",
     )
     .scope(Scope::Tools)
@@ -96,7 +124,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ToolsTreePackageDirectories",
         "tools-tree-package-directory",
-        Kind::Paths,
+        Kind::Paths(PathRule::PRESENT),
         "Local packages of the tools tree",
     )
     .scope(Scope::Tools)
@@ -115,7 +143,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ExtraSearchPaths",
         "extra-search-path",
-        Kind::Paths,
+        Kind::Paths(PathRule {
+            outside: Some("/usr"),
+            ..PathRule::PRESENT
+        }),
         "More directories to find tools in",
     )
     .scope(Scope::Universal)
@@ -144,9 +175,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "SandboxTrees",
         "sandbox-tree",
-        Kind::Trees,
+        Kind::Trees(TreeRule {
+            required: true,
+            directory: false,
+            absolute: true,
+        }),
         "Trees for the sandbox of package managers",
     )
+    .tools()
     .scope(Scope::Universal)
     .magic(&[
         Magic::Path("mkosi.sandbox"),
@@ -162,7 +198,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "WorkspaceDirectory",
         "workspace-directory",
-        Kind::Path,
+        Kind::Path(PathRule::ANY),
         "Where builds keep their temporary files",
     )
     .scope(Scope::Multiversal)
@@ -171,7 +207,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "CacheDirectory",
         "cache-directory",
-        Kind::Path,
+        Kind::Path(PathRule::ANY),
         "Where layers are kept",
     )
     .scope(Scope::Universal)
@@ -180,7 +216,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "CacheKey",
         "cache-key",
-        Kind::Text(Rule::Any),
+        Kind::Delayed(Rule::Any, "draivI"),
         "Name of the cache entry",
     )
     .scope(Scope::Inherit)
@@ -190,17 +226,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "PackageCacheDirectory",
         "package-cache-directory",
-        Kind::Path,
+        Kind::Path(PathRule::ANY),
         "Where downloaded packages are kept",
     )
     .scope(Scope::Multiversal)
     .magic(&[Magic::Path("mkosi.pkgcache")])
-    .default("below the cache directory of the user"),
+    .described("below the cache directory of the user"),
     Setting::new(
         Section::Build,
         "BuildDirectory",
         "build-directory",
-        Kind::Path,
+        Kind::Path(PathRule::ANY),
         "Directory that build scripts find again",
     )
     .scope(Scope::Universal)
@@ -210,7 +246,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "BuildKey",
         "build-key",
-        Kind::Text(Rule::Any),
+        Kind::Delayed(Rule::Any, "draivI"),
         "Name in the build directory",
     )
     .scope(Scope::Inherit)
@@ -250,18 +286,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "BuildSources",
         "build-sources",
-        Kind::List(Rule::Any),
+        Kind::Trees(TreeRule {
+            required: true,
+            directory: true,
+            absolute: false,
+        }),
         "Sources that scripts see",
     )
     .scope(Scope::Multiversal)
     .matched(Matcher::Member)
-    .default("the recipe's directory")
+    .described("the recipe's directory")
     .no_effect("only scripts see the sources"),
     Setting::new(
         Section::Build,
         "BuildSourcesEphemeral",
         "build-sources-ephemeral",
-        Kind::Text(Rule::Any),
+        EPHEMERAL,
         "Discard what scripts write to the sources",
     )
     .scope(Scope::Multiversal)
@@ -274,15 +314,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Variables,
         "Environment of scripts",
     )
+    .tools()
     .short('E')
     .matched(Matcher::Variable),
     Setting::new(
         Section::Build,
         "EnvironmentFiles",
         "env-file",
-        Kind::Paths,
+        Kind::Paths(PathRule::PRESENT),
         "Files with `NAME=VALUE` lines for the environment",
     )
+    .tools()
     .magic(&[Magic::Path("mkosi.env")]),
     Setting::new(
         Section::Build,
@@ -312,6 +354,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Any),
         "Proxy for downloads",
     )
+    .nullable()
     .scope(Scope::Multiversal)
     .unsupported("proxies are not used yet", &[]),
     Setting::new(
@@ -327,16 +370,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ProxyPeerCertificate",
         "proxy-peer-certificate",
-        Kind::Path,
+        Kind::Path(PathRule::PRESENT),
         "Certificates that verify the proxy",
     )
+    .described("the certificates the host trusts")
+    .nullable()
     .scope(Scope::Multiversal)
     .no_effect("only `ProxyUrl=` uses it"),
     Setting::new(
         Section::Build,
         "ProxyClientCertificate",
         "proxy-client-certificate",
-        Kind::Path,
+        Kind::Path(PathRule {
+            secret: true,
+            ..PathRule::PRESENT
+        }),
         "Certificate shown to the proxy",
     )
     .scope(Scope::Multiversal)
@@ -345,9 +393,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Build,
         "ProxyClientKey",
         "proxy-client-key",
-        Kind::Path,
+        Kind::Path(PathRule {
+            secret: true,
+            ..PathRule::PRESENT
+        }),
         "Key of that certificate",
     )
+    .described("`ProxyClientCertificate=`")
+    .nullable()
     .scope(Scope::Multiversal)
     .no_effect("only `ProxyUrl=` uses it"),
     Setting::new(
@@ -370,4 +423,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     .scope(Scope::Main)
     .default("no")
     .unsupported("directories keep the ids of whoever builds", &["no"]),
+    Setting::new(
+        Section::Build,
+        "DelegateRanges",
+        "delegate-ranges",
+        Kind::Integer,
+        "Ranges of user ids that the build gets besides",
+    )
+    .scope(Scope::Main)
+    .default("0")
+    .no_effect("ids are recorded, and need no ranges"),
 ];

@@ -2,39 +2,53 @@
 
 use super::{Magic, Matcher, Scope, Section, Setting};
 use crate::recipe::names::Rule;
-use crate::recipe::values::Kind;
+use crate::recipe::values::{Kind, PathRule};
+
+/// The configuration that comes with mkosi, by name.
+const BUILTIN_INCLUDES: &[&str] = &[
+    "mkosi-initrd",
+    "mkosi-tools",
+    "mkosi-vm",
+    "mkosi-addon",
+    "mkosi-obs",
+];
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         Section::Include,
         "Include",
         "include",
-        Kind::Paths,
+        Kind::Paths(PathRule {
+            words: BUILTIN_INCLUDES,
+            ..PathRule::ANY
+        }),
         "Read another file or directory of configuration at this place",
     )
+    .tools()
     .short('I'),
     Setting::new(
         Section::Config,
         "Profiles",
         "profile",
-        Kind::List(Rule::FileName),
+        Kind::List(Rule::Profile),
         "Read `mkosi.profiles/NAME` or `mkosi.profiles/NAME.conf` as well",
     )
+    .tools()
     .scope(Scope::Inherit)
     .matched(Matcher::Member),
     Setting::new(
         Section::Config,
         "Dependencies",
         "dependency",
-        Kind::List(Rule::FileName),
+        Kind::List(Rule::Any),
         "Images to build before this one",
     )
-    .default("the main image: all subimages"),
+    .described("the main image: all subimages"),
     Setting::new(
         Section::Config,
         "MinimumVersion",
         "minimum-version",
-        Kind::Text(Rule::Any),
+        Kind::MinimumVersion,
         "The mkosi version the recipe was written for",
     )
     .scope(Scope::Main)
@@ -43,7 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Config,
         "ConfigureScripts",
         "configure-script",
-        Kind::Paths,
+        Kind::Scripts,
         "Programs that rewrite the configuration",
     )
     .magic(&[Magic::Path("mkosi.configure")])

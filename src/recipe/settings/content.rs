@@ -2,7 +2,7 @@
 
 use super::{Magic, Matcher, Scope, Section, Setting};
 use crate::recipe::names::Rule;
-use crate::recipe::values::Kind;
+use crate::recipe::values::{Kind, PathRule, TreeRule};
 
 const SSH: Kind = Kind::ChoiceOrBoolean {
     choices: &["always", "auto", "runtime", "never"],
@@ -10,20 +10,27 @@ const SSH: Kind = Kind::ChoiceOrBoolean {
     no: "never",
 };
 
+const UNIFIED_KERNEL_IMAGES: Kind = Kind::ChoiceOrBoolean {
+    choices: &["none", "auto", "signed", "unsigned"],
+    yes: "signed",
+    no: "none",
+};
+
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         Section::Content,
         "Packages",
         "package",
-        Kind::List(Rule::Package),
+        Kind::Packages,
         "Packages to install",
     )
+    .tools()
     .short('p'),
     Setting::new(
         Section::Content,
         "BuildPackages",
         "build-package",
-        Kind::List(Rule::Package),
+        Kind::Packages,
         "Packages that only build scripts see",
     )
     .unsupported("build scripts are not run yet", &[]),
@@ -31,7 +38,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "VolatilePackages",
         "volatile-package",
-        Kind::List(Rule::Package),
+        Kind::Packages,
         "Packages to install after the build scripts",
     )
     .unsupported("volatile packages are not installed yet", &[]),
@@ -39,9 +46,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "PackageDirectories",
         "package-directory",
-        Kind::Paths,
+        Kind::Paths(PathRule::PRESENT),
         "Directories of local packages",
     )
+    .tools()
     .scope(Scope::Universal)
     .magic(&[Magic::Path("mkosi.packages")])
     .unsupported("directories of local packages are not read yet", &[]),
@@ -49,7 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "VolatilePackageDirectories",
         "volatile-package-directory",
-        Kind::Paths,
+        Kind::Paths(PathRule::PRESENT),
         "Directories of local packages that change often",
     )
     .scope(Scope::Universal)
@@ -74,14 +82,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "BaseTrees",
         "base-tree",
-        Kind::Paths,
+        Kind::Paths(PathRule::ANY),
         "Trees the image sits on",
     ),
     Setting::new(
         Section::Content,
         "SkeletonTrees",
         "skeleton-tree",
-        Kind::Trees,
+        Kind::Trees(TreeRule {
+            required: true,
+            directory: false,
+            absolute: true,
+        }),
         "Trees to copy before packages are installed",
     )
     .magic(&[
@@ -93,7 +105,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "ExtraTrees",
         "extra-tree",
-        Kind::Trees,
+        Kind::Trees(TreeRule {
+            required: false,
+            directory: false,
+            absolute: true,
+        }),
         "Trees to copy after packages are installed",
     )
     .magic(&[Magic::Path("mkosi.extra"), Magic::Path("mkosi.extra.tar")]),
@@ -127,15 +143,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Number,
         "Latest time of files, in seconds since 1970",
     )
+    .nullable()
     .scope(Scope::Multiversal)
-    .default("`SOURCE_DATE_EPOCH` of `Environment=`, then of the environment"),
+    .described("`SOURCE_DATE_EPOCH` of `Environment=`, then of the environment"),
     Setting::new(
         Section::Content,
         "SyncScripts",
         "sync-script",
-        Kind::Paths,
+        Kind::Scripts,
         "Programs to run before the build",
     )
+    .tools()
     .magic(&[
         Magic::Path("mkosi.sync"),
         Magic::Entries("mkosi.sync.d", ""),
@@ -145,9 +163,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "PrepareScripts",
         "prepare-script",
-        Kind::Paths,
+        Kind::Scripts,
         "Programs to run after packages are installed",
     )
+    .tools()
     .magic(&[
         Magic::Path("mkosi.prepare"),
         Magic::Path("mkosi.prepare.chroot"),
@@ -158,7 +177,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "BuildScripts",
         "build-script",
-        Kind::Paths,
+        Kind::Scripts,
         "Programs that build from source",
     )
     .magic(&[
@@ -171,7 +190,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "PostInstallationScripts",
         "postinst-script",
-        Kind::Paths,
+        Kind::Scripts,
         "Programs to run after the extra trees",
     )
     .magic(&[
@@ -184,7 +203,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "FinalizeScripts",
         "finalize-script",
-        Kind::Paths,
+        Kind::Scripts,
         "Programs to run last",
     )
     .magic(&[
@@ -197,7 +216,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "PostOutputScripts",
         "postoutput-script",
-        Kind::Paths,
+        Kind::Scripts,
         "Programs to run on the outputs",
     )
     .magic(&[
@@ -219,16 +238,25 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "Bootloader",
         "bootloader",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&[
+            "none",
+            "uki",
+            "systemd-boot",
+            "grub",
+            "uki-signed",
+            "systemd-boot-signed",
+            "grub-signed",
+        ]),
         "UEFI boot loader",
     )
+    .matched(Matcher::Equal)
     .default("systemd-boot")
     .no_effect("only bootable images have it, and those are out of scope"),
     Setting::new(
         Section::Content,
         "BiosBootloader",
         "bios-bootloader",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&["none", "grub"]),
         "BIOS boot loader",
     )
     .default("none")
@@ -237,7 +265,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "ShimBootloader",
         "shim-bootloader",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&["none", "signed", "unsigned"]),
         "Shim boot loader",
     )
     .default("none")
@@ -246,7 +274,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "UnifiedKernelImages",
         "unified-kernel-images",
-        Kind::Text(Rule::Any),
+        UNIFIED_KERNEL_IMAGES,
         "Make unified kernel images",
     )
     .default("auto")
@@ -255,7 +283,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "UnifiedKernelImageFormat",
         "unified-kernel-image-format",
-        Kind::Text(Rule::Any),
+        Kind::Delayed(Rule::FileName, "ekh"),
         "Name of unified kernel images",
     )
     .no_effect("only bootable images have it, and those are out of scope"),
@@ -263,7 +291,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "UnifiedKernelImageProfiles",
         "uki-profile",
-        Kind::Paths,
+        Kind::UkiProfiles,
         "Profiles of unified kernel images",
     )
     .magic(&[Magic::Entries("mkosi.uki-profiles", ".conf")])
@@ -272,9 +300,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "Initrds",
         "initrd",
-        Kind::List(Rule::Any),
+        Kind::Paths(PathRule {
+            words: &["default"],
+            ..PathRule::ANY
+        }),
         "Initrds of the image",
     )
+    .described("`default` for a bootable image with a kernel")
     .no_effect("only bootable images have it, and those are out of scope"),
     Setting::new(
         Section::Content,
@@ -298,7 +330,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "InitrdPackages",
         "initrd-package",
-        Kind::List(Rule::Any),
+        Kind::List(Rule::Package),
         "Packages of the default initrd",
     )
     .scope(Scope::Initrd)
@@ -307,7 +339,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "InitrdVolatilePackages",
         "initrd-volatile-package",
-        Kind::List(Rule::Any),
+        Kind::List(Rule::Package),
         "Volatile packages of the default initrd",
     )
     .scope(Scope::Initrd)
@@ -324,7 +356,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "Splash",
         "splash",
-        Kind::Text(Rule::Any),
+        Kind::Path(PathRule {
+            absolute: true,
+            ..PathRule::ANY
+        }),
         "Boot splash",
     )
     .no_effect("only bootable images have it, and those are out of scope"),
@@ -340,15 +375,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "KernelModulesInclude",
         "kernel-modules-include",
-        Kind::List(Rule::Any),
+        Kind::Expressions,
         "Kernel modules to keep (regular expressions)",
     )
+    .destination("KernelModules")
     .unsupported("kernel modules are not selected yet", &[]),
     Setting::new(
         Section::Content,
         "KernelModulesExclude",
         "kernel-modules-exclude",
-        Kind::List(Rule::Any),
+        Kind::Expressions,
         "Kernel modules to drop (regular expressions)",
     )
     .unsupported("kernel modules are not selected yet", &[]),
@@ -382,15 +418,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "KernelModulesInitrdInclude",
         "kernel-modules-initrd-include",
-        Kind::List(Rule::Any),
+        Kind::Expressions,
         "Kernel modules to keep in the initrd (regular expressions)",
     )
+    .destination("KernelInitrdModules")
     .no_effect("only bootable images have it, and those are out of scope"),
     Setting::new(
         Section::Content,
         "KernelModulesInitrdExclude",
         "kernel-modules-initrd-exclude",
-        Kind::List(Rule::Any),
+        Kind::Expressions,
         "Kernel modules to drop from the initrd (regular expressions)",
     )
     .no_effect("only bootable images have it, and those are out of scope"),
@@ -415,15 +452,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "FirmwareInclude",
         "firmware-include",
-        Kind::List(Rule::Any),
+        Kind::Expressions,
         "Firmware to keep (regular expressions)",
     )
+    .destination("FirmwareFiles")
     .unsupported("firmware is not selected yet", &[]),
     Setting::new(
         Section::Content,
         "FirmwareExclude",
         "firmware-exclude",
-        Kind::List(Rule::Any),
+        Kind::Expressions,
         "Firmware to drop (regular expressions)",
     )
     .unsupported("firmware is not selected yet", &[]),
@@ -482,7 +520,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Content,
         "RootPassword",
         "root-password",
-        Kind::Text(Rule::Any),
+        Kind::Password,
         "Password of root",
     )
     .scope(Scope::InitrdInherit)

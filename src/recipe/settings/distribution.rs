@@ -5,7 +5,7 @@ use crate::recipe::names::Rule;
 use crate::recipe::values::Kind;
 
 /// Every distribution mkosi knows.
-const DISTRIBUTIONS: &[&str] = &[
+pub(super) const DISTRIBUTIONS: &[&str] = &[
     "fedora",
     "debian",
     "kali",
@@ -59,7 +59,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .scope(Scope::Universal)
     .matched(Matcher::Equal)
     .specifier('d')
-    .default("the host's"),
+    .described("the host's"),
     Setting::new(
         Section::Distribution,
         "Release",
@@ -71,7 +71,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .scope(Scope::Universal)
     .matched(Matcher::Equal)
     .specifier('r')
-    .default("the host's if it has the same distribution"),
+    .described("the host's if it has the same distribution"),
     Setting::new(
         Section::Distribution,
         "Architecture",
@@ -82,7 +82,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .scope(Scope::Universal)
     .matched(Matcher::Equal)
     .specifier('a')
-    .default("the host's"),
+    .described("the host's"),
     Setting::new(
         Section::Distribution,
         "Mirror",
@@ -92,7 +92,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .short('m')
     .scope(Scope::Universal)
-    .default("the distribution's"),
+    .described("the distribution's"),
     Setting::new(
         Section::Distribution,
         "Snapshot",
@@ -100,6 +100,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Word),
         "Snapshot of the repositories to use",
     )
+    .tools()
     .scope(Scope::Universal)
     .magic(&[Magic::Text("mkosi.snapshot")])
     .unsupported("snapshots of repositories are not built yet", &[]),
@@ -110,6 +111,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Url),
         "The only repository to use while building",
     )
+    .tools()
     .scope(Scope::Universal),
     Setting::new(
         Section::Distribution,
@@ -127,8 +129,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Boolean,
         "Fetch keys of repositories over the network",
     )
+    .tools()
     .scope(Scope::Universal)
-    .default("no")
+    .described("no, but on Ubuntu yes for distributions of another family")
     .unsupported("keys are never fetched over the network", &["no"]),
     Setting::new(
         Section::Distribution,
@@ -137,6 +140,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::List(Rule::Word),
         "More components or repositories to enable",
     )
+    .tools()
     .scope(Scope::Universal)
     .matched(Matcher::Member),
 ];

@@ -152,8 +152,16 @@ pub struct Setting {
     pub specifier: Option<char>,
     /// The files and directories beside a `mkosi.conf` that set it.
     pub magic: &'static [Magic],
-    /// The default in words; empty when there is none.
+    /// The setting that the values are added to, which is another one for some old names.
+    pub destination: &'static str,
+    /// Whether `mkosi.tools.conf` may set it.
+    pub in_tools_tree: bool,
+    /// Whether an empty assignment leaves it without a value, whatever the default is.
+    pub nullable: bool,
+    /// The default, or what it is; empty when there is none.
     pub default: &'static str,
+    /// Whether the default is described in words, and is no value itself.
+    pub described: bool,
     /// One line, a fragment without a full stop.
     pub help: &'static str,
     pub support: Support,
@@ -198,7 +206,11 @@ impl Setting {
             matcher: None,
             specifier: None,
             magic: &[],
+            destination: name,
+            in_tools_tree: false,
+            nullable: false,
             default: "",
+            described: false,
             help,
             support: Support::Supported,
         }
@@ -235,8 +247,29 @@ impl Setting {
         self
     }
 
+    const fn destination(mut self, name: &'static str) -> Self {
+        self.destination = name;
+        self
+    }
+
+    const fn tools(mut self) -> Self {
+        self.in_tools_tree = true;
+        self
+    }
+
+    const fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+
     const fn default(mut self, default: &'static str) -> Self {
         self.default = default;
+        self
+    }
+
+    const fn described(mut self, words: &'static str) -> Self {
+        self.default = words;
+        self.described = true;
         self
     }
 
@@ -253,6 +286,11 @@ impl Setting {
     /// Returns whether assignments add to what is there.
     pub fn is_collection(&self) -> bool {
         self.kind.is_collection()
+    }
+
+    /// Returns whether its values are those of another setting, which it is an old name of.
+    pub fn is_alias(&self) -> bool {
+        self.destination != self.name
     }
 }
 

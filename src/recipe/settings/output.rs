@@ -2,7 +2,7 @@
 
 use super::{Magic, Matcher, Scope, Section, Setting};
 use crate::recipe::names::Rule;
-use crate::recipe::values::Kind;
+use crate::recipe::values::{Kind, PathRule};
 
 /// Every format mkosi knows.
 const FORMATS: &[&str] = &[
@@ -34,9 +34,6 @@ const SPLIT_ARTIFACTS: &[&str] = &[
     "repart-definitions",
 ];
 
-/// The powers of two that mkosi and systemd-repart take.
-const SECTOR_SIZES: &[&str] = &["512", "1024", "2048", "4096"];
-
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         Section::Output,
@@ -53,10 +50,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "ManifestFormat",
         "manifest-format",
-        Kind::Choices {
-            choices: &["json", "changelog"],
-            booleans: false,
-        },
+        Kind::Choices(&["json", "changelog"]),
         "Lists of packages to write: json",
     ),
     Setting::new(
@@ -66,9 +60,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::FileName),
         "Name of the output without extensions",
     )
+    .tools()
     .short('o')
     .specifier('o')
-    .default("`ImageId=`, or the name of the image; then `_` and `ImageVersion=`"),
+    .described("`ImageId=`, or the name of the image; then `_` and `ImageVersion=`"),
     Setting::new(
         Section::Output,
         "OutputExtension",
@@ -76,12 +71,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::FileName),
         "Extension of the output",
     )
-    .default("by format"),
+    .described("by format"),
     Setting::new(
         Section::Output,
         "OutputSize",
         "output-size",
-        Kind::Text(Rule::Any),
+        Kind::Size,
         "Size of a disk image",
     )
     .unsupported("disk images get the size of what is in them", &[]),
@@ -92,7 +87,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Compression,
         "Compression around the output: none, zstd, xz or gz",
     )
-    .default("`zstd` for cpio and tar, else `none`"),
+    .described("`zstd` for cpio and tar, else `none`"),
     Setting::new(
         Section::Output,
         "CompressLevel",
@@ -106,14 +101,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "OutputDirectory",
         "output-directory",
-        Kind::Path,
+        Kind::Path(PathRule::ANY),
         "Where outputs go",
     )
+    .tools()
     .short('O')
     .scope(Scope::Universal)
     .specifier('O')
     .magic(&[Magic::Path("mkosi.output")])
-    .default("the recipe's directory"),
+    .described("the recipe's directory"),
     Setting::new(
         Section::Output,
         "OutputMode",
@@ -126,7 +122,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "ImageVersion",
         "image-version",
-        Kind::Text(Rule::FileName),
+        Kind::Text(Rule::NamePart),
         "Version of the image",
     )
     .scope(Scope::Inherit)
@@ -137,7 +133,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "ImageId",
         "image-id",
-        Kind::Text(Rule::FileName),
+        Kind::Text(Rule::NamePart),
         "Identifier of the image",
     )
     .scope(Scope::Inherit)
@@ -147,7 +143,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "OciLabels",
         "oci-labels",
-        Kind::Variables,
+        Kind::Labels,
         "Labels of an OCI image",
     )
     .no_effect("only `oci` images have them"),
@@ -155,7 +151,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "OciAnnotations",
         "oci-annotations",
-        Kind::Variables,
+        Kind::Labels,
         "Annotations of an OCI image",
     )
     .no_effect("only `oci` images have them"),
@@ -163,17 +159,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "SplitArtifacts",
         "split-artifacts",
-        Kind::Choices {
-            choices: SPLIT_ARTIFACTS,
-            booleans: true,
-        },
+        Kind::Parts(SPLIT_ARTIFACTS),
         "Parts to write as files of their own: partitions, roothash",
-    ),
+    )
+    .described("uki, kernel, initrd"),
     Setting::new(
         Section::Output,
         "RepartDirectories",
         "repart-directory",
-        Kind::Paths,
+        Kind::Paths(PathRule::PRESENT),
         "Partition definitions",
     )
     .magic(&[Magic::Path("mkosi.repart")])
@@ -182,11 +176,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "SectorSize",
         "sector-size",
-        Kind::Choice(SECTOR_SIZES),
+        Kind::SectorSize,
         "Sector size that the partition table is for: 512, 1024, 2048 or 4096",
     )
-    .scope(Scope::Inherit)
-    .default("512"),
+    .scope(Scope::Inherit),
     Setting::new(
         Section::Output,
         "Overlay",
@@ -203,7 +196,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Seed of identifiers in the image",
     )
     .magic(&[Magic::Text("mkosi.seed")])
-    .default("made of the recipe"),
+    .described("made of the recipe"),
     Setting::new(
         Section::Output,
         "ElTorito",
@@ -241,7 +234,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Output,
         "CleanScripts",
         "clean-script",
-        Kind::Paths,
+        Kind::Scripts,
         "Programs to run after outputs are cleaned",
     )
     .magic(&[

@@ -31,7 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Level of that compression",
     )
     .scope(Scope::Inherit)
-    .default("zstd: 3, lz4hc: 9, xz and gzip: 6"),
+    .described("zstd: 3, lz4hc: 9, xz and gzip: 6"),
     Setting::new(
         Section::Overcoat,
         "OldestKernel",
@@ -40,5 +40,5 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Release of Linux that has to mount the image, such as 6.1",
     )
     .scope(Scope::Inherit)
-    .default("by distribution and release"),
+    .described("by distribution and release"),
 ];

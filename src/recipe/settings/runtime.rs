@@ -2,14 +2,14 @@
 
 use super::{Magic, Scope, Section, Setting};
 use crate::recipe::names::Rule;
-use crate::recipe::values::Kind;
+use crate::recipe::values::{Kind, PathRule, TreeRule};
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         Section::Runtime,
         "NSpawnSettings",
         "settings",
-        Kind::Path,
+        Kind::Path(PathRule::PRESENT),
         "Settings for systemd-nspawn",
     )
     .scope(Scope::Main)
@@ -29,7 +29,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "Credentials",
         "credential",
-        Kind::List(Rule::Any),
+        Kind::Credentials,
         "Credentials for the running image",
     )
     .scope(Scope::Main)
@@ -48,7 +48,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "RuntimeTrees",
         "runtime-tree",
-        Kind::List(Rule::Any),
+        Kind::Trees(TreeRule {
+            required: false,
+            directory: false,
+            absolute: false,
+        }),
         "Trees to mount when run",
     )
     .scope(Scope::Main)
@@ -57,7 +61,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "RuntimeSize",
         "runtime-size",
-        Kind::Text(Rule::Any),
+        Kind::Size,
         "Size to grow the image to when run",
     )
     .scope(Scope::Main)
@@ -66,7 +70,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "RuntimeNetwork",
         "runtime-network",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&["interface", "user", "none"]),
         "Network of the running image",
     )
     .scope(Scope::Main)
@@ -96,7 +100,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "SshKey",
         "ssh-key",
-        Kind::Path,
+        Kind::Path(PathRule {
+            secret: true,
+            ..PathRule::PRESENT
+        }),
         "Key for SSH into the image",
     )
     .scope(Scope::Main)
@@ -106,7 +113,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "SshCertificate",
         "ssh-certificate",
-        Kind::Path,
+        Kind::Path(PathRule::PRESENT),
         "Certificate for SSH into the image",
     )
     .scope(Scope::Main)
@@ -116,7 +123,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "VirtualMachineMonitor",
         "vmm",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&["qemu", "vmspawn"]),
         "Virtual machine monitor",
     )
     .scope(Scope::Main)
@@ -129,13 +136,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Any),
         "Name of the machine",
     )
+    .described("the name of the directory")
+    .nullable()
     .scope(Scope::Main)
     .no_effect("it matters only when an image is run"),
     Setting::new(
         Section::Runtime,
         "ForwardJournal",
         "forward-journal",
-        Kind::Path,
+        Kind::Path(PathRule::ANY),
         "Where the journal is forwarded to",
     )
     .scope(Scope::Main)
@@ -144,7 +153,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "SysupdateDirectory",
         "sysupdate-directory",
-        Kind::Path,
+        Kind::Path(PathRule::PRESENT),
         "Definitions for systemd-sysupdate",
     )
     .scope(Scope::Main)
@@ -154,7 +163,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "Console",
         "console",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&["interactive", "read-only", "native", "gui", "headless"]),
         "Console of the machine",
     )
     .scope(Scope::Main)
@@ -164,16 +173,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "CPUs",
         "cpus",
-        Kind::Text(Rule::Any),
+        Kind::Integer,
         "Processors of the machine",
     )
+    .default("1")
     .scope(Scope::Main)
     .no_effect("it matters only when an image is run"),
     Setting::new(
         Section::Runtime,
         "RAM",
         "ram",
-        Kind::Text(Rule::Any),
+        Kind::Size,
         "Memory of the machine",
     )
     .scope(Scope::Main)
@@ -183,7 +193,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "MaxMem",
         "maxmem",
-        Kind::Text(Rule::Any),
+        Kind::Size,
         "Most memory of the machine",
     )
     .scope(Scope::Main)
@@ -210,7 +220,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "VSockCID",
         "vsock-cid",
-        Kind::Text(Rule::Any),
+        Kind::VsockNumber,
         "Vsock identifier",
     )
     .scope(Scope::Main)
@@ -234,7 +244,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "DiskType",
         "disk-type",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&["virtio-blk", "virtio-scsi", "nvme", "scsi-cd"]),
         "Type of the disk",
     )
     .scope(Scope::Main)
@@ -244,7 +254,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "Firmware",
         "firmware",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&[
+            "auto",
+            "linux",
+            "linux-noinitrd",
+            "uefi",
+            "uefi-secure-boot",
+        ]),
         "Firmware of the machine",
     )
     .scope(Scope::Main)
@@ -254,7 +270,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "FirmwareVariables",
         "firmware-variables",
-        Kind::Text(Rule::Any),
+        Kind::Path(PathRule {
+            words: &["custom", "microsoft", "microsoft-mok"],
+            ..PathRule::ANY
+        }),
         "Variables of the firmware",
     )
     .scope(Scope::Main)
@@ -263,7 +282,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "Linux",
         "linux",
-        Kind::Text(Rule::Any),
+        Kind::Delayed(Rule::Any, "b"),
         "Kernel to start directly",
     )
     .scope(Scope::Main)
@@ -272,7 +291,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "Drives",
         "drive",
-        Kind::SpacedList,
+        Kind::Drives,
         "More drives",
     )
     .scope(Scope::Main)
@@ -281,7 +300,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Runtime,
         "QemuArgs",
         "qemu-args",
-        Kind::SpacedList,
+        Kind::ShellWords,
         "More arguments for QEMU",
     )
     .scope(Scope::Main)

@@ -2,13 +2,17 @@
 
 use super::{Magic, Scope, Section, Setting};
 use crate::recipe::names::Rule;
-use crate::recipe::values::Kind;
+use crate::recipe::values::{Kind, PathRule};
 
 const VERITY: Kind = Kind::ChoiceOrBoolean {
     choices: &["disabled", "hash", "signed", "defer", "auto"],
     yes: "signed",
     no: "disabled",
 };
+
+const KEY_SOURCES: Kind = Kind::KeySource(&["file", "engine", "provider"]);
+
+const CERTIFICATE_SOURCES: Kind = Kind::KeySource(&["file", "provider"]);
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -33,7 +37,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SecureBootKey",
         "secure-boot-key",
-        Kind::Path,
+        Kind::Key { secret: true },
         "Secure Boot key",
     )
     .scope(Scope::Universal)
@@ -43,7 +47,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SecureBootKeySource",
         "secure-boot-key-source",
-        Kind::Text(Rule::Any),
+        KEY_SOURCES,
         "Where the Secure Boot key comes from",
     )
     .scope(Scope::Universal)
@@ -53,7 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SecureBootCertificate",
         "secure-boot-certificate",
-        Kind::Path,
+        Kind::Key { secret: false },
         "Secure Boot certificate",
     )
     .scope(Scope::Universal)
@@ -63,7 +67,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SecureBootCertificateSource",
         "secure-boot-certificate-source",
-        Kind::Text(Rule::Any),
+        CERTIFICATE_SOURCES,
         "Where the Secure Boot certificate comes from",
     )
     .scope(Scope::Universal)
@@ -73,7 +77,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SecureBootSignTool",
         "secure-boot-sign-tool",
-        Kind::Text(Rule::Any),
+        Kind::Choice(&["auto", "sbsign", "systemd-sbsign"]),
         "Tool that signs for Secure Boot",
     )
     .default("auto")
@@ -90,7 +94,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "VerityKey",
         "verity-key",
-        Kind::Path,
+        Kind::Key { secret: true },
         "Key that signs the root hash",
     )
     .scope(Scope::Universal)
@@ -99,7 +103,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "VerityKeySource",
         "verity-key-source",
-        Kind::Text(Rule::Any),
+        KEY_SOURCES,
         "Where the verity key comes from",
     )
     .scope(Scope::Universal)
@@ -109,7 +113,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "VerityCertificate",
         "verity-certificate",
-        Kind::Path,
+        Kind::Key { secret: false },
         "Certificate of the verity key",
     )
     .scope(Scope::Universal)
@@ -118,7 +122,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "VerityCertificateSource",
         "verity-certificate-source",
-        Kind::Text(Rule::Any),
+        CERTIFICATE_SOURCES,
         "Where the verity certificate comes from",
     )
     .scope(Scope::Universal)
@@ -137,7 +141,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SignExpectedPcrKey",
         "sign-expected-pcr-key",
-        Kind::Path,
+        Kind::Key { secret: true },
         "Key that signs PCR measurements",
     )
     .scope(Scope::Inherit)
@@ -147,7 +151,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SignExpectedPcrKeySource",
         "sign-expected-pcr-key-source",
-        Kind::Text(Rule::Any),
+        KEY_SOURCES,
         "Where the PCR key comes from",
     )
     .scope(Scope::Inherit)
@@ -157,7 +161,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SignExpectedPcrCertificate",
         "sign-expected-pcr-certificate",
-        Kind::Path,
+        Kind::Key { secret: false },
         "Certificate of the PCR key",
     )
     .scope(Scope::Inherit)
@@ -167,7 +171,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Section::Validation,
         "SignExpectedPcrCertificateSource",
         "sign-expected-pcr-certificate-source",
-        Kind::Text(Rule::Any),
+        CERTIFICATE_SOURCES,
         "Where the PCR certificate comes from",
     )
     .scope(Scope::Inherit)
@@ -175,9 +179,21 @@ pub(super) const SETTINGS: &[Setting] = &[
     .no_effect("only bootable images have it, and those are out of scope"),
     Setting::new(
         Section::Validation,
+        "SignInitrdPCRs",
+        "sign-initrd-pcrs",
+        Kind::Feature,
+        "Sign PCR measurements of initrds",
+    )
+    .default("auto")
+    .no_effect("only bootable images have it, and those are out of scope"),
+    Setting::new(
+        Section::Validation,
         "Passphrase",
         "passphrase",
-        Kind::Path,
+        Kind::Path(PathRule {
+            secret: true,
+            ..PathRule::ANY
+        }),
         "File with the passphrase of encrypted partitions",
     )
     .magic(&[Magic::Path("mkosi.passphrase")])
@@ -189,7 +205,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Boolean,
         "Write `SHA256SUMS` of the outputs",
     )
-    .default("no"),
+    .described("yes with `Sign=`"),
     Setting::new(
         Section::Validation,
         "Sign",

@@ -185,14 +185,18 @@ fn recipe_may_live_in_a_subdirectory() {
 fn specifiers_stand_for_the_values_so_far() {
     let fixture = Fixture::new(&[(
         "mkosi.conf",
-        "[Output]\nImageId=id\nImageVersion=3\nOutput=%i-%v-%d-%r-%a-%t-%I\n[Content]\nBaseTrees=%O/%o %D/a %C/b\n",
+        "[Output]\nOutputDirectory=out\nImageId=id\nImageVersion=3\nOutput=%i-%v-%d-%r-%a-%t-%I\n[Content]\nBaseTrees=%O/%o %D/a %C/b\n",
     )]);
     let project = fixture.load();
     let output = "id-3-debian-bookworm-x86-64-disk-main";
     assert_eq!(project.recipe("main").output, output);
     assert_eq!(
         project.recipe("main").base_trees,
-        [fixture.path(output), fixture.path("a"), fixture.path("b")]
+        [
+            fixture.path("out").join(output),
+            fixture.path("a"),
+            fixture.path("b")
+        ]
     );
 }
 
@@ -233,13 +237,13 @@ fn magic_files_are_values() {
         Some(fixture.path("mkosi.pkgcache"))
     );
     assert_eq!(main.source_date_epoch, Some(7));
-    let tree = |source: &str, target: &str| TreeSource {
+    let tree = |source: &str, target: Option<&str>| TreeSource {
         source: fixture.path(source),
-        target: target.into(),
+        target: target.map(Into::into),
     };
     assert_eq!(
         main.extra_trees,
-        [tree("mkosi.extra", "/"), tree("more", "/opt")]
+        [tree("mkosi.extra", None), tree("more", Some("/opt"))]
     );
 }
 

@@ -1,0 +1,134 @@
+//! The settings of each image as JSON: the keys and the encodings are mkosi's.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::recipe::settings::{self, Scope, Section, Setting};
+use crate::recipe::{
+    ConfiguredImage, Drive, Feature, Project, Sourced, TreeSource, UkiProfile, Value,
+};
+use crate::recipe::{expand_key, real_path};
+
+/// Describes every image: `{"Images": [{"Architecture": ...}], "Tools": null}`, keys sorted, `null` for what is not set.
+pub(in crate::cli) fn json(project: &Project) -> String {
+    let images: Vec<Json> = project.images.iter().map(image).collect();
+    format!("{:#}", json!({ "Images": images, "Tools": null }))
+}
+
+fn image(configured: &ConfiguredImage) -> Json {
+    let (own, mkosis): (Vec<_>, Vec<_>) = settings::all()
+        .filter(|setting| !setting.is_alias() && setting.section != Section::Include)
+        .partition(|setting| is_own(setting));
+    let encoded = |settings: Vec<&Setting>| -> Map<String, Json> {
+        settings
+            .into_iter()
+            .map(|setting| (setting.name.to_owned(), setting_value(configured, setting)))
+            .collect()
+    };
+    let mut image = encoded(mkosis);
+    image.insert("Overcoat".to_owned(), Json::Object(encoded(own)));
+    image.insert("Image".to_owned(), json!(configured.name));
+    image.insert("Files".to_owned(), json!(configured.files));
+    if let Some(directory) = build_directory(configured) {
+        image.insert("BuildSubdirectory".to_owned(), directory);
+    }
+    Json::Object(image)
+}
+
+/// Returns whether mkosi does not show a setting: it does not have it, or hands it to the image of the tools tree.
+fn is_own(setting: &Setting) -> bool {
+    setting.section == Section::Overcoat || setting.scope == Scope::Tools
+}
+
+/// Returns the directory that build scripts of the image find again.
+fn build_directory(image: &ConfiguredImage) -> Option<Json> {
+    let last = |name: &str| Some(image.values(name).last()?.value.clone());
+    let Value::Path(directory) = last("BuildDirectory")? else {
+        return None;
+    };
+    let key = expand_key(&last("BuildKey")?.to_string(), |letter| match letter {
+        'd' => last("Distribution").map(|value| value.to_string()),
+        'r' => last("Release").map(|value| value.to_string()),
+        'a' => last("Architecture").map(|value| value.to_string()),
+        'i' => last("ImageId").map(|value| value.to_string()),
+        'v' => last("ImageVersion").map(|value| value.to_string()),
+        'I' => Some(image.name.clone()),
+        _ => None,
+    });
+    let directory = real_path(&directory);
+    Some(match key.as_str() {
+        "-" => json!(directory),
+        key => json!(directory.join(key)),
+    })
+}
+
+fn setting_value(image: &ConfiguredImage, setting: &Setting) -> Json {
+    let values = image.values(setting.name);
+    if setting.kind.is_dictionary() {
+        return variables(values);
+    }
+    // mkosi computes this list by itself, and has none to begin with.
+    if setting.name == "ProxyExclude" && !image.is_set(setting.name) {
+        return Json::Null;
+    }
+    if setting.is_collection() {
+        return values.iter().map(|value| encoded(&value.value)).collect();
+    }
+    values
+        .last()
+        .map_or(Json::Null, |value| encoded(&value.value))
+}
+
+fn variables(values: &[Sourced]) -> Json {
+    let variables = values.iter().filter_map(|sourced| match &sourced.value {
+        Value::Variable { name, value } => Some((name.clone(), json!(value))),
+        _ => None,
+    });
+    Json::Object(variables.collect())
+}
+
+fn encoded(value: &Value) -> Json {
+    match value {
+        Value::Boolean(value) => json!(value),
+        Value::Number(value) | Value::Vsock(value) => json!(value),
+        Value::Size(value) => json!(value),
+        Value::Mode(value) => json!(value),
+        Value::Feature(Feature::Auto) => json!("auto"),
+        Value::Feature(Feature::Enabled) => json!("enabled"),
+        Value::Feature(Feature::Disabled) => json!("disabled"),
+        Value::Path(path) => json!(real_path(path)),
+        Value::Tree(TreeSource { source, target }) => {
+            json!({ "Source": real_path(source), "Target": target })
+        }
+        Value::KeySource { kind, name } => json!({ "Type": kind, "Source": name }),
+        Value::Password { text, hashed } => json!([text, hashed]),
+        Value::Credential(credential) => json!({
+            "Name": credential.name,
+            "Path": credential.path,
+            "Value": credential.value,
+        }),
+        Value::Drive(drive) => self::drive(drive),
+        Value::UkiProfile(profile) => uki_profile(profile),
+        Value::Text(_) | Value::Variable { .. } => json!(value.to_string()),
+    }
+}
+
+fn drive(drive: &Drive) -> Json {
+    json!({
+        "Id": drive.id,
+        "Size": drive.size_bytes,
+        "Directory": drive.directory.as_deref().map(real_path),
+        "Options": drive.options,
+        "FileId": drive.file_id,
+        "Flags": drive.flags,
+    })
+}
+
+fn uki_profile(profile: &UkiProfile) -> Json {
+    let pairs = profile.profile.iter().cloned();
+    let pairs: Map<String, Json> = pairs.map(|(name, value)| (name, json!(value))).collect();
+    json!({
+        "Profile": pairs,
+        "Cmdline": profile.command_line,
+        "SignExpectedPcr": profile.sign_expected_pcr,
+    })
+}
