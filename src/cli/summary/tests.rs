@@ -1,5 +1,9 @@
 //! What the summary says.
 
+mod every_setting;
+mod refused;
+mod values;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
