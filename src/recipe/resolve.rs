@@ -319,7 +319,8 @@ impl Resolver<'_> {
             {
                 match environment_text(path) {
                     Ok(text) => environment.extend(environment_file(&text)),
-                    Err(source) => findings.error(RecipeError::Read {
+                    // mkosi reads it only when it builds.
+                    Err(source) => findings.refuse(RecipeError::Read {
                         path: self.around.shown(path),
                         source,
                     }),
