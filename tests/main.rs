@@ -5,8 +5,11 @@
 )]
 
 mod build;
+mod cat_config;
 mod clean;
+mod completion;
 mod doctor;
+mod documentation;
 mod file_systems;
 mod fuzzing;
 mod genkey;

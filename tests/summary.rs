@@ -50,3 +50,52 @@ fn text_says_where_each_value_was_written() {
         ]
     );
 }
+
+#[test]
+fn origin_says_where_each_value_was_written_and_what_it_took_the_place_of() {
+    let world = World::new();
+    world.write(
+        "mkosi.conf",
+        "[Output]\nFormat=disk\nFormat=sysext\n[Content]\nPackages=a b\nPackages=\nPackages=\n  c\n  d\n\
+         [Build]\nCacheDirectory=\n",
+    );
+    world.write(
+        "mkosi.local.conf",
+        "[Output]\nFormat=tar\n[Content]\nPackages=e\n",
+    );
+    let summary = world.run(&["summary", "--origin", "--format=cpio", "-p", "f"]);
+    assert_eq!((summary.status, summary.stderr.as_str()), (Some(0), ""));
+    assert_eq!(
+        summary.stdout,
+        "main
+  Format=cpio (--format)
+    overrides disk (mkosi.conf:2:8)
+    overrides sysext (mkosi.conf:3:8)
+    overrides tar (mkosi.local.conf:2:8)
+  Packages=
+    c (mkosi.conf:8:3)
+    d (mkosi.conf:9:3)
+    e (mkosi.local.conf:4:10)
+    f (--package)
+    overrides a (mkosi.conf:5:10)
+    overrides b (mkosi.conf:5:12)
+
+"
+    );
+    let json = world.run(&["summary", "--origin", "--json", "--package="]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let format = &json["Images"][0]["Settings"]["Format"];
+    assert_eq!(
+        *format,
+        serde_json::json!({
+            "Values": [{ "Value": "tar", "File": "mkosi.local.conf", "Line": 2, "Column": 8 }],
+            "Overridden": [
+                { "Value": "disk", "File": "mkosi.conf", "Line": 2, "Column": 8 },
+                { "Value": "sysext", "File": "mkosi.conf", "Line": 3, "Column": 8 },
+            ],
+        })
+    );
+    let packages = &json["Images"][0]["Settings"]["Packages"];
+    assert_eq!(packages["Values"], serde_json::json!([]));
+    assert_eq!(packages["Overridden"].as_array().unwrap().len(), 5);
+}

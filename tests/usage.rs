@@ -3,8 +3,8 @@ use crate::harness::World;
 #[test]
 fn mistyped_arguments_are_told_with_what_was_meant() {
     const LIST: &str = "`overcoat --help` lists the options";
-    const VERBS: &str = "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `help`";
-    let cases: [(&[&str], &str, &str); 8] = [
+    const VERBS: &str = "the verbs are `build`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `documentation`, `completion`, `help`";
+    let cases: [(&[&str], &str, &str); 9] = [
         (&["biuld"], "unknown verb `biuld`", "did you mean `build`"),
         (
             &["shell"],
@@ -22,6 +22,11 @@ fn mistyped_arguments_are_told_with_what_was_meant() {
             "did you mean `--format`",
         ),
         (&["-x"], "unknown option `-x`", LIST),
+        (
+            &["documentation", "--auto-bump"],
+            "the option `--auto-bump` of mkosi is not supported",
+            LIST,
+        ),
         (
             &["build", "more"],
             "unexpected argument `more` after the verb",
@@ -44,6 +49,25 @@ fn mistyped_arguments_are_told_with_what_was_meant() {
             .run(arguments)
             .assert_failed(2, &format!("error: {message}\n\nhint: {hint}\n"));
     }
+}
+
+#[test]
+fn options_that_do_nothing_are_told() {
+    let world = World::new();
+    let summary = world.run(&[
+        "--cache",
+        "-w",
+        "documentation",
+        "Format",
+        "--doc-format=man",
+    ]);
+    assert_eq!(summary.status, Some(0));
+    assert_eq!(
+        summary.stderr,
+        "warning: `--cache` has no effect\n\
+         warning: `--wipe-build-dir` has no effect\n\
+         warning: `--doc-format` has no effect\n"
+    );
 }
 
 #[test]

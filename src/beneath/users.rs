@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 39] = [
+const BY_PATH: [(&str, &str); 40] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -28,6 +28,10 @@ const BY_PATH: [(&str, &str); 39] = [
         "counts what a running program has, by descriptors of its own, and reads and changes nothing",
     ),
     ("capture/owners.rs", "reads /proc/self"),
+    (
+        "cli/cat_config.rs",
+        "finds the real path that is then opened without links",
+    ),
     ("cli/diff.rs", "asks whether the person named a directory"),
     (
         "cli/dispatch.rs",

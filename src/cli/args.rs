@@ -1,5 +1,7 @@
 //! What was typed: one option a setting, generated from the settings table, and a verb.
 
+mod verb;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -13,85 +15,8 @@ use crate::recipe::settings::{self, Section, Setting, Support};
 use crate::recipe::{Override, nearest};
 use crate::store::Trust;
 
-/// What to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verb {
-    Build,
-    Summary,
-    Clean,
-    Genkey,
-    Doctor,
-    Sandbox,
-    Sign,
-    Inspect,
-    Verify,
-    Extract,
-    Diff,
-    Help,
-    Version,
-}
-
-/// The verbs that can be typed; `--version` has none.
-const VERBS: [(&str, Verb, &str); 12] = [
-    ("build", Verb::Build, "build the images"),
-    ("summary", Verb::Summary, "show the settings of each image"),
-    ("clean", Verb::Clean, "remove what was built"),
-    ("genkey", Verb::Genkey, "make `mkosi.key` and `mkosi.crt`"),
-    ("doctor", Verb::Doctor, "say what the host can do"),
-    (
-        "sandbox",
-        Verb::Sandbox,
-        "run a command confined, see `overcoat sandbox --help`",
-    ),
-    (
-        "sign",
-        Verb::Sign,
-        "sign an image later, see `overcoat sign --help`",
-    ),
-    (
-        "inspect",
-        Verb::Inspect,
-        "show what an image is, see `overcoat inspect --help`",
-    ),
-    (
-        "verify",
-        Verb::Verify,
-        "check every byte of an image, see `overcoat verify --help`",
-    ),
-    (
-        "extract",
-        Verb::Extract,
-        "copy what is in an image, see `overcoat extract --help`",
-    ),
-    (
-        "diff",
-        Verb::Diff,
-        "compare two images, see `overcoat diff --help`",
-    ),
-    ("help", Verb::Help, "show this help"),
-];
-
-/// Verbs of mkosi that do nothing here, so that they are not taken for a typing mistake.
-const FOREIGN_VERBS: [&str; 18] = [
-    "shell",
-    "boot",
-    "vm",
-    "qemu",
-    "ssh",
-    "journalctl",
-    "coredumpctl",
-    "serve",
-    "burn",
-    "sysupdate",
-    "box",
-    "init",
-    "bump",
-    "cat-config",
-    "completion",
-    "dependencies",
-    "documentation",
-    "latest-snapshot",
-];
+use self::verb::FOREIGN_VERBS;
+pub(super) use self::verb::{VERBS, Verb};
 
 /// What was typed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -101,6 +26,8 @@ pub(super) struct Invoked {
     pub force: u8,
     pub directory: PathBuf,
     pub json: bool,
+    /// Whether `summary` says where values come from.
+    pub origin: bool,
     pub debug: bool,
     /// Whether warnings of a recipe are errors.
     pub strict: bool,
@@ -109,6 +36,10 @@ pub(super) struct Invoked {
     /// What a build may use, in the order it was typed.
     pub limits: Vec<LimitSetting>,
     pub trust: Trust,
+    /// What follows the verb.
+    pub arguments: Vec<String>,
+    /// Options that are accepted because scripts have them, and do nothing.
+    pub idle_options: Vec<&'static str>,
     /// The settings, in the order they were typed.
     pub overrides: Vec<Override>,
     /// Lists of what the recipe may have besides its directory, in the order they were typed.
@@ -136,6 +67,20 @@ pub(super) enum ArgumentError {
         verb: String,
         nearest: Option<&'static str>,
     },
+    #[error("the option `--{option}` of mkosi is not supported")]
+    ForeignOption { option: &'static str },
+    #[error("`{verb}` needs to know {missing}")]
+    MissingArgument {
+        verb: &'static str,
+        missing: &'static str,
+    },
+    #[error("unknown setting `{name}`")]
+    UnknownSetting {
+        name: String,
+        nearest: Option<&'static str>,
+    },
+    #[error("unknown shell `{name}`")]
+    UnknownShell { name: String },
     #[error("`{verb}` is not the first argument")]
     VerbNotFirst { verb: &'static str },
     #[error("the verb `{verb}` of mkosi is not supported")]
@@ -149,6 +94,7 @@ impl Hint for ArgumentError {
         match self {
             Self::Limit(error) => error.hint(),
             Self::Usage { .. }
+            | Self::ForeignOption { .. }
             | Self::UnknownOption { nearest: None, .. }
             | Self::SurplusArgument { .. } => {
                 Some("`overcoat --help` lists the options".to_owned())
@@ -161,6 +107,13 @@ impl Hint for ArgumentError {
                 nearest: Some(nearest),
                 ..
             } => Some(format!("did you mean `{nearest}`")),
+            Self::UnknownSetting { nearest, .. } => Some(match nearest {
+                Some(name) => format!("did you mean `{name}`"),
+                None => "`overcoat documentation` lists the settings".to_owned(),
+            }),
+            Self::UnknownShell { .. } | Self::MissingArgument { .. } => {
+                Some("the shells are `bash`, `fish` and `zsh`".to_owned())
+            }
             Self::VerbNotFirst { verb } => Some(format!(
                 "it has options of its own, see `overcoat {verb} --help`"
             )),
@@ -176,7 +129,7 @@ impl Hint for ArgumentError {
 pub(super) fn command() -> Command {
     let verbs: Vec<String> = VERBS
         .iter()
-        .map(|(name, _, help)| format!("  {name:<8} {help}"))
+        .map(|(name, _, help)| format!("  {name:<13} {help}"))
         .collect();
     let command = Command::new("overcoat")
         .about("Builds system extension images, base images and initrds from mkosi configuration, without root")
@@ -185,7 +138,16 @@ pub(super) fn command() -> Command {
         .disable_version_flag(true)
         .disable_help_subcommand(true)
         .arg(Arg::new("verb").value_name("VERB").help("What to do; `build` if nothing is said"))
-        .args(general_options());
+        .arg(Arg::new("arguments").value_name("ARGUMENT").num_args(0..).help("What some verbs want to know"))
+        .args(general_options())
+        .args(idle_options())
+        .args(FOREIGN_OPTIONS.map(|(name, short)| {
+            let option = Arg::new(name).long(name).action(ArgAction::SetTrue).hide(true);
+            match short {
+                Some(short) => option.short(short),
+                None => option,
+            }
+        }));
     settings::all().fold(command, |command, setting| {
         command.arg(option(setting)).args(constant(setting))
     })
@@ -253,6 +215,7 @@ fn general_options() -> Vec<Arg> {
                  `OVERCOAT_ALLOW` is a list of them too",
             ),
         flag("json", "Print JSON instead of text"),
+        flag("origin", "Say with `summary` where each value comes from, and what it took the place of"),
         flag("debug", "Say more"),
         flag("strict", "Take warnings of a recipe for errors"),
         flag("no-pager", "Has no effect, for there is no pager").hide(true),
@@ -271,6 +234,40 @@ fn general_options() -> Vec<Arg> {
             .help("The name in the certificate of `genkey`"),
     ]
 }
+
+/// Options of mkosi that are accepted, and do nothing: some of them did once, the others concern what is not built.
+fn idle_options() -> Vec<Arg> {
+    let flags = IDLE_FLAGS.iter().map(|name| {
+        let option = Arg::new(*name)
+            .long(*name)
+            .action(ArgAction::SetTrue)
+            .hide(true);
+        match *name {
+            "wipe-build-dir" => option.short('w'),
+            _ => option,
+        }
+    });
+    let format = Arg::new("doc-format").long("doc-format").hide(true);
+    flags.chain([format]).collect()
+}
+
+const IDLE_FLAGS: &[&str] = &[
+    "nspawn-keep-unit",
+    "default",
+    "cache",
+    "runtime-scratch",
+    "debug-workspace",
+    "debug-sandbox",
+    "debug-timing",
+    "wipe-build-dir",
+];
+
+/// Options of mkosi that ask for what cannot be had.
+const FOREIGN_OPTIONS: [(&str, Option<char>); 3] = [
+    ("auto-bump", Some('B')),
+    ("debug-shell", None),
+    ("rerun-build-scripts", Some('R')),
+];
 
 /// Makes the option of a setting; only what is supported is shown in help.
 fn option(setting: &'static Setting) -> Arg {
@@ -341,8 +338,28 @@ pub(super) fn parse(
     } else {
         verb(matches.get_one::<String>("verb"))?
     };
+    let arguments: Vec<String> = matches
+        .get_many("arguments")
+        .map(|arguments| arguments.cloned().collect())
+        .unwrap_or_default();
+    if let Some(argument) = arguments.get(verb.most_arguments()) {
+        let argument = argument.clone();
+        return Err(ArgumentError::SurplusArgument { argument });
+    }
+    let foreign = FOREIGN_OPTIONS.iter().map(|(option, _)| *option);
+    if let Some(option) = foreign.into_iter().find(|option| matches.get_flag(option)) {
+        return Err(ArgumentError::ForeignOption { option });
+    }
+    let idle = IDLE_FLAGS.iter().copied();
+    let idle_options = idle
+        .filter(|option| matches.get_flag(option))
+        .chain(matches.contains_id("doc-format").then_some("doc-format"))
+        .collect();
     Ok(Invoked {
         verb,
+        arguments,
+        idle_options,
+        origin: matches.get_flag("origin"),
         force: matches.get_count("force"),
         directory: matches.get_one("directory").cloned().unwrap_or_default(),
         json: matches.get_flag("json"),

@@ -10,8 +10,8 @@ use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::{Failure, warn};
 use super::output::{self, Style};
 use super::{
-    build, clean, diff, exit, extract, genkey, host, inspect, render, sandbox, sign, summary,
-    verify,
+    build, cat_config, clean, completion, diff, documentation, exit, extract, genkey, host,
+    inspect, origins, render, sandbox, sign, summary, verify,
 };
 use crate::build::{SandboxedPrograms, describe_weaker, missing_protection, strictness};
 use crate::recipe::{self, Grants, Invocation, Origin, Project, RecipeErrors};
@@ -49,6 +49,10 @@ fn with_environment(mut invoked: Invoked) -> Result<Invoked, Failure> {
 }
 
 fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
+    for option in &invoked.idle_options {
+        let text = format!("`--{option}` has no effect");
+        output::people(format_args!("{}", render::warning("", &text, style)));
+    }
     match invoked.verb {
         Verb::Help => output::data(format_args!("{}", args::command().render_help())),
         Verb::Version => output::data(format_args!("overcoat {}\n", env!("CARGO_PKG_VERSION"))),
@@ -65,7 +69,12 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
             let project = load(invoked, &grants)?;
             // Whoever only looks may see what no build does.
             warn(project.warnings.iter().chain(&project.refusals), style);
-            if invoked.json {
+            if invoked.origin && invoked.json {
+                output::json(format_args!("{}", origins::json(&project)));
+            } else if invoked.origin {
+                let text = render::inert_lines(&origins::text(&project), style);
+                output::data(format_args!("{text}"));
+            } else if invoked.json {
                 output::json(format_args!("{}", summary::json(&project)));
             } else {
                 let weaker = describe_weaker(&grants, &missing_protection(&grants));
@@ -73,6 +82,22 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
                 let text = render::inert_lines(&text, style);
                 output::data(format_args!("{text}"));
             }
+        }
+        Verb::CatConfig => {
+            let project = load(invoked, &grants(invoked)?)?;
+            warn(project.warnings.iter().chain(&project.refusals), style);
+            let text = cat_config::text(&project)?;
+            output::data(format_args!("{}", render::inert_lines(&text, style)));
+        }
+        Verb::Documentation => {
+            let text = documentation::text(&invoked.arguments)
+                .map_err(|error| Failure::new(error, exit::BAD_RECIPE))?;
+            output::data(format_args!("{text}"));
+        }
+        Verb::Completion => {
+            let text = completion::script(&invoked.arguments)
+                .map_err(|error| Failure::new(error, exit::BAD_RECIPE))?;
+            output::data(format_args!("{text}"));
         }
         Verb::Clean => {
             let project = buildable(invoked, &grants(invoked)?, style)?;

@@ -2,10 +2,13 @@
 
 mod args;
 mod build;
+mod cat_config;
 mod clean;
+mod completion;
 mod diff;
 mod dispatch;
 mod doctor;
+mod documentation;
 mod excerpt;
 mod exit;
 mod extract;
@@ -17,6 +20,7 @@ mod host;
 mod images;
 mod inspect;
 mod limits;
+mod origins;
 mod output;
 mod profile;
 mod progress;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::origin::Origin;
 use super::resolved::Recipe;
-use super::scope::Sourced;
+use super::scope::{Layers, Sourced};
+use super::settings;
 use super::values::Value;
 
 /// The settings of an image, and what they were read from.
@@ -18,6 +19,8 @@ pub struct ConfiguredImage {
     /// The name that its output would have.
     pub output_file_name: String,
     values: BTreeMap<&'static str, Vec<Sourced>>,
+    /// The values that count no more.
+    overridden: BTreeMap<&'static str, Vec<Sourced>>,
 }
 
 impl ConfiguredImage {
@@ -28,9 +31,17 @@ impl ConfiguredImage {
             files,
             output_file_name: recipe.output_file_name(),
             values: recipe.values.clone(),
+            overridden: BTreeMap::new(),
         };
         configured.fill_in(recipe);
         configured
+    }
+
+    /// Adds the values that others took the place of.
+    pub(super) fn with_overridden(mut self, layers: &Layers) -> Self {
+        let found = settings::all().map(|setting| (setting.name, layers.overridden(setting)));
+        self.overridden = found.filter(|(_, values)| !values.is_empty()).collect();
+        self
     }
 
     /// Adds what is known only after all files were read.
@@ -62,5 +73,10 @@ impl ConfiguredImage {
     /// Returns the values of a setting, each with where it was written; none when it has none.
     pub fn values(&self, setting: &str) -> &[Sourced] {
         self.values.get(setting).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the values that a setting was assigned and that others took the place of.
+    pub fn overridden(&self, setting: &str) -> &[Sourced] {
+        self.overridden.get(setting).map_or(&[], Vec::as_slice)
     }
 }

@@ -28,7 +28,7 @@ use crate::beneath::Inode;
 const MAX_DEPTH: usize = 32;
 
 /// The largest file that is read as configuration.
-pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What is read of a directory besides its configuration.
 #[derive(Clone, Copy, Debug)]

@@ -47,6 +47,7 @@ mod tests;
 
 pub use self::configured::ConfiguredImage;
 pub(crate) use self::delayed::expand_key;
+pub(crate) use self::discovery::MAX_FILE_BYTES;
 pub(crate) use self::error::in_order_of_lines;
 pub use self::error::{RecipeError, RecipeErrors};
 pub use self::file_system::{FileCompression, FileSystem, Payload};

@@ -178,7 +178,8 @@ fn load_once(
     for image in ordered {
         let names = graph[&image.name].iter().map(|(name, _)| name.clone());
         let recipe = resolve::recipe(image, names.collect(), invocation, around, heard);
-        configured.push(ConfiguredImage::new(&recipe, image.files.clone()));
+        let seen = ConfiguredImage::new(&recipe, image.files.clone());
+        configured.push(seen.with_overridden(&image.layers));
         recipes.push(recipe);
     }
     same_outputs(&recipes, heard);

@@ -20,6 +20,8 @@ struct Assigned {
     /// Whether an empty assignment discarded what lies below.
     reset: bool,
     values: Vec<Sourced>,
+    /// The values that count no more.
+    overridden: Vec<Sourced>,
 }
 
 /// The assignments of one source.
@@ -30,15 +32,15 @@ impl Layer {
     /// Assigns `values`, none of which stands for the empty assignment.
     pub(super) fn assign(&mut self, setting: &Setting, values: Vec<Value>, origin: &Origin) {
         let assigned = self.0.entry(setting.destination).or_default();
-        if values.is_empty() {
-            *assigned = Assigned {
-                reset: true,
-                values: Vec::new(),
-            };
-            return;
+        if values.is_empty() || !setting.is_collection() {
+            let Assigned {
+                values, overridden, ..
+            } = assigned;
+            overridden.append(values);
         }
-        if !setting.is_collection() {
-            assigned.values.clear();
+        if values.is_empty() {
+            assigned.reset = true;
+            return;
         }
         let origins = origin.of_each(values.len());
         let sourced = values.into_iter().zip(origins);
@@ -55,13 +57,11 @@ impl Layer {
 
     /// Puts the values of a setting there as they are.
     pub(super) fn put(&mut self, setting: &Setting, values: Vec<Sourced>) {
-        self.0.insert(
-            setting.destination,
-            Assigned {
-                reset: false,
-                values,
-            },
-        );
+        let assigned = Assigned {
+            values,
+            ..Assigned::default()
+        };
+        self.0.insert(setting.destination, assigned);
     }
 
     /// Takes in what `mkosi.local` files assigned: their lists come before the command line's, their single values
@@ -71,20 +71,17 @@ impl Layer {
             let collection = super::settings::known(name).is_collection();
             match self.0.get_mut(name) {
                 Some(present) if collection => {
-                    if !present.reset {
-                        present.values.splice(0..0, assigned.values);
-                    }
+                    let taken = match present.reset {
+                        true => &mut present.overridden,
+                        false => &mut present.values,
+                    };
+                    taken.splice(0..0, assigned.values);
                 }
-                Some(_) => {}
+                Some(present) => present.overridden.extend(assigned.values),
                 None if assigned.values.is_empty() => {}
                 None => {
-                    self.0.insert(
-                        name,
-                        Assigned {
-                            reset: false,
-                            values: assigned.values,
-                        },
-                    );
+                    let reset = false;
+                    self.0.insert(name, Assigned { reset, ..assigned });
                 }
             }
         }
@@ -126,5 +123,22 @@ impl Layers {
         }
         let last = assigned.next_back()?;
         (setting.nullable || !last.values.is_empty()).then(|| last.values.clone())
+    }
+
+    /// Returns the values that a setting was assigned and does not have, by who assigned them last.
+    pub(super) fn overridden(&self, setting: &Setting) -> Vec<Sourced> {
+        let mut overridden = Vec::new();
+        let mut below: Vec<Sourced> = Vec::new();
+        for layer in [&self.inherited, &self.files, &self.forced] {
+            let Some(assigned) = layer.0.get(setting.destination) else {
+                continue;
+            };
+            if assigned.reset || !setting.is_collection() {
+                overridden.append(&mut below);
+            }
+            overridden.extend_from_slice(&assigned.overridden);
+            below.extend_from_slice(&assigned.values);
+        }
+        overridden
     }
 }

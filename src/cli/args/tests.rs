@@ -33,12 +33,15 @@ fn nothing_means_build_here() {
             force: 0,
             directory: ".".into(),
             json: false,
+            origin: false,
             debug: false,
             strict: false,
             ids: IdMapping::Single,
             seccomp_profile: None,
             limits: Vec::new(),
             trust: Trust::Trusted,
+            arguments: Vec::new(),
+            idle_options: Vec::new(),
             overrides: Vec::new(),
             grants: Vec::new(),
             genkey_valid_days: 730,
@@ -123,12 +126,12 @@ fn verbs_have_neighbours() {
         (
             "boot",
             "the verb `boot` of mkosi is not supported",
-            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `help`",
+            "the verbs are `build`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `documentation`, `completion`, `help`",
         ),
         (
             "frobnicate",
             "unknown verb `frobnicate`",
-            "the verbs are `build`, `summary`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `help`",
+            "the verbs are `build`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `documentation`, `completion`, `help`",
         ),
     ] {
         let error = parse(["overcoat", verb].map(OsString::from)).unwrap_err();

@@ -1,0 +1,126 @@
+//! The reference of all settings, from the table that reads them.
+
+use std::fmt::Write as _;
+
+use super::args::ArgumentError;
+use crate::recipe::nearest;
+use crate::recipe::settings::{self, Magic, Matcher, Scope, Section, Setting, Support};
+
+/// Describes the settings that are named, as settings, options or sections; all of them when none is.
+pub(super) fn text(names: &[String]) -> Result<String, ArgumentError> {
+    let mut chosen: Vec<&Setting> = Vec::new();
+    for name in names {
+        let found = named(name);
+        if found.is_empty() {
+            return Err(ArgumentError::UnknownSetting {
+                name: name.clone(),
+                nearest: nearest(name, settings::all().map(|setting| setting.name)),
+            });
+        }
+        chosen.extend(found);
+    }
+    if names.is_empty() {
+        chosen.extend(settings::all());
+    }
+    let mut text = String::new();
+    let mut section = None;
+    for setting in chosen {
+        if section != Some(setting.section) {
+            let _ = writeln!(text, "[{}]\n", setting.section);
+            section = Some(setting.section);
+        }
+        describe(&mut text, setting);
+    }
+    Ok(text)
+}
+
+fn named(name: &str) -> Vec<&'static Setting> {
+    let word = name.trim_end_matches('=');
+    let option = name.strip_prefix("--");
+    let section = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
+    if let Some(section) = Section::named(section) {
+        let is_there = |setting: &&Setting| setting.section == section;
+        return settings::all().filter(is_there).collect();
+    }
+    settings::all()
+        .filter(|setting| setting.name.eq_ignore_ascii_case(word) || Some(setting.long) == option)
+        .collect()
+}
+
+fn describe(text: &mut String, setting: &Setting) {
+    let _ = writeln!(text, "{}={}", setting.name, setting.kind.placeholder());
+    let _ = writeln!(text, "    {}.", setting.help);
+    let mut row = |label: &str, value: String| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "    {label}: {value}");
+        }
+    };
+    row("values", setting.kind.words().join(", "));
+    row("default", setting.default.to_owned());
+    row("option", options(setting));
+    row("set in", scope(setting.scope).to_owned());
+    let files: Vec<String> = setting.magic.iter().map(|magic| file(*magic)).collect();
+    row("files", files.join(", "));
+    row(
+        "specifier",
+        setting
+            .specifier
+            .map_or_else(String::new, |letter| format!("%{letter}")),
+    );
+    row(
+        "condition",
+        setting.matcher.map_or("", condition).to_owned(),
+    );
+    row(
+        "support",
+        match setting.support {
+            Support::Supported => String::new(),
+            Support::NoEffect(reason) => format!("accepted without effect: {reason}"),
+            Support::Unsupported { reason, .. } => format!("not built: {reason}"),
+        },
+    );
+    text.push('\n');
+}
+
+fn options(setting: &Setting) -> String {
+    let short = match (setting.short, setting.short_value) {
+        (Some(short), None) => format!(", -{short}"),
+        (Some(short), Some(value)) => format!(", -{short} for `{value}`"),
+        (None, _) => String::new(),
+    };
+    format!("--{}{short}", setting.long)
+}
+
+fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Local => "any image, for itself",
+        Scope::Universal => "the main image, for all images",
+        Scope::Multiversal => "the main image, for all images and the tools tree",
+        Scope::Inherit => "any image; others start with the main image's",
+        Scope::InitrdInherit => "any image; the default initrd starts with the main image's",
+        Scope::Main => "the main image, for itself",
+        Scope::Tools => "the main image, for the tools tree",
+        Scope::Initrd => "the main image, for the default initrd",
+    }
+}
+
+fn file(magic: Magic) -> String {
+    match magic {
+        Magic::Path(name) => name.to_owned(),
+        Magic::Text(name) => format!("{name} (its text)"),
+        Magic::Entries(name, ending) => format!("{name}/*{ending}"),
+    }
+}
+
+fn condition(matcher: Matcher) -> &'static str {
+    match matcher {
+        Matcher::Equal => "in `[Match]`, the same value",
+        Matcher::Member => "in `[Match]`, one of the values",
+        Matcher::Glob => "in `[Match]`, a pattern",
+        Matcher::Version => "in `[Match]`, a comparison of versions",
+        Matcher::Variable => "in `[Match]`, `NAME` or `NAME=VALUE`",
+    }
+}
