@@ -27,6 +27,7 @@ mod sandbox;
 mod sign;
 mod summary;
 mod trust;
+mod unused;
 mod usage;
 
 #[test]

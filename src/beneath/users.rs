@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 40] = [
+const BY_PATH: [(&str, &str); 41] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -95,6 +95,10 @@ const BY_PATH: [(&str, &str); 40] = [
     (
         "recipe/resolve.rs",
         "finds the real path that is then opened without links",
+    ),
+    (
+        "recipe/unused.rs",
+        "looks which names there are, and reads none of the files",
     ),
     (
         "recipe/values/glob.rs",

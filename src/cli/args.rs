@@ -5,6 +5,7 @@ mod verb;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use overcoat_sandbox::IdMapping;
@@ -171,10 +172,11 @@ fn general_options() -> Vec<Arg> {
             .short('C')
             .long("directory")
             .value_name("PATH")
-            .value_parser(clap::value_parser!(PathBuf))
+            // The empty path is one too.
+            .value_parser(OsStringValueParser::new().map(PathBuf::from))
             .default_value(".")
             .hide_default_value(true)
-            .help("Work in this directory"),
+            .help("Work in this directory; read no files of it if the path is empty"),
         Arg::new("userns")
             .long("userns")
             .value_name("IDS")

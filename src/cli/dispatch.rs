@@ -169,7 +169,7 @@ fn buildable(invoked: &Invoked, grants: &Grants, style: Style) -> Result<Project
 
 fn read(invoked: &Invoked, grants: &Grants) -> Result<Project, RecipeErrors> {
     recipe::load(&Invocation {
-        directory: directory(invoked),
+        directory: invoked.directory.clone(),
         overrides: invoked.overrides.clone(),
         environment: host::environment(),
         host: host::facts(),

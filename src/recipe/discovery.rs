@@ -89,6 +89,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             .as_ref()
             .is_none_or(|document| self.conditions_hold(document, directory));
         if matches {
+            self.image.directories.push(directory.to_owned());
             if extent.local {
                 self.local_files(directory);
             }

@@ -189,6 +189,17 @@ pub enum RecipeError {
         setting: &'static str,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("{origin}: nothing reads this file")]
+    UnusedFile {
+        origin: Origin,
+        nearest: Option<&'static str>,
+    },
+    #[error("{origin}: it looks like a copy that an editor left, and is not read")]
+    BackupFile { origin: Origin },
+    #[error("{origin}: only directories and files that end with `.conf` are read here")]
+    UnusedEntry { origin: Origin },
+    #[error("{origin}: the script `{path}` is not executable")]
+    NotExecutable { origin: Origin, path: PathBuf },
     #[error("the programs of the recipe name other private files each time they are run")]
     UnsettledPrograms,
     #[error("{origin}: image `{image}` depends on `{name}`, which does not exist")]
@@ -246,6 +257,10 @@ impl RecipeError {
             | Self::UnknownSection { origin, .. }
             | Self::UnknownSetting { origin, .. }
             | Self::FormerName { origin, .. }
+            | Self::UnusedFile { origin, .. }
+            | Self::BackupFile { origin }
+            | Self::UnusedEntry { origin }
+            | Self::NotExecutable { origin, .. }
             | Self::WrongSection { origin, .. }
             | Self::Scope { origin, .. }
             | Self::Value { origin, .. }
@@ -290,7 +305,9 @@ impl RecipeError {
             Self::MissingProfile { nearest, .. } | Self::UnknownImage { nearest, .. } => {
                 nearest.clone()?
             }
-            Self::Value { nearest, .. } => (*nearest)?.to_owned(),
+            Self::Value { nearest, .. } | Self::UnusedFile { nearest, .. } => {
+                (*nearest)?.to_owned()
+            }
             _ => return None,
         };
         Some(format!("did you mean `{name}`"))
@@ -303,6 +320,7 @@ impl Hint for RecipeError {
             Self::Scope { name, .. } => Some(format!(
                 "set `{name}=` in the main image's `mkosi.conf`, from where it reaches all images"
             )),
+            Self::NotExecutable { path, .. } => Some(format!("run `chmod +x {}`", path.display())),
             Self::UnknownSpecifier { .. } => Some("write `%%` for a percent sign".to_owned()),
             Self::Outside {
                 real,

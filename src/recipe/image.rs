@@ -41,6 +41,8 @@ impl Surroundings {
 pub(super) struct Image {
     pub(super) name: String,
     pub(super) layers: Layers,
+    /// The directories of configuration that were read for it.
+    pub(super) directories: Vec<PathBuf>,
     /// The files of settings that were read, in order.
     pub(super) files: Vec<PathBuf>,
     /// The directories and files that the command line includes.
@@ -52,6 +54,7 @@ impl Image {
         Self {
             name,
             layers,
+            directories: Vec::new(),
             files: Vec::new(),
             included: Vec::new(),
         }

@@ -96,6 +96,13 @@ impl Reader<'_, '_> {
         } else {
             self.program_output(setting, path, origin, directory)?
         };
+        if mode & 0o111 == 0 && bytes.starts_with(b"#!/") {
+            self.findings.error(RecipeError::NotExecutable {
+                origin: origin.clone(),
+                path: self.around.shown(path),
+            });
+            return None;
+        }
         match String::from_utf8(bytes) {
             Ok(text) => Some(text.trim().to_owned()),
             Err(_) => {

@@ -39,6 +39,7 @@ pub mod settings;
 mod specifiers;
 mod syntax;
 mod target;
+mod unused;
 mod values;
 mod version;
 

@@ -21,12 +21,13 @@ use super::resolved::{Format, Recipe};
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Scope};
 use super::target::HostFacts;
+use super::unused;
 use super::values::Value;
 
 /// What a person asked for.
 #[derive(Clone, Debug)]
 pub struct Invocation<'a> {
-    /// The directory with the recipe.
+    /// The directory with the recipe. Empty, it is the working directory, of which nothing is read.
     pub directory: PathBuf,
     /// The settings on the command line, in order.
     pub overrides: Vec<Override>,
@@ -37,6 +38,12 @@ pub struct Invocation<'a> {
     pub grants: Grants,
     /// Who runs configuration files that are executable.
     pub programs: &'a dyn ConfigurationPrograms,
+}
+
+impl Invocation<'_> {
+    fn reads_files(&self) -> bool {
+        !self.directory.as_os_str().is_empty()
+    }
 }
 
 /// A setting on the command line.
@@ -96,7 +103,11 @@ impl Project {
 /// # Errors
 /// [`RecipeErrors`] with every mistake in the recipe and the command line.
 pub fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
-    let root = fs_err::canonicalize(&invocation.directory).map_err(|source| {
+    let directory = match invocation.reads_files() {
+        true => &invocation.directory,
+        false => Path::new("."),
+    };
+    let root = fs_err::canonicalize(directory).map_err(|source| {
         let directory = invocation.directory.clone();
         RecipeErrors::from(match source.kind() {
             std::io::ErrorKind::NotFound => RecipeError::NoDirectory { directory },
@@ -152,6 +163,7 @@ fn load_once(
             directory: invocation.directory.clone(),
         });
     }
+    unused::check(&images, around, &mut findings);
     let graph = dependencies(&images, around);
     let order = graph::build_order(&graph, &mut findings);
     let ordered: Vec<&Image> = order
@@ -223,6 +235,9 @@ fn read_images(
     let main = Image::new(MAIN.to_owned(), Layers::default());
     let mut reader = Reader::new(around, main, findings, &mut found_profiles, programs);
     command_line(invocation, &mut reader);
+    if !invocation.reads_files() {
+        return vec![reader.image];
+    }
     reader.directory(
         &around.directory,
         Extent {

@@ -90,10 +90,7 @@ fn script_that_is_not_executable_is_no_value() {
     let fixture = Fixture::new(&[("mkosi.conf", ""), ("mkosi.version", "#!/bin/sh\necho 1\n")]);
     assert_eq!(
         fixture.errors(),
-        [
-            "mkosi.version: `ImageVersion=` is `#!/bin/sh\necho 1`, expected a file name that does not start with `.` or \
-          `-` and has no `/`, spaces or control characters"
-        ]
+        ["mkosi.version: the script `mkosi.version` is not executable"]
     );
 }
 
