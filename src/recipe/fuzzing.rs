@@ -12,7 +12,8 @@ use super::names::Rule;
 use super::syntax::{self, Document};
 use super::values::{self, Kind, Value, Vantage};
 use super::{
-    Architecture, Distribution, HostFacts, Invocation, Origin, load, settings, specifiers, version,
+    Architecture, Distribution, HostFacts, Invocation, Origin, Override, load, settings,
+    specifiers, version,
 };
 
 /// A file becomes sections and assignments that, written again, are the same.
@@ -233,17 +234,18 @@ fn plain_glob(pattern: &str, text: &str) -> bool {
     starts[elements.len()]
 }
 
-/// A directory of files, each from a line `@@ NAME` to the next: whatever it says, nothing outside is named on its
-/// word.
+/// A directory of files, each from a line `@@ NAME` to the next, of which `arguments` is the command line, an option as
+/// `SETTING=VALUE` a line: whatever it says, nothing outside is named on its word.
 pub fn recipe_files(bytes: &[u8]) {
     let Ok(directory) = tempfile::tempdir() else {
         return;
     };
     let root = fs_err::canonicalize(directory.path()).expect("it was made");
     write_files(&root, bytes);
+    let arguments = fs_err::read_to_string(root.join("arguments")).unwrap_or_default();
     let invocation = Invocation {
         directory: root.clone(),
-        overrides: Vec::new(),
+        overrides: arguments.lines().take(12).filter_map(given).collect(),
         environment: BTreeMap::new(),
         host: HostFacts {
             distribution: Some(Distribution::Debian),
@@ -272,6 +274,17 @@ pub fn recipe_files(bytes: &[u8]) {
             assert!(!package.starts_with('-'), "{package:?}");
         }
     }
+}
+
+/// Returns what a line says as an option, if it is one that names nothing outside: what a person types may do that.
+fn given(line: &str) -> Option<Override> {
+    let (setting, value) = line.split_once('=')?;
+    let is_inside = !value.contains("..") && !value.contains(['/', '~', '$']);
+    is_inside.then(|| Override {
+        setting: setting.trim().to_owned(),
+        value: value.to_owned(),
+        option: format!("--{}", setting.to_lowercase()),
+    })
 }
 
 /// Writes at most a dozen files; directories are made as their names say.

@@ -11,6 +11,7 @@ mod discovery;
 mod file_systems;
 mod images;
 mod programs;
+mod properties;
 mod tutorial;
 
 /// Reads a recipe that is to be built.
