@@ -32,6 +32,7 @@ mod programs;
 mod range;
 mod repository;
 mod reproducibility;
+mod trees;
 mod trust;
 mod tutorial;
 

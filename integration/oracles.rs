@@ -66,14 +66,8 @@ fn extension_without_a_key_has_data_alone() {
 fn fsck_erofs_accepts_the_data() {
     let image = require!(extension());
     let fsck = require!(tool("fsck.erofs"));
-    // `fsck.erofs 1.8.6` or `fsck.erofs (erofs-utils) 1.8.6`; 1.6 is the first that knows fragments.
-    let version = fsck.text(&["-V"]);
-    let number = version.split_whitespace().find_map(|word| {
-        let (major, minor) = word.split_once('.')?;
-        let minor = minor.split(|c: char| !c.is_ascii_digit()).next()?;
-        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
-    });
-    if number.is_none_or(|number| number < (1, 6)) {
+    // The first that knows fragments.
+    if require::erofs_utils(&fsck) < (1, 6) {
         return require::say_skipped("this fsck.erofs is older than 1.6");
     }
     fsck.output(&[image.extract(ROOT)]);

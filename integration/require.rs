@@ -43,6 +43,19 @@ pub(crate) fn tool(name: &str) -> Result<Tool, String> {
         .ok_or_else(|| format!("`{name}` is not installed"))
 }
 
+/// Returns the release of a program of erofs-utils, which says `fsck.erofs 1.8.6` or `fsck.erofs (erofs-utils) 1.8.6`.
+pub(crate) fn erofs_utils(fsck: &Tool) -> (u32, u32) {
+    let version = fsck.text(&["-V"]);
+    version
+        .split_whitespace()
+        .find_map(|word| {
+            let (major, minor) = word.split_once('.')?;
+            let minor = minor.split(|c: char| !c.is_ascii_digit()).next()?;
+            Some((major.parse().ok()?, minor.parse().ok()?))
+        })
+        .unwrap_or_else(|| panic!("no release in `{version}`"))
+}
+
 /// Asks the program itself whether builds work here.
 pub(crate) fn building() -> Result<(), String> {
     let doctor = World::new().run(&["doctor"]);
