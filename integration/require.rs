@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use overcoat::format::file_system::KernelVersion;
+
 use crate::harness::World;
 
 /// Takes the value out of a `Result<T, String>`, or ends the test: skipped with the reason, failed when the host
@@ -78,6 +80,15 @@ pub(crate) fn mountable(file_system: &str) -> Result<(), String> {
         return Err("there are no loop devices".to_owned());
     }
     Ok(())
+}
+
+/// Returns the release of the kernel.
+pub(crate) fn running_kernel() -> KernelVersion {
+    let release = fs_err::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse().unwrap());
+    KernelVersion::new(numbers.next().unwrap(), numbers.next().unwrap())
 }
 
 /// Tells whether the suite runs as root. It runs once as each, so this is no lack of the host.

@@ -1,7 +1,6 @@
 //! Whole trees go into each file system and come back from every reader: ours, a foreign one, and the kernel.
 
 mod listing;
-mod mounts;
 mod samples;
 mod ways;
 
@@ -20,6 +19,7 @@ use tempfile::TempDir;
 use self::listing::Listing;
 use self::ways::WAYS;
 use crate::harness;
+use crate::private_mounts;
 use crate::require::{self, tool};
 
 /// What the largest tree and its images take.
@@ -167,8 +167,8 @@ fn images_depend_neither_on_threads_nor_on_where_files_lie() {
         file.set_len(256 << 20).unwrap();
         fs_err::create_dir(&place).unwrap();
         mkfs.output(&["-q".as_ref(), image.as_os_str()]);
-        mounts::in_private(|| {
-            mounts::mount(&["-t", file_system, "-o", "loop"], &image, &place);
+        private_mounts::within(|| {
+            private_mounts::mount(&["-t", file_system, "-o", "loop"], &image, &place);
             pack(&place, &mut digests, &mut orders);
         });
     }

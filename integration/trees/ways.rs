@@ -13,7 +13,7 @@ use overcoat::format::{erofs, squashfs};
 use overcoat::tree::{FileTree, Timestamp};
 
 use super::listing::{Kept, Listing, Xattrs};
-use super::mounts;
+use crate::private_mounts;
 use crate::require::{self, tool};
 
 const BUILD_TIME: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -218,26 +218,18 @@ impl Way {
 
     fn judge_kernel(self, expected: &Listing, image: &Path, scratch: &Path) {
         require!(require::mountable(self.file_system()));
-        let running = running_kernel();
+        let running = require::running_kernel();
         if running < self.kernel {
             let reason = format!("Linux {running} does not mount {}", self.name);
             return require::say_skipped(&reason);
         }
         let place = scratch.join("mounted");
         fs_err::create_dir(&place).unwrap();
-        let found = mounts::in_private(|| {
-            mounts::mount(&["-t", self.file_system(), "-o", "ro,loop"], image, &place);
+        let found = private_mounts::within(|| {
+            private_mounts::mount(&["-t", self.file_system(), "-o", "ro,loop"], image, &place);
             Listing::of_directory(&place)
         });
         fs_err::remove_dir(&place).unwrap();
         expected.assert_same(&found, self.kept(), &format!("the kernel of {}", self.name));
     }
-}
-
-fn running_kernel() -> KernelVersion {
-    let release = fs_err::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|number| number.parse().unwrap());
-    KernelVersion::new(numbers.next().unwrap(), numbers.next().unwrap())
 }

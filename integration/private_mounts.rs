@@ -8,7 +8,7 @@ use nix::sched::CloneFlags;
 use crate::require::tool;
 
 /// Runs `work` in a thread that has mounts of its own; its children and the threads that it starts see them, too.
-pub(crate) fn in_private<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn within<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let outcome = std::thread::scope(|scope| {
         scope
             .spawn(|| {
