@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::image::MAIN;
 use super::origin::Origin;
 use super::resolved::Recipe;
 use super::scope::{Layers, Sourced};
@@ -63,6 +64,11 @@ impl ConfiguredImage {
                 sourced.value = Value::Text(recipe.payload.compression().name().to_owned());
             }
         }
+    }
+
+    /// Returns whether it is the image that all others are built for.
+    pub fn is_main(&self) -> bool {
+        self.name == MAIN
     }
 
     /// Returns whether a setting has a value, be it an empty one.

@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Setting};
 use super::target::HostFacts;
-use super::values::{self, Kind, Value};
+use super::values::Value;
 
 /// The name of the top image.
 pub(super) const MAIN: &str = "main";
@@ -84,7 +84,6 @@ impl Image {
             Some(sourced.collect())
         })?;
         Some(match setting.kind {
-            Kind::Parts(_) => parts(values),
             // It is a word for none at all.
             _ if setting.name == "ToolsTree" => values
                 .into_iter()
@@ -105,27 +104,6 @@ impl Image {
         self.one(name, around)
             .map(|sourced| sourced.value.to_string())
     }
-}
-
-/// Puts the parts that a boolean stands for in the place of it and of what came before.
-fn parts(values: Vec<Sourced>) -> Vec<Sourced> {
-    let mut parts = Vec::new();
-    for sourced in values {
-        let words: &[&str] = match sourced.value.to_string().as_str() {
-            values::PARTS_NO => &["uki", "kernel", "initrd"],
-            values::PARTS_YES => &["uki", "kernel", "initrd", "partitions"],
-            _ => {
-                parts.push(sourced);
-                continue;
-            }
-        };
-        parts.clear();
-        parts.extend(words.iter().map(|word| Sourced {
-            value: Value::Text((*word).to_owned()),
-            origin: sourced.origin.clone(),
-        }));
-    }
-    parts
 }
 
 /// Keeps the last value of each name, in the place of the first.

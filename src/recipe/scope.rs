@@ -24,6 +24,17 @@ struct Assigned {
     overridden: Vec<Sourced>,
 }
 
+/// Returns the parts of an image that a boolean stands for.
+fn parts(values: &[Value]) -> Option<Vec<Value>> {
+    let [Value::Boolean(with_partitions)] = values else {
+        return None;
+    };
+    let parts = ["uki", "kernel", "initrd"].into_iter();
+    let partitions = with_partitions.then_some("partitions");
+    let texts = parts.chain(partitions).map(str::to_owned);
+    Some(texts.map(Value::Text).collect())
+}
+
 /// The assignments of one source.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer(BTreeMap<&'static str, Assigned>);
@@ -40,6 +51,17 @@ impl Layer {
         }
         if values.is_empty() {
             assigned.reset = true;
+            return;
+        }
+        if let (Kind::Parts(_), Some(parts)) = (setting.kind, parts(&values)) {
+            // A boolean stands for what is split off, whatever was before.
+            let origin = |value| Sourced {
+                value,
+                origin: origin.clone(),
+            };
+            let parts = parts.into_iter().map(origin).collect();
+            let before = std::mem::replace(&mut assigned.values, parts);
+            assigned.overridden.extend(before);
             return;
         }
         let origins = origin.of_each(values.len());
@@ -65,7 +87,7 @@ impl Layer {
     }
 
     /// Takes in what `mkosi.local` files assigned: their lists come before the command line's, their single values
-    /// count only where there is none yet, and their empty assignments clear nothing.
+    /// count only where there is none yet, and an empty assignment clears a single value, but no list.
     pub(super) fn absorb_local(&mut self, local: Self) {
         for (name, assigned) in local.0 {
             let collection = super::settings::known(name).is_collection();
@@ -78,9 +100,9 @@ impl Layer {
                     taken.splice(0..0, assigned.values);
                 }
                 Some(present) => present.overridden.extend(assigned.values),
-                None if assigned.values.is_empty() => {}
+                None if assigned.values.is_empty() && collection => {}
                 None => {
-                    let reset = false;
+                    let reset = !collection && assigned.reset;
                     self.0.insert(name, Assigned { reset, ..assigned });
                 }
             }

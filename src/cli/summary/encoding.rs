@@ -67,7 +67,7 @@ fn setting_value(image: &ConfiguredImage, setting: &Setting) -> Json {
         return variables(values);
     }
     // mkosi computes this list by itself, and has none to begin with.
-    if setting.name == "ProxyExclude" && !image.is_set(setting.name) {
+    if setting.name == "ProxyExclude" && !image.is_set(setting.name) && image.is_main() {
         return Json::Null;
     }
     if setting.is_collection() {

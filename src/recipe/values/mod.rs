@@ -19,9 +19,7 @@ mod words;
 mod tests;
 
 pub use self::kind::{Kind, PathRule, TreeRule};
-pub(super) use self::parse::{
-    PARTS_NO, PARTS_YES, found, idle_words, open_secret, parse, violation,
-};
+pub(super) use self::parse::{found, idle_words, open_secret, parse, violation};
 pub(super) use self::paths::PATH_LIMIT_BYTES;
 pub(super) use self::scalars::feature;
 pub use self::value::{Credential, Drive, Feature, TreeSource, UkiProfile, Value};

@@ -20,16 +20,11 @@ pub(in crate::recipe) fn parse(
         Kind::List(Rule::Package) => Ok(texts(words::packages(text))),
         Kind::List(rule) => listed(text, |word| plain(rule, word)),
         Kind::Packages => Ok(texts(words::packages(text))),
-        Kind::Parts(_) if scalars::boolean(text).is_some() => {
-            let word = match scalars::boolean(text) {
-                Some(true) => PARTS_YES,
-                _ => PARTS_NO,
-            };
-            Ok(vec![Value::Text(word.to_owned())])
-        }
-        Kind::Choices(choices) | Kind::Parts(choices) => {
-            listed(text, |word| scalars::choice(choices, word))
-        }
+        Kind::Parts(choices) => match scalars::boolean(text) {
+            Some(answer) => Ok(vec![Value::Boolean(answer)]),
+            None => listed(text, |word| scalars::choice(choices, word)),
+        },
+        Kind::Choices(choices) => listed(text, |word| scalars::choice(choices, word)),
         Kind::Expressions => listed(text, |word| Ok(Value::Text(expression(word)))),
         Kind::Paths(rule) => listed(text, |word| path(word, rule, vantage)),
         Kind::Trees(rule) => listed(text, |word| {
@@ -48,10 +43,6 @@ pub(in crate::recipe) fn parse(
         _ => scalar(kind, text, vantage).map(|value| vec![value]),
     }
 }
-
-/// What booleans are kept as among the parts of an image.
-pub(in crate::recipe) const PARTS_YES: &str = "yes";
-pub(in crate::recipe) const PARTS_NO: &str = "no";
 
 fn scalar(kind: Kind, text: &str, vantage: &Vantage<'_>) -> Result<Value, Refused> {
     match kind {
