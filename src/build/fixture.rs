@@ -13,6 +13,7 @@ pub(super) fn recipe(text: &str) -> (tempfile::TempDir, Recipe) {
         distribution: Some(Distribution::Debian),
         release: Some("bookworm".into()),
         architecture: Architecture::X86_64,
+        systemd_version: None,
     };
     let invocation = Invocation {
         directory: directory.path().into(),

@@ -12,14 +12,24 @@ use crate::recipe::HostFacts;
 /// The variable with a list of grants.
 pub(super) const GRANTS: &str = "OVERCOAT_ALLOW";
 
-/// Returns the host's distribution, release and architecture.
+/// Returns the host's distribution, release and architecture, and its version of systemd.
 pub(super) fn facts() -> HostFacts {
     let text = ["/etc/os-release", "/usr/lib/os-release"]
         .iter()
         .find_map(|path| fs::read_to_string(path).ok());
     let machine =
         nix::sys::utsname::uname().map(|name| name.machine().to_string_lossy().into_owned());
-    HostFacts::from_os_release(&text.unwrap_or_default(), &machine.unwrap_or_default())
+    let machine = machine.unwrap_or_default();
+    let facts = HostFacts::from_os_release(&text.unwrap_or_default(), &machine);
+    let libraries = [
+        PathBuf::from("/usr/lib/systemd"),
+        PathBuf::from("/usr/lib64/systemd"),
+        PathBuf::from(format!("/usr/lib/{machine}-linux-gnu/systemd")),
+    ];
+    let entries = libraries.iter().filter_map(|path| fs::read_dir(path).ok());
+    entries.flatten().flatten().fold(facts, |facts, entry| {
+        facts.with_systemd_library(&entry.file_name().to_string_lossy())
+    })
 }
 
 /// Returns the repositories in the host's own lists, to find the mirror that is near it.

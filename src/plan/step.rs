@@ -159,6 +159,7 @@ mod tests {
             distribution: Some(Distribution::Debian),
             release: Some("bookworm".into()),
             architecture: Architecture::X86_64,
+            systemd_version: None,
         };
         let (directory, overrides, environment) =
             (directory.path().into(), Vec::new(), Default::default());

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::delayed;
 use super::discovery::MAX_FILE_BYTES;
@@ -334,6 +334,16 @@ fn check_safety(
     }
 }
 
+/// Returns where the file lies that a value is written in.
+fn directory_of(origin: &Origin, around: &Surroundings, directory: &Path) -> PathBuf {
+    let file = origin.place().map(|place| around.root.join(place.path()));
+    let real = file.and_then(|file| fs_err::canonicalize(file).ok());
+    match real.as_deref().and_then(Path::parent) {
+        Some(parent) => parent.to_owned(),
+        None => directory.to_owned(),
+    }
+}
+
 /// Expands the specifiers in the value of `setting`; `None` when they stand for too much.
 pub(super) fn expand(
     image: &Image,
@@ -345,7 +355,10 @@ pub(super) fn expand(
     findings: &mut Findings,
 ) -> Option<String> {
     let lookup = |letter| match letter {
-        'C' | 'P' => Ok(directory.display().to_string()),
+        'C' => Ok(directory_of(origin, around, directory)
+            .display()
+            .to_string()),
+        'P' => Ok(directory.display().to_string()),
         'D' => Ok(around.root.display().to_string()),
         'I' => Ok(image.name.clone()),
         'F' => Ok(image

@@ -4,8 +4,7 @@
 //! `mkosi.conf.d/`, the selected profiles. `Include=` is read where it stands. Nothing outside the recipe's directory is
 //! read on its word.
 
-use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use super::assign;
@@ -14,14 +13,14 @@ use super::error::RecipeError;
 use super::findings::Findings;
 use super::grants::{Access, Grant};
 use super::image::{Image, Surroundings};
-use super::matching::{self, Purpose, Subject};
+use super::include::Included;
+use super::matching;
 use super::nearest::nearest;
 use super::origin::Origin;
-use super::outside;
+use super::place::Place;
 use super::program::Programs;
 use super::settings::{self, Section, Setting};
-use super::syntax::{self, Document, RawSection};
-use super::values::{self, Value};
+use super::syntax::{self, Document, SyntaxProblem};
 use crate::beneath::Inode;
 
 /// How deep directories may include each other: more than any recipe needs, and few enough to stop a circle of links.
@@ -47,7 +46,11 @@ pub(super) struct Reader<'a, 'p> {
     pub(super) found_profiles: &'a mut BTreeSet<String>,
     pub(super) programs: &'a mut Programs<'p>,
     /// The files read, by device and inode: each counts once.
-    included: BTreeSet<(u64, u64)>,
+    pub(super) included: BTreeSet<(u64, u64)>,
+    /// What was named to be included and is still to be read.
+    pub(super) pending: VecDeque<Included>,
+    /// The configurations of the program that were read.
+    pub(super) builtins: Vec<&'static str>,
     depth: usize,
 }
 
@@ -66,6 +69,8 @@ impl<'a, 'p> Reader<'a, 'p> {
             found_profiles,
             programs,
             included: BTreeSet::new(),
+            pending: VecDeque::new(),
+            builtins: Vec::new(),
             depth: 0,
         }
     }
@@ -87,7 +92,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         };
         let matches = document
             .as_ref()
-            .is_none_or(|document| self.conditions_hold(document, directory));
+            .is_none_or(|document| self.is_for_this_image(document, directory));
         if matches {
             self.image.directories.push(directory.to_owned());
             if extent.local {
@@ -95,7 +100,8 @@ impl<'a, 'p> Reader<'a, 'p> {
             }
             self.magic_files(directory);
             if let Some(document) = &document {
-                self.settings(document, &file, directory);
+                self.image.files.push(file);
+                self.settings(&document.read, directory);
             }
             self.drop_ins(directory);
             if extent.profiles {
@@ -114,9 +120,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         let document = self.document(file);
         let matches = document
             .as_ref()
-            .is_none_or(|document| self.conditions_hold(document, directory));
+            .is_none_or(|document| self.is_for_this_image(document, directory));
         if let Some(document) = document.filter(|_| matches) {
-            self.settings(&document, file, directory);
+            self.image.files.push(file.to_owned());
+            self.settings(&document.read, directory);
         }
         self.depth -= 1;
         matches
@@ -143,14 +150,25 @@ impl<'a, 'p> Reader<'a, 'p> {
         Some(())
     }
 
-    fn document(&mut self, file: &Path) -> Option<Document> {
+    fn document(&mut self, file: &Path) -> Option<Read> {
         let bytes = self.bytes(file)?;
-        let (document, problems) = syntax::read(&self.around.shown(file), &bytes, is_section);
-        for (place, problem) in problems {
-            let origin = Origin::File(place);
-            self.findings.error(RecipeError::Syntax { origin, problem });
+        Some(Read::new(&self.around.shown(file), &bytes))
+    }
+
+    /// Returns whether the conditions of a file hold. If they do not, its mistakes are nobody's.
+    pub(super) fn is_for_this_image(&mut self, document: &Read, directory: &Path) -> bool {
+        let matches = self.conditions_hold(&document.read, directory);
+        for (place, problem) in &document.problems {
+            let problem = RecipeError::Syntax {
+                origin: Origin::File(place.clone()),
+                problem: problem.clone(),
+            };
+            match matches {
+                true => self.findings.error(problem),
+                false => self.findings.warn(problem),
+            }
         }
-        Some(document)
+        matches
     }
 
     /// Returns the real path of what is there, which must lie where the recipe may reach.
@@ -195,107 +213,15 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
     }
 
-    fn conditions_hold(&mut self, document: &Document, directory: &Path) -> bool {
-        if self.failing(document, Purpose::Match, directory).is_some() {
-            return false;
-        }
-        if let Some(section) = self.failing(document, Purpose::Assert, directory) {
-            let error = RecipeError::Assertion {
-                origin: Origin::File(section.place.clone()),
-                section: section.name.clone(),
-                image: self.image.name.clone(),
-            };
-            self.findings.error(error);
-        }
-        true
-    }
-
-    fn failing<'d>(
-        &mut self,
-        document: &'d Document,
-        purpose: Purpose,
-        directory: &Path,
-    ) -> Option<&'d RawSection> {
-        matching::failing_section(document, purpose, |section, index, value| {
-            self.condition(section, index, value, directory)
-        })
-    }
-
-    fn condition(
-        &mut self,
-        section: &RawSection,
-        index: usize,
-        value: &str,
-        directory: &Path,
-    ) -> bool {
-        let assignment = &section.assignments[index];
-        let origin = Origin::File(assignment.place.clone());
-        let Some(subject) = matching::subject(&assignment.key) else {
-            let name = assignment.key.clone();
-            self.findings.error(match name.as_str() {
-                "SystemdVersion" => RecipeError::UnsupportedCondition {
-                    origin,
-                    name,
-                    reason: "no program of the host is run to read a recipe",
-                },
-                _ => RecipeError::UnknownCondition {
-                    origin,
-                    section: section.name.clone(),
-                    nearest: nearest(
-                        &name,
-                        settings::all()
-                            .filter(|setting| setting.matcher.is_some())
-                            .map(|setting| setting.name)
-                            .chain(matching::OTHER_SUBJECTS),
-                    ),
-                    name,
-                },
-            });
-            return false;
-        };
-        let expanded = assign::expand(
-            &self.image,
-            self.around,
-            &assignment.key,
-            value,
-            &origin,
-            directory,
-            self.findings,
-        );
-        let Some(value) = expanded else { return false };
-        if self.asks_outside(subject, &value, directory) {
-            let path = outside::real_path(&directory.join(&value));
-            self.findings.refuse(RecipeError::ConditionOutside {
-                origin,
-                name: assignment.key.clone(),
-                path: value.clone().into(),
-                grant: reading(present(&path)),
-            });
-        }
-        matching::holds(subject, &value, &self.image, self.around, directory)
-    }
-
-    /// Returns whether a condition would let what the host has decide what is built.
-    fn asks_outside(&self, subject: Subject, value: &str, directory: &Path) -> bool {
-        matches!(subject, Subject::PathExists)
-            // No file has a longer path.
-            && value.len() < values::PATH_LIMIT_BYTES
-            && !self.image.permits(
-                &outside::real_path(&directory.join(value)),
-                Access::Read,
-                self.around,
-            )
-    }
-
     /// Reads `mkosi.local/` and `mkosi.local.conf`, which beat all other files but not the command line.
     fn local_files(&mut self, directory: &Path) {
         for name in ["mkosi.local", "mkosi.local.conf"] {
             let path = directory.join(name);
-            if !path.exists() {
+            let is_directory = name == "mkosi.local";
+            if path.is_dir() != is_directory || !path.exists() {
                 continue;
             }
-            let files = std::mem::take(&mut self.image.layers.files);
-            if path.is_dir() {
+            if is_directory {
                 self.directory(
                     &path,
                     Extent {
@@ -306,13 +232,11 @@ impl<'a, 'p> Reader<'a, 'p> {
             } else {
                 self.file(&path, directory);
             }
-            let local = std::mem::replace(&mut self.image.layers.files, files);
-            self.image.layers.forced.absorb_local(local);
+            self.image.layers.promote();
         }
     }
 
-    fn settings(&mut self, document: &Document, file: &Path, directory: &Path) {
-        self.image.files.push(file.to_owned());
+    pub(super) fn settings(&mut self, document: &Document, directory: &Path) {
         for section in &document.sections {
             if matching::is_condition_section(&section.name) {
                 continue;
@@ -339,6 +263,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                 if let Some(setting) = self.setting(&assignment.key, known, &section.name, &origin)
                 {
                     self.assign(setting, &assignment.value, &origin, directory);
+                    self.read_included(directory);
                 }
             }
         }
@@ -412,55 +337,6 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
     }
 
-    /// Reads what `Include=` names.
-    pub(super) fn include(&mut self, values: Vec<Value>, origin: &Origin, directory: &Path) {
-        for value in values {
-            let path = match value {
-                Value::Path(path) => path,
-                name => {
-                    self.findings.error(RecipeError::BuiltinInclude {
-                        origin: origin.clone(),
-                        name: name.to_string(),
-                    });
-                    continue;
-                }
-            };
-            let Ok(real) = fs_err::canonicalize(&path) else {
-                self.findings.error(RecipeError::IncludeMissing {
-                    origin: origin.clone(),
-                    path: self.around.shown(&path),
-                });
-                continue;
-            };
-            if matches!(origin, Origin::CommandLine { .. }) {
-                self.image.included.push(real.clone());
-            }
-            if !self.image.permits(&real, Access::Read, self.around) {
-                self.findings.error(RecipeError::IncludeOutside {
-                    origin: origin.clone(),
-                    path: self.around.shown(&path),
-                    grant: reading(real),
-                });
-                continue;
-            }
-            let identity = fs_err::metadata(&real).map(|metadata| (metadata.dev(), metadata.ino()));
-            if identity.is_ok_and(|identity| !self.included.insert(identity)) {
-                continue;
-            }
-            if path.is_dir() {
-                self.directory(
-                    &path,
-                    Extent {
-                        profiles: true,
-                        local: false,
-                    },
-                );
-            } else {
-                self.file(&path, directory);
-            }
-        }
-    }
-
     fn drop_ins(&mut self, directory: &Path) {
         for path in self.entries(&directory.join("mkosi.conf.d")) {
             if path.is_dir() {
@@ -491,19 +367,21 @@ impl<'a, 'p> Reader<'a, 'p> {
             let file = directory
                 .join("mkosi.profiles")
                 .join(format!("{name}.conf"));
-            if path.is_dir() {
-                self.found_profiles.insert(name.clone());
-                self.directory(
-                    &path,
-                    Extent {
-                        profiles: false,
-                        local: false,
-                    },
-                );
-            }
-            if file.is_file() {
-                self.found_profiles.insert(name);
-                self.file(&file, directory);
+            for path in [path, file] {
+                if path.exists() {
+                    self.found_profiles.insert(name.clone());
+                }
+                if path.is_dir() {
+                    self.directory(
+                        &path,
+                        Extent {
+                            profiles: false,
+                            local: false,
+                        },
+                    );
+                } else if path.is_file() {
+                    self.file(&path, directory);
+                }
             }
         }
     }
@@ -535,16 +413,22 @@ fn is_section(name: &str) -> bool {
     Section::named(name).is_some() || matching::is_condition_section(name)
 }
 
-fn reading(path: PathBuf) -> Grant {
-    let access = Access::Read;
-    Grant::Path { path, access }
+/// A file and what is wrong with its lines.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) read: Document,
+    problems: Vec<(Place, SyntaxProblem)>,
 }
 
-/// Returns what is there of a path and those above it, but not the root, which is too much to grant.
-fn present(path: &Path) -> PathBuf {
-    path.ancestors()
-        .filter(|ancestor| ancestor.parent().is_some())
-        .find(|ancestor| ancestor.exists())
-        .unwrap_or(path)
-        .to_owned()
+impl Read {
+    /// Reads the text of a file that messages call `path`.
+    pub(super) fn new(path: &Path, bytes: &[u8]) -> Self {
+        let (read, problems) = syntax::read(path, bytes, is_section);
+        Self { read, problems }
+    }
+}
+
+pub(super) fn reading(path: PathBuf) -> Grant {
+    let access = Access::Read;
+    Grant::Path { path, access }
 }

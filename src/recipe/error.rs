@@ -175,8 +175,6 @@ pub enum RecipeError {
     },
     #[error("{origin}: nothing to include at `{path}`")]
     IncludeMissing { origin: Origin, path: PathBuf },
-    #[error("{origin}: the configuration `{name}` that comes with mkosi is not supported")]
-    BuiltinInclude { origin: Origin, name: String },
     #[error("{origin}: profile `{name}` does not exist")]
     MissingProfile {
         origin: Origin,
@@ -283,7 +281,6 @@ impl RecipeError {
             | Self::UnknownDelayedSpecifier { origin, .. }
             | Self::NetworkRequest { origin, .. }
             | Self::IncludeMissing { origin, .. }
-            | Self::BuiltinInclude { origin, .. }
             | Self::MissingProfile { origin, .. }
             | Self::Program { origin, .. }
             | Self::UnknownImage { origin, .. }

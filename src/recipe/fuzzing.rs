@@ -251,6 +251,7 @@ pub fn recipe_files(bytes: &[u8]) {
             distribution: Some(Distribution::Debian),
             release: Some("trixie".to_owned()),
             architecture: Architecture::X86_64,
+            systemd_version: None,
         },
         grants: super::Grants::default(),
         programs: &crate::build::SandboxedPrograms::STRICT,

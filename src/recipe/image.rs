@@ -14,6 +14,12 @@ use super::values::Value;
 /// The name of the top image.
 pub(super) const MAIN: &str = "main";
 
+/// The name of the image that the programs of a build are taken from.
+pub(super) const TOOLS: &str = "tools";
+
+/// The name of the image that bootable images start with unless they say otherwise.
+pub(super) const DEFAULT_INITRD: &str = "default-initrd";
+
 /// What all images of a project share.
 #[derive(Debug)]
 pub(super) struct Surroundings {

@@ -52,7 +52,6 @@ impl RecipeError {
             }
             Self::UnknownImage { name, .. }
             | Self::MissingProfile { name, .. }
-            | Self::BuiltinInclude { name, .. }
             | Self::CallersVariable { name, .. } => place.of_word(name),
             _ => place.of_words(),
         }

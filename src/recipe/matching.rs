@@ -6,7 +6,7 @@ use super::image::{Image, Surroundings};
 use super::settings::{self, Matcher, Setting};
 use super::syntax::{Document, RawSection};
 use super::target::Architecture;
-use super::values::{self, Value};
+use super::values::{self, Kind, Value};
 use super::version;
 
 /// Whether sections decide if a file is read, or if the build stops.
@@ -37,6 +37,7 @@ pub(super) enum Subject {
     Setting(&'static Setting, Matcher),
     PathExists,
     HostArchitecture,
+    SystemdVersion,
     Image,
 }
 
@@ -49,9 +50,10 @@ pub(super) fn subject(name: &str) -> Option<Subject> {
     match name {
         "PathExists" => Some(Subject::PathExists),
         "HostArchitecture" => Some(Subject::HostArchitecture),
+        "SystemdVersion" => Some(Subject::SystemdVersion),
         "Image" => Some(Subject::Image),
         _ => {
-            let setting = settings::named(name)?;
+            let setting = settings::named(name).or_else(|| settings::former_name(name))?;
             setting
                 .matcher
                 .map(|matcher| Subject::Setting(setting, matcher))
@@ -61,50 +63,71 @@ pub(super) fn subject(name: &str) -> Option<Subject> {
 
 /// Returns the first section that fails, or `None` when the document's conditions hold.
 ///
-/// `ask` answers one condition, without its `|` and `!`.
+/// `ask` answers one condition, without its `|` and `!`. What comes after one that fails is not asked.
 pub(super) fn failing_section(
     document: &Document,
     purpose: Purpose,
     mut ask: impl FnMut(&RawSection, usize, &str) -> bool,
 ) -> Option<&RawSection> {
     let (all, any) = purpose.sections();
-    let mut holds = |section: &RawSection| {
-        let (mut required, mut triggered) = (true, None);
-        for (index, assignment) in section.assignments.iter().enumerate() {
-            let (is_trigger, value) = strip(&assignment.value, '|');
-            let (is_negated, value) = strip(value, '!');
-            let holds = ask(section, index, value) != is_negated;
-            if is_trigger {
-                triggered = Some(triggered.unwrap_or(false) || holds);
-            } else {
-                required &= holds;
+    let mut alternatives = None;
+    for section in &document.sections {
+        if section.name == all {
+            if !holds_section(section, &mut ask) {
+                return Some(section);
             }
+        } else if section.name == any {
+            let (first, is_one) = alternatives.unwrap_or((section, false));
+            alternatives = Some((first, holds_section(section, &mut ask) || is_one));
         }
-        required && triggered.unwrap_or(true)
-    };
-    let failing = document
-        .sections
-        .iter()
-        .filter(|section| section.name == all)
-        .find(|section| !holds(section));
-    if failing.is_some() {
-        return failing;
     }
-    let mut alternatives = document
-        .sections
-        .iter()
-        .filter(|section| section.name == any)
-        .peekable();
-    let first = alternatives.peek().copied();
-    if alternatives.any(holds) { None } else { first }
+    let (first, is_one) = alternatives?;
+    (!is_one).then_some(first)
+}
+
+/// Returns whether all conditions of a section hold, and one of those with a `|` if there are any.
+fn holds_section(
+    section: &RawSection,
+    ask: &mut impl FnMut(&RawSection, usize, &str) -> bool,
+) -> bool {
+    let mut triggered = None;
+    for (index, assignment) in section.assignments.iter().enumerate() {
+        let (is_trigger, value) = strip(&assignment.value, '|');
+        let (is_negated, value) = strip(value, '!');
+        let holds = ask(section, index, value) != is_negated;
+        if is_trigger {
+            triggered = Some(triggered.unwrap_or(false) || holds);
+        } else if !holds {
+            return false;
+        }
+    }
+    triggered.unwrap_or(true)
 }
 
 fn strip(value: &str, mark: char) -> (bool, &str) {
-    match value.strip_prefix(mark) {
-        Some(rest) => (true, rest.trim_start()),
-        None => (false, value),
+    let rest = value.strip_prefix(mark);
+    (rest.is_some(), rest.unwrap_or(value))
+}
+
+/// Returns what a condition may ask for when it asks for something else, which no value ever is.
+pub(super) fn unknown_word(subject: Subject, value: &str) -> Option<&'static [&'static str]> {
+    let setting = match subject {
+        Subject::Setting(setting, _) => setting,
+        Subject::HostArchitecture => settings::known("Architecture"),
+        _ => return None,
+    };
+    let is_uefi = matches!(subject, Subject::Setting(..)) && value == "uefi";
+    match setting.kind {
+        Kind::Choice(words) => {
+            let is_word = words.contains(&value) || (setting.name == "Architecture" && is_uefi);
+            (!is_word).then_some(words)
+        }
+        Kind::Feature => values::feature(value).is_none().then_some(FEATURES),
+        _ => None,
     }
 }
+
+const FEATURES: &[&str] = &["auto", "enabled", "disabled", "yes", "no"];
 
 /// Answers one condition.
 pub(super) fn holds(
@@ -115,8 +138,12 @@ pub(super) fn holds(
     directory: &Path,
 ) -> bool {
     match subject {
-        Subject::PathExists => directory.join(value).exists(),
+        Subject::PathExists => !value.is_empty() && directory.join(value).exists(),
         Subject::HostArchitecture => is_architecture(around.host.architecture, value),
+        Subject::SystemdVersion => {
+            let version = around.host.systemd_version.as_ref();
+            !value.is_empty() && version.is_some_and(|version| version::satisfies(version, value))
+        }
         Subject::Image => image.name == value,
         Subject::Setting(setting, matcher) => {
             let Some(present) = image
@@ -132,7 +159,8 @@ pub(super) fn holds(
 }
 
 fn matches_setting(setting: &Setting, matcher: Matcher, present: &[&Value], value: &str) -> bool {
-    if matcher == Matcher::Member && value.is_empty() {
+    // The place of sources is a path, of which the empty one is none.
+    if matcher == Matcher::Member && value.is_empty() && setting.name != "BuildSources" {
         return present.is_empty();
     }
     present.iter().any(|present| match (matcher, present) {

@@ -10,6 +10,8 @@
 
 mod assign;
 mod bounds;
+mod builtin;
+mod conditions;
 mod configured;
 mod defaults;
 mod delayed;
@@ -22,6 +24,7 @@ pub(crate) mod fuzzing;
 mod grants;
 mod graph;
 mod image;
+mod include;
 mod located;
 mod magic;
 mod matching;

@@ -75,12 +75,12 @@ pub(super) fn is_file_name(text: &str) -> bool {
 fn is_package(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "+._-:/=~^*@%".contains(c);
     // White space and the operators of a pattern occur only between parentheses, where no shell or option is in reach.
-    let is_pattern = |c: char| is_plain(c) || "?()!|&,<>$ ".contains(c);
-    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric() || "/.?~(@*".contains(c));
+    let is_pattern = |c: char| is_plain(c) || "?()!|&,<>$[] ".contains(c);
+    let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric() || "/.?~(@*^".contains(c));
     // apt takes a minus at the end as the wish to remove the package.
     starts
         && !text.ends_with('-')
-        && if text.contains('(') || text.starts_with(['?', '~']) {
+        && if text.contains('(') || text.starts_with(['?', '~', '^']) {
             text.chars().all(is_pattern)
         } else {
             text.chars().all(is_plain)
@@ -162,6 +162,7 @@ mod tests {
             ("?priority(required)", true),
             ("~nsystemd", true),
             ("(a if b)", true),
+            ("^libtss2-mu[0-9.-]+(t64)?$", true),
             ("/srv/a.deb", true),
             ("-oDir::Etc=/x", false),
             ("--force", false),

@@ -11,7 +11,7 @@ use super::error::{RecipeError, RecipeErrors};
 use super::findings::{Findings, Note};
 use super::grants::Grants;
 use super::graph::{self, Dependency};
-use super::image::{Image, MAIN, Surroundings};
+use super::image::{DEFAULT_INITRD, Image, MAIN, Surroundings, TOOLS};
 use super::names;
 use super::nearest::nearest;
 use super::origin::Origin;
@@ -166,6 +166,7 @@ fn load_once(
     unused::check(&images, around, &mut findings);
     let graph = dependencies(&images, around);
     let order = graph::build_order(&graph, &mut findings);
+    let graph: BTreeMap<String, Vec<Dependency>> = graph.into_iter().collect();
     let ordered: Vec<&Image> = order
         .iter()
         .filter_map(|name| images.iter().find(|image| image.name == *name))
@@ -238,6 +239,8 @@ fn read_images(
     if !invocation.reads_files() {
         return vec![reader.image];
     }
+    // What is typed is not of the directory.
+    reader.image.files.clear();
     reader.directory(
         &around.directory,
         Extent {
@@ -308,9 +311,11 @@ fn command_line(invocation: &Invocation<'_>, reader: &mut Reader<'_, '_>) {
             });
             continue;
         };
+        // A person has a shell to write values with.
+        let text = given.value.replace('%', "%%");
         let values = assign::value(
             setting,
-            &given.value,
+            &text,
             &origin,
             &reader.image,
             reader.around,
@@ -325,6 +330,7 @@ fn command_line(invocation: &Invocation<'_>, reader: &mut Reader<'_, '_>) {
             None => {}
         }
     }
+    reader.read_included(&directory);
 }
 
 /// Returns the layers a subimage starts with.
@@ -364,32 +370,35 @@ fn passed_on(main: &Image, around: &Surroundings) -> Layers {
     layers
 }
 
+/// Names of images that are not in `mkosi.images/`.
+const RESERVED: [&str; 3] = [MAIN, TOOLS, DEFAULT_INITRD];
+
 /// Returns the name of the image that an entry of `mkosi.images/` describes; `None` for other files.
 fn image_name(path: &Path, around: &Surroundings, findings: &mut Findings) -> Option<String> {
-    let is_file = !path.is_dir();
-    if is_file && path.extension().is_none_or(|extension| extension != "conf") {
+    let entry = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = entry.strip_suffix(".conf");
+    if stem.is_none() && !path.is_dir() {
         return None;
     }
-    let name = if is_file {
-        path.file_stem()
-    } else {
-        path.file_name()
-    };
-    let name = name.unwrap_or_default().to_string_lossy().into_owned();
-    if names::is_file_name(&name) && name != MAIN {
-        return Some(name);
-    }
-    findings.error(RecipeError::ImageName {
+    let name = stem.unwrap_or(&entry).to_owned();
+    let wrong = || RecipeError::ImageName {
         origin: Origin::Magic {
             path: around.shown(path),
         },
-        name,
-    });
-    None
+        name: name.clone(),
+    };
+    if name.is_empty() || RESERVED.contains(&name.as_str()) {
+        findings.error(wrong());
+        return None;
+    }
+    if !names::is_file_name(&name) {
+        findings.refuse(wrong());
+    }
+    Some(name)
 }
 
 /// Returns what each image depends on; the main image depends on all others unless it says something else.
-fn dependencies(images: &[Image], around: &Surroundings) -> BTreeMap<String, Vec<Dependency>> {
+fn dependencies(images: &[Image], around: &Surroundings) -> Vec<(String, Vec<Dependency>)> {
     let setting = settings::known("Dependencies");
     images
         .iter()

@@ -1,6 +1,6 @@
 //! The values an image was given, by who has the last word: what it starts with, its files, the command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use super::origin::Origin;
@@ -86,29 +86,6 @@ impl Layer {
         self.0.insert(setting.destination, assigned);
     }
 
-    /// Takes in what `mkosi.local` files assigned: their lists come before the command line's, their single values
-    /// count only where there is none yet, and an empty assignment clears a single value, but no list.
-    pub(super) fn absorb_local(&mut self, local: Self) {
-        for (name, assigned) in local.0 {
-            let collection = super::settings::known(name).is_collection();
-            match self.0.get_mut(name) {
-                Some(present) if collection => {
-                    let taken = match present.reset {
-                        true => &mut present.overridden,
-                        false => &mut present.values,
-                    };
-                    taken.splice(0..0, assigned.values);
-                }
-                Some(present) => present.overridden.extend(assigned.values),
-                None if assigned.values.is_empty() && collection => {}
-                None => {
-                    let reset = !collection && assigned.reset;
-                    self.0.insert(name, Assigned { reset, ..assigned });
-                }
-            }
-        }
-    }
-
     /// Returns whether nothing was assigned.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -126,6 +103,33 @@ pub(super) struct Layers {
 }
 
 impl Layers {
+    /// Has everything that was assigned so far win over the files that are still to be read, as it is with what
+    /// `mkosi.local` says: lists come before those of the command line, and its empty assignments of lists clear
+    /// nothing.
+    pub(super) fn promote(&mut self) {
+        let names: BTreeSet<&'static str> = { self.inherited.0.keys() }
+            .chain(self.files.0.keys())
+            .copied()
+            .collect();
+        for name in names {
+            let setting = super::settings::known(name);
+            let values = self.get(setting).unwrap_or_default();
+            let present = self.forced.0.get(name);
+            let reset = match setting.is_collection() {
+                true => present.is_some_and(|present| present.reset),
+                false => values.is_empty(),
+            };
+            let assigned = Assigned {
+                reset,
+                values,
+                overridden: self.overridden(setting),
+            };
+            self.forced.0.insert(name, assigned);
+        }
+        self.inherited = Layer::default();
+        self.files = Layer::default();
+    }
+
     /// Returns what a setting was assigned: `None` leaves it to its default, nothing is an empty collection.
     pub(super) fn get(&self, setting: &Setting) -> Option<Vec<Sourced>> {
         let layers = [&self.inherited, &self.files, &self.forced];

@@ -347,6 +347,8 @@ pub struct HostFacts {
     pub distribution: Option<Distribution>,
     pub release: Option<String>,
     pub architecture: Architecture,
+    /// The version of systemd, such as `257`, if there is one.
+    pub systemd_version: Option<String>,
 }
 
 impl HostFacts {
@@ -377,7 +379,21 @@ impl HostFacts {
             distribution,
             release,
             architecture: Architecture::of_machine(machine).unwrap_or(Architecture::X86_64),
+            systemd_version: None,
         }
+    }
+
+    /// Adds the version of systemd, which the name of its library has: no program need be asked.
+    pub fn with_systemd_library(mut self, name: &str) -> Self {
+        let version = name.strip_prefix("libsystemd-shared-");
+        let version = version.and_then(|rest| rest.strip_suffix(".so"));
+        let number = version.and_then(|version| version.split(['.', '-']).next());
+        if let Some(number) =
+            number.filter(|number| number.starts_with(|c: char| c.is_ascii_digit()))
+        {
+            self.systemd_version = Some(number.to_owned());
+        }
+        self
     }
 }
 
@@ -407,11 +423,26 @@ mod tests {
                 distribution: Some(Distribution::Debian),
                 release: Some("bookworm".to_owned()),
                 architecture: Architecture::Arm64,
+                systemd_version: None,
             }
         );
         let unknown = HostFacts::from_os_release("ID=plan9\n", "x86_64");
         assert_eq!(unknown.distribution, None);
         let derived = HostFacts::from_os_release("ID=mint\nID_LIKE=\"ubuntu debian\"\n", "x86_64");
         assert_eq!(derived.distribution, Some(Distribution::Ubuntu));
+    }
+
+    #[test]
+    fn systemd_has_the_version_of_its_library() {
+        for (name, version) in [
+            ("libsystemd-shared-252.so", Some("252")),
+            ("libsystemd-shared-257.9-2.fc42.so", Some("257")),
+            ("libsystemd-shared-258~rc1.so", Some("258~rc1")),
+            ("libsystemd-core-252.so", None),
+            ("libsystemd-shared-.so", None),
+        ] {
+            let facts = HostFacts::from_os_release("", "x86_64").with_systemd_library(name);
+            assert_eq!(facts.systemd_version.as_deref(), version, "{name}");
+        }
     }
 }

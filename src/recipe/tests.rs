@@ -12,6 +12,7 @@ mod file_systems;
 mod images;
 mod programs;
 mod properties;
+mod rules;
 mod tutorial;
 
 /// Reads a recipe that is to be built.
@@ -49,6 +50,7 @@ impl Fixture {
                 distribution: Some(Distribution::Debian),
                 release: Some("bookworm".to_owned()),
                 architecture: Architecture::X86_64,
+                systemd_version: None,
             },
             grants: Grants::default(),
             programs: &Refused,

@@ -23,6 +23,7 @@ fn project(text: &str) -> (tempfile::TempDir, Project) {
             distribution: Some(Distribution::Debian),
             release: Some("bookworm".to_owned()),
             architecture: Architecture::X86_64,
+            systemd_version: None,
         },
         grants: Default::default(),
         programs: &crate::build::SandboxedPrograms::STRICT,

@@ -58,6 +58,7 @@ impl Recipe {
                 distribution: Some(Distribution::Debian),
                 release: Some("bookworm".to_owned()),
                 architecture: Architecture::X86_64,
+                systemd_version: None,
             },
             grants: Default::default(),
             programs: &crate::build::SandboxedPrograms::STRICT,
