@@ -47,6 +47,13 @@ impl Image {
                 source: around.root.clone(),
                 target: None,
             })]),
+            "ProxyUrl" => text(&self.variable(&PROXIES, around)?),
+            "ProxyExclude" => Some(texts(
+                &self
+                    .variable(&NO_PROXIES, around)?
+                    .split(',')
+                    .collect::<Vec<_>>(),
+            )),
             "ProxyPeerCertificate" => CERTIFICATES
                 .iter()
                 .find(|path| Path::new(path).exists())
@@ -94,18 +101,21 @@ impl Image {
 
     fn default_epoch(&self, around: &Surroundings) -> Option<Value> {
         const VARIABLE: &str = "SOURCE_DATE_EPOCH";
-        let environment = super::settings::known("Environment");
-        let own = self
-            .get(environment, around)
-            .unwrap_or_default()
-            .into_iter()
-            .find_map(|sourced| match sourced.value {
-                Value::Variable { name, value } if name == VARIABLE => value,
-                _ => None,
-            });
+        let own = self.variable(&[VARIABLE], around);
         let text = own.or_else(|| around.environment.get(VARIABLE).cloned())?;
         let vantage = Vantage::blind(&around.directory);
         values::parse(Kind::Number, &text, &vantage).ok()?.pop()
+    }
+
+    /// Returns what `Environment=` says of the first variable that has one of these names.
+    fn variable(&self, names: &[&str], around: &Surroundings) -> Option<String> {
+        self.get(super::settings::known("Environment"), around)
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|sourced| match sourced.value {
+                Value::Variable { name, value } if names.contains(&name.as_str()) => value,
+                _ => None,
+            })
     }
 
     /// Returns whether an initrd is built for the image: it looks bootable, and has a kernel.
@@ -151,6 +161,12 @@ const CERTIFICATES: [&str; 2] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/certs/ca-certificates.crt",
 ];
+
+/// The variables that name a proxy for downloads; the caller's are theirs.
+const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"];
+
+/// The variables that name the hosts not to use it for.
+const NO_PROXIES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
 fn texts(words: &[&str]) -> Vec<Value> {
     words

@@ -66,8 +66,9 @@ fn setting_value(image: &ConfiguredImage, setting: &Setting) -> Json {
     if setting.kind.is_dictionary() {
         return variables(values);
     }
-    // mkosi computes this list by itself, and has none to begin with.
-    if setting.name == "ProxyExclude" && !image.is_set(setting.name) && image.is_main() {
+    // mkosi computes this list by itself, and has none to begin with; what it passes on to other images is a list.
+    let is_computed = setting.name == "ProxyExclude" && image.is_main();
+    if is_computed && values.is_empty() && !image.is_set(setting.name) {
         return Json::Null;
     }
     if setting.is_collection() {
