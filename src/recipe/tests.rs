@@ -14,6 +14,7 @@ mod programs;
 mod properties;
 mod rules;
 mod tutorial;
+mod values;
 
 /// Reads a recipe that is to be built.
 fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
