@@ -368,6 +368,82 @@ fn scopes_are_those_of_mkosi() {
 }
 
 #[test]
+fn settings_of_the_tools_tree_are_those_of_mkosi() {
+    let names: Vec<&str> = all()
+        .filter(|setting| setting.in_tools_tree)
+        .map(|setting| setting.name)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "Include",
+            "Profiles",
+            "Snapshot",
+            "LocalMirror",
+            "RepositoryKeyFetch",
+            "Repositories",
+            "Output",
+            "OutputDirectory",
+            "Packages",
+            "PackageDirectories",
+            "SyncScripts",
+            "PrepareScripts",
+            "SandboxTrees",
+            "Environment",
+            "EnvironmentFiles",
+        ]
+    );
+}
+
+#[test]
+fn conditions_and_specifiers_are_those_of_mkosi() {
+    let matched: Vec<&str> = all()
+        .filter(|setting| setting.matcher.is_some())
+        .map(|setting| setting.name)
+        .collect();
+    assert_eq!(
+        matched,
+        [
+            "Profiles",
+            "Distribution",
+            "Release",
+            "Architecture",
+            "Repositories",
+            "Format",
+            "ImageVersion",
+            "ImageId",
+            "Bootable",
+            "Bootloader",
+            "ToolsTreeDistribution",
+            "ToolsTreeRelease",
+            "BuildSources",
+            "Environment",
+        ]
+    );
+    let letters: String = all().filter_map(|setting| setting.specifier).collect();
+    assert_eq!(letters, "dratoOvi");
+}
+
+#[test]
+fn old_names_add_to_their_setting() {
+    let aliases: Vec<(&str, &str)> = all()
+        .filter(|setting| setting.is_alias())
+        .map(|setting| (setting.name, setting.destination))
+        .collect();
+    assert_eq!(
+        aliases,
+        [
+            ("KernelModulesInclude", "KernelModules"),
+            ("KernelModulesInitrdInclude", "KernelInitrdModules"),
+            ("FirmwareInclude", "FirmwareFiles"),
+        ]
+    );
+    for (_, destination) in aliases {
+        assert!(named(destination).is_some(), "{destination}");
+    }
+}
+
+#[test]
 fn nearest_setting_is_found() {
     for (typed, meant) in [
         ("Pakages", Some("Packages")),

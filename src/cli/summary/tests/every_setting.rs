@@ -90,6 +90,26 @@ fn shown<'j>(image: &'j serde_json::Value, setting: &Setting) -> &'j serde_json:
 }
 
 #[test]
+fn what_nobody_set_is_what_mkosi_takes() {
+    let recipe = Recipe::new();
+    let seed = settings::named("Seed").unwrap();
+    let mut image = recipe
+        .read(seed, "0e9a6fe0-9b0f-4a5b-8e7c-b1b5c9d3a6f1")
+        .unwrap();
+    let image = image.as_object_mut().unwrap();
+    image.remove("Overcoat");
+    // The host decides which one it is.
+    image.remove("ProxyPeerCertificate");
+    let directory = recipe.directory();
+    let (_, name) = directory.rsplit_once('/').unwrap();
+    let expected = include_str!("defaults.json")
+        .replace("<recipe>", &directory)
+        .replace("<name>", name);
+    let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    assert_eq!(serde_json::Value::Object(image.clone()), expected);
+}
+
+#[test]
 fn values_are_encoded_as_mkosi_does() {
     let recipe = Recipe::new();
     for (name, text, expected) in VALUES {
