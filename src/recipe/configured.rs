@@ -1,7 +1,7 @@
 //! What an image is configured to be, whether it can be built or not.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::image::MAIN;
 use super::origin::Origin;
@@ -74,6 +74,20 @@ impl ConfiguredImage {
     /// Returns whether a setting has a value, be it an empty one.
     pub fn is_set(&self, setting: &str) -> bool {
         self.values.contains_key(setting)
+    }
+
+    /// Puts the initrd that is made for this image, the output of another one, in the place of the word for it.
+    pub(super) fn start_with(&mut self, initrd: &Path, image: &str) {
+        for sourced in self.values.entry("Initrds").or_default() {
+            if sourced.value == Value::Text("default".to_owned()) {
+                sourced.value = Value::Path(initrd.to_owned());
+            }
+        }
+        let dependencies = self.values.entry("Dependencies").or_default();
+        dependencies.push(Sourced {
+            value: Value::Text(image.to_owned()),
+            origin: Origin::Default,
+        });
     }
 
     /// Returns the values of a setting, each with where it was written; none when it has none.

@@ -303,7 +303,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                 section: section_name.to_owned(),
             });
         }
-        if !self.image.is_main() && !setting.scope.allows_subimage() {
+        if !self.image.may_set(setting) {
             self.findings.error(RecipeError::Scope {
                 origin: origin.clone(),
                 name: setting.name,

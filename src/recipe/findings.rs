@@ -62,6 +62,15 @@ impl Findings {
         }
     }
 
+    /// Takes what was found in an image that is not built over: it refuses nothing.
+    pub(super) fn take_over(&mut self, other: Self) {
+        for (severity, problem) in other.found {
+            if severity != Severity::Refusal {
+                self.add(severity, problem);
+            }
+        }
+    }
+
     /// Adds what stops nothing.
     pub(super) fn warn(&mut self, problem: RecipeError) {
         self.add(Severity::Warning, problem);

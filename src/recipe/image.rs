@@ -7,7 +7,7 @@ use super::bounds::Bounds;
 use super::grants::{Access, Grants};
 use super::origin::Origin;
 use super::scope::{Layers, Sourced};
-use super::settings::{self, Setting};
+use super::settings::{self, Scope, Setting};
 use super::target::HostFacts;
 use super::values::Value;
 
@@ -73,6 +73,18 @@ impl Image {
             access == Access::Read && included.any(|included| real.starts_with(included))
         };
         real.starts_with(&around.root) || is_included() || around.grants.permits(real, access)
+    }
+
+    /// Returns whether files may set a setting of this image.
+    pub(super) fn may_set(&self, setting: &Setting) -> bool {
+        match self.name.as_str() {
+            MAIN => true,
+            TOOLS => {
+                let is_shared = setting.scope == Scope::Universal;
+                setting.in_tools_tree && (is_shared || setting.scope.allows_subimage())
+            }
+            _ => setting.scope.allows_subimage(),
+        }
     }
 
     pub(super) fn is_main(&self) -> bool {

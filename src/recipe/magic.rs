@@ -37,7 +37,7 @@ impl Reader<'_, '_> {
             path: self.around.shown(path),
         };
         // A key or cache beside a subimage's `mkosi.conf` is passed over without a word.
-        if !self.image.is_main() && !setting.scope.allows_subimage() {
+        if !self.image.may_set(setting) {
             return;
         }
         let values = match magic {

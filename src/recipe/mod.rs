@@ -9,6 +9,7 @@
 //! ```
 
 mod assign;
+mod assisting;
 mod bounds;
 mod builtin;
 mod conditions;
@@ -32,6 +33,7 @@ mod names;
 mod nearest;
 mod origin;
 mod outside;
+mod passing;
 mod place;
 mod program;
 mod project;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::assign;
+use super::assisting::{self, Assistants, wants_initrd};
 use super::bounds::Bounds;
 use super::configured::ConfiguredImage;
 use super::discovery::{Extent, Reader};
@@ -15,14 +16,14 @@ use super::image::{DEFAULT_INITRD, Image, MAIN, Surroundings, TOOLS};
 use super::names;
 use super::nearest::nearest;
 use super::origin::Origin;
+use super::passing;
 use super::program::{ConfigurationPrograms, Programs};
 use super::resolve;
 use super::resolved::{Format, Recipe};
-use super::scope::{Layers, Sourced};
-use super::settings::{self, Scope};
+use super::scope::Layers;
+use super::settings;
 use super::target::HostFacts;
 use super::unused;
-use super::values::Value;
 
 /// What a person asked for.
 #[derive(Clone, Debug)]
@@ -61,7 +62,9 @@ pub struct Override {
 pub struct Project {
     /// Every image to build, each after the ones it depends on; the main image is last.
     pub images: Vec<ConfiguredImage>,
-    /// The same images as they are built; none when something is refused.
+    /// The image that the programs of a build would be taken from.
+    pub tools: Option<ConfiguredImage>,
+    /// The images of the directory as they are built; none when something is refused.
     pub recipes: Vec<Recipe>,
     /// What keeps the images from being built.
     pub refusals: Vec<RecipeError>,
@@ -149,8 +152,12 @@ fn load_once(
     programs: &mut Programs<'_>,
 ) -> Result<Project, RecipeErrors> {
     let mut findings = Findings::default();
-    let images = read_images(invocation, around, programs, &mut findings);
-    for image in &images {
+    let Images {
+        built: images,
+        tools,
+        initrd,
+    } = read_images(invocation, around, programs, &mut findings);
+    for image in images.iter().chain(&tools).chain(&initrd) {
         programs.note_image(image, around);
     }
     let is_empty = |image: &Image| {
@@ -164,44 +171,74 @@ fn load_once(
         });
     }
     unused::check(&images, around, &mut findings);
-    let graph = dependencies(&images, around);
+    let mut graph = dependencies(&images, around);
+    if initrd.is_some() {
+        // Before the main image, as mkosi has it.
+        let place = graph.len() - 1;
+        graph.insert(place, (DEFAULT_INITRD.to_owned(), Vec::new()));
+        for image in images.iter().filter(|image| wants_initrd(image, around)) {
+            let entry = graph.iter_mut().find(|(name, _)| *name == image.name);
+            if let Some((_, dependencies)) = entry {
+                dependencies.push((DEFAULT_INITRD.to_owned(), Origin::Default));
+            }
+        }
+    }
     let order = graph::build_order(&graph, &mut findings);
     let graph: BTreeMap<String, Vec<Dependency>> = graph.into_iter().collect();
-    let ordered: Vec<&Image> = order
-        .iter()
-        .filter_map(|name| images.iter().find(|image| image.name == *name))
-        .collect();
+    let is_needed = |image: &&Image| order.contains(&image.name);
+    let built: Vec<&Image> = images.iter().filter(is_needed).collect();
     findings.keep_values(|setting, origin| {
         let values = |image: &&Image| image.layers.get(settings::known(setting));
-        ordered
-            .iter()
+        { built.iter() }
             .filter_map(values)
             .flatten()
             .any(|sourced| sourced.origin == *origin)
     });
-    // One that has nothing lacks everything, which need not be said.
     let mut unheard = Findings::default();
-    let heard = if is_configured {
-        &mut findings
-    } else {
-        &mut unheard
-    };
+    let initrd_path = initrd
+        .as_ref()
+        .map(|initrd| assisting::output(initrd, around));
     let mut configured = Vec::new();
     let mut recipes = Vec::new();
-    for image in ordered {
-        let names = graph[&image.name].iter().map(|(name, _)| name.clone());
-        let recipe = resolve::recipe(image, names.collect(), invocation, around, heard);
-        let seen = ConfiguredImage::new(&recipe, image.files.clone());
-        configured.push(seen.with_overridden(&image.layers));
-        recipes.push(recipe);
+    for name in &order {
+        let (images, is_built) = match &initrd {
+            Some(initrd) if *name == DEFAULT_INITRD => (std::slice::from_ref(initrd), false),
+            _ => (images.as_slice(), true),
+        };
+        let Some(image) = images.iter().find(|image| image.name == *name) else {
+            continue;
+        };
+        let names: Vec<String> = graph[name].iter().map(|(name, _)| name.clone()).collect();
+        let own = names.iter().filter(|name| *name != DEFAULT_INITRD);
+        // One that has nothing lacks everything, which need not be said.
+        let heard = match is_configured && is_built {
+            true => &mut findings,
+            false => &mut unheard,
+        };
+        let recipe = resolve::recipe(image, own.cloned().collect(), invocation, around, heard);
+        let mut shown = ConfiguredImage::new(&recipe, image.files.clone());
+        if let (Some(path), true) = (&initrd_path, wants_initrd(image, around)) {
+            shown.start_with(path, DEFAULT_INITRD);
+        }
+        configured.push(shown.with_overridden(&image.layers));
+        if is_built {
+            recipes.push(recipe);
+        }
     }
-    same_outputs(&recipes, heard);
+    let tools = tools.map(|tools| {
+        let recipe = resolve::recipe(&tools, Vec::new(), invocation, around, &mut unheard);
+        ConfiguredImage::new(&recipe, tools.files.clone()).with_overridden(&tools.layers)
+    });
+    if is_configured {
+        same_outputs(&recipes, &mut findings);
+    }
     let settled = findings.settle()?;
     if !settled.refusals.is_empty() {
         recipes.clear();
     }
     Ok(Project {
         images: configured,
+        tools,
         recipes,
         refusals: settled.refusals,
         warnings: settled.warnings,
@@ -212,17 +249,23 @@ fn load_once(
 
 /// Returns the directory itself, or its `mkosi/` when only that has a `mkosi.conf`.
 fn configuration_directory(root: &Path) -> PathBuf {
-    let has_recipe = |directory: &Path| {
-        ["mkosi.conf", "mkosi.tools.conf"]
-            .iter()
-            .any(|name| directory.join(name).is_file())
-    };
     let below = root.join("mkosi");
-    if !has_recipe(root) && has_recipe(&below) {
+    let is_here = root.join("mkosi.conf").exists() || root.join("mkosi.tools.conf").exists();
+    let is_below = below.join("mkosi.conf").is_file() || below.join("mkosi.tools.conf").exists();
+    if !is_here && is_below {
         below
     } else {
         root.to_owned()
     }
+}
+
+/// The images of a directory.
+#[derive(Debug)]
+struct Images {
+    /// The subimages by their names, then the main image.
+    built: Vec<Image>,
+    tools: Option<Image>,
+    initrd: Option<Image>,
 }
 
 /// Reads the main image, then its subimages, which start with what the main image passes on.
@@ -231,13 +274,17 @@ fn read_images(
     around: &Surroundings,
     programs: &mut Programs<'_>,
     findings: &mut Findings,
-) -> Vec<Image> {
+) -> Images {
     let mut found_profiles = BTreeSet::new();
     let main = Image::new(MAIN.to_owned(), Layers::default());
     let mut reader = Reader::new(around, main, findings, &mut found_profiles, programs);
     command_line(invocation, &mut reader);
     if !invocation.reads_files() {
-        return vec![reader.image];
+        return Images {
+            built: vec![reader.image],
+            tools: None,
+            initrd: None,
+        };
     }
     // What is typed is not of the directory.
     reader.image.files.clear();
@@ -249,14 +296,20 @@ fn read_images(
         },
     );
     let entries = reader.entries(&around.directory.join("mkosi.images"));
-    let main = reader.image;
-    foreign_images(around, findings);
+    let mut main = reader.image;
+    let mut assistants = Assistants {
+        around,
+        findings,
+        found_profiles: &mut found_profiles,
+        programs,
+    };
+    let tools = assistants.tools(&mut main);
     let mut images = Vec::new();
     for path in entries {
         let Some(name) = image_name(&path, around, findings) else {
             continue;
         };
-        let mut image = Image::new(name, passed_on(&main, around));
+        let mut image = Image::new(name, passing::to_subimage(&main, around));
         image.included.clone_from(&main.included);
         let mut reader = Reader::new(around, image, findings, &mut found_profiles, programs);
         let matches = if path.is_dir() {
@@ -274,24 +327,19 @@ fn read_images(
             images.push(reader.image);
         }
     }
+    let mut assistants = Assistants {
+        around,
+        findings,
+        found_profiles: &mut found_profiles,
+        programs,
+    };
+    let initrd = assistants.initrd(&main, &images);
     images.push(main);
     missing_profiles(&images, &found_profiles, around, findings);
-    images
-}
-
-/// Notes the images mkosi would build for itself.
-fn foreign_images(around: &Surroundings, findings: &mut Findings) {
-    for (name, what) in [
-        ("mkosi.tools.conf", "tools tree"),
-        ("mkosi.initrd.conf", "default initrd"),
-    ] {
-        let path = around.directory.join(name);
-        if path.exists() {
-            let origin = Origin::Magic {
-                path: around.shown(&path),
-            };
-            findings.note(&origin, format!("`{name}` is not read: no {what} is built"));
-        }
+    Images {
+        built: images,
+        tools,
+        initrd,
     }
 }
 
@@ -331,43 +379,6 @@ fn command_line(invocation: &Invocation<'_>, reader: &mut Reader<'_, '_>) {
         }
     }
     reader.read_included(&directory);
-}
-
-/// Returns the layers a subimage starts with.
-fn passed_on(main: &Image, around: &Surroundings) -> Layers {
-    let mut layers = Layers::default();
-    for setting in settings::all() {
-        if setting.scope.is_forced() {
-            if let Some(values) = main.get(setting, around) {
-                layers.forced.put(setting, values);
-            }
-        } else if setting.scope == Scope::Inherit
-            && let Some(values) = main.layers.get(setting)
-        {
-            layers.inherited.put(setting, values);
-        }
-    }
-    let passed = main
-        .get(settings::known("PassEnvironment"), around)
-        .unwrap_or_default();
-    let environment = settings::known("Environment");
-    let variables: Vec<Sourced> = main
-        .get(environment, around)
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|variable| {
-            let Value::Variable { name, .. } = &variable.value else {
-                return false;
-            };
-            passed
-                .iter()
-                .any(|passed| passed.value == Value::Text(name.clone()))
-        })
-        .collect();
-    if !variables.is_empty() {
-        layers.inherited.put(environment, variables);
-    }
-    layers
 }
 
 /// Names of images that are not in `mkosi.images/`.

@@ -86,6 +86,16 @@ impl Layer {
         self.0.insert(setting.destination, assigned);
     }
 
+    /// Forgets what was assigned to a setting.
+    pub(super) fn clear(&mut self, setting: &Setting) {
+        self.0.remove(setting.destination);
+    }
+
+    /// Returns whether a setting was assigned something, if only nothing.
+    pub(super) fn has(&self, setting: &Setting) -> bool {
+        self.0.contains_key(setting.destination)
+    }
+
     /// Returns whether nothing was assigned.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -95,6 +105,8 @@ impl Layer {
 /// The layers of one image, lowest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layers {
+    /// What counts when nothing else was assigned.
+    pub(super) defaulted: Layer,
     /// What the main image passes on as a starting value.
     pub(super) inherited: Layer,
     pub(super) files: Layer,
@@ -132,12 +144,14 @@ impl Layers {
 
     /// Returns what a setting was assigned: `None` leaves it to its default, nothing is an empty collection.
     pub(super) fn get(&self, setting: &Setting) -> Option<Vec<Sourced>> {
+        let defaulted = self.defaulted.0.get(setting.destination);
+        let defaulted = || defaulted.map(|assigned| assigned.values.clone());
         let layers = [&self.inherited, &self.files, &self.forced];
         let mut assigned = layers
             .into_iter()
             .filter_map(|layer| layer.0.get(setting.destination));
         if setting.is_collection() {
-            return assigned.fold(None, |below, assigned| {
+            let values = assigned.fold(None, |below, assigned| {
                 let mut values = if assigned.reset {
                     Vec::new()
                 } else {
@@ -146,9 +160,13 @@ impl Layers {
                 values.extend_from_slice(&assigned.values);
                 Some(values)
             });
+            return values.or_else(defaulted);
         }
-        let last = assigned.next_back()?;
-        (setting.nullable || !last.values.is_empty()).then(|| last.values.clone())
+        assigned
+            .next_back()
+            .filter(|last| setting.nullable || !last.values.is_empty())
+            .map(|last| last.values.clone())
+            .or_else(defaulted)
     }
 
     /// Returns the values that a setting was assigned and does not have, by who assigned them last.

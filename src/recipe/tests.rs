@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::Hint;
 
+mod assistants;
 mod boundaries;
 mod bounds;
 mod discovery;
@@ -191,15 +192,15 @@ fn what_is_not_built_is_shown_with_its_values() {
     )]);
     let project = fixture.look_at();
     assert!(project.recipes.is_empty());
-    assert_eq!(project.images.len(), 1);
+    let main = project.images.last().unwrap();
     let words = |setting: &str| -> Vec<String> {
-        let values = project.images[0].values(setting).iter();
+        let values = main.values(setting).iter();
         values.map(|sourced| sourced.value.to_string()).collect()
     };
     assert_eq!(words("Distribution"), ["fedora"]);
     assert_eq!(words("Bootable"), ["enabled"]);
     assert_eq!(words("BaseTrees"), ["/usr"]);
-    assert_eq!(project.images[0].files, [fixture.path("mkosi.conf")]);
+    assert_eq!(main.files, [fixture.path("mkosi.conf")]);
     let refusals: Vec<String> = project.refusals.iter().map(ToString::to_string).collect();
     assert_eq!(refusals, fixture.errors());
     assert_eq!(

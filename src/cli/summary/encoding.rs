@@ -11,7 +11,8 @@ use crate::recipe::{expand_key, real_path};
 /// Describes every image: `{"Images": [{"Architecture": ...}], "Tools": null}`, keys sorted, `null` for what is not set.
 pub(in crate::cli) fn json(project: &Project) -> String {
     let images: Vec<Json> = project.images.iter().map(image).collect();
-    format!("{:#}", json!({ "Images": images, "Tools": null }))
+    let tools = project.tools.as_ref().map(image);
+    format!("{:#}", json!({ "Images": images, "Tools": tools }))
 }
 
 fn image(configured: &ConfiguredImage) -> Json {

@@ -69,7 +69,8 @@ impl Recipe {
             message.to_owned()
         })?;
         let json: serde_json::Value = serde_json::from_str(&encoding::json(&project)).unwrap();
-        Ok(json["Images"][0].clone())
+        // Before the main image may be the initrd that it is to start with.
+        Ok(json["Images"].as_array().unwrap().last().unwrap().clone())
     }
 
     fn directory(&self) -> String {
