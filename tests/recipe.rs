@@ -118,6 +118,34 @@ error: mkosi.conf:10:4: `Repositories=` is `con$trib`, expected at most 255 lett
 }
 
 #[test]
+fn what_stands_for_nothing_is_marked_alone() {
+    let world = world(
+        "[Output]\nFormat=none\n[Content]\nFinalizeScripts=absent/*.sh\n\
+         [Build]\nCacheKey=&d-&q\nBuildKey=%Z\n",
+    );
+    let summary = world.run(&["summary"]);
+    let marked: Vec<&str> = summary
+        .stderr
+        .lines()
+        .filter(|line| line.contains(" | ") || line.starts_with("warning"))
+        .collect();
+    assert_eq!(
+        marked,
+        [
+            "warning: mkosi.conf:4:17: `FinalizeScripts=absent/*.sh` matches nothing",
+            "  4 | FinalizeScripts=absent/*.sh",
+            "    |                 ^^^^^^^^^^^",
+            "warning: mkosi.conf:6:13: `&q` in `CacheKey=` stands for nothing",
+            "  6 | CacheKey=&d-&q",
+            "    |             ^^",
+            "warning: mkosi.conf:7:10: unknown specifier `%Z` in `BuildKey=`",
+            "  7 | BuildKey=%Z",
+            "    |          ^^",
+        ]
+    );
+}
+
+#[test]
 fn strict_makes_errors_of_warnings() {
     let text = "[Output]\nFormat=directory\n[Contents]\nPackages=bash\n";
     let finding = "mkosi.conf:3:1: unknown section `[Contents]`

@@ -60,6 +60,9 @@ fn describe(text: &mut String, setting: &Setting) {
     };
     row("values", setting.kind.words().join(", "));
     row("default", setting.default.to_owned());
+    if setting.is_alias() {
+        row("adds to", format!("{}=", setting.destination));
+    }
     row("option", options(setting));
     row("set in", scope(setting.scope).to_owned());
     let files: Vec<String> = setting.magic.iter().map(|magic| file(*magic)).collect();

@@ -17,6 +17,8 @@ struct Row<'a> {
 /// Returns the settings of an image that somebody gave a value.
 fn rows(image: &ConfiguredImage) -> impl Iterator<Item = Row<'_>> {
     settings::all()
+        // What an old name assigned is shown with the present one.
+        .filter(|setting| !setting.is_alias())
         .map(|setting| Row {
             name: setting.name,
             values: image.values(setting.name),

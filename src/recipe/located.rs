@@ -50,7 +50,12 @@ impl RecipeError {
             Self::UnknownSpecifier { letter, .. } | Self::UnsetSpecifier { letter, .. } => {
                 place.of_word(&format!("%{letter}"))
             }
-            Self::UnknownImage { name, .. }
+            Self::UnknownDelayedSpecifier { letter, .. } => place.of_word(&format!("&{letter}")),
+            Self::NoMatch { pattern: word, .. } | Self::PathVariable { path: word, .. } => {
+                place.of_word(word)
+            }
+            Self::UnsetVariable { name, .. }
+            | Self::UnknownImage { name, .. }
             | Self::MissingProfile { name, .. }
             | Self::CallersVariable { name, .. } => place.of_word(name),
             _ => place.of_words(),

@@ -10,7 +10,7 @@ use super::image::{Image, Surroundings};
 use super::nearest::nearest;
 use super::origin::Origin;
 use super::settings;
-use super::values::Value;
+use super::values::{Kind, Value};
 
 /// Names beside a `mkosi.conf` that no setting has.
 const OTHER_NAMES: [&str; 12] = [
@@ -136,7 +136,7 @@ fn scripts(image: &Image, around: &Surroundings, findings: &mut Findings) {
     if made.as_deref() == Some("yes") {
         return;
     }
-    for setting in settings::all().filter(|setting| setting.name.ends_with("Scripts")) {
+    for setting in settings::all().filter(|setting| setting.kind == Kind::Scripts) {
         for script in image.layers.get(setting).unwrap_or_default() {
             let Value::Path(path) = script.value else {
                 continue;
