@@ -146,6 +146,18 @@ fn what_stands_for_nothing_is_marked_alone() {
 }
 
 #[test]
+fn what_a_build_does_otherwise_is_told_with_its_line() {
+    let world = world("[Output]\nFormat=directory\nSeed=random\n[Content]\nExtraTrees=tree\n");
+    world.write("tree/usr/x", "");
+    let told = world.run(&["-f"]);
+    let warning = "warning: mkosi.conf:3:6: `Seed=random` is made of the recipe instead, so that builds repeat
+  3 | Seed=random
+    |      ^^^^^^
+";
+    assert!(told.stderr.starts_with(warning), "{}", told.stderr);
+}
+
+#[test]
 fn strict_makes_errors_of_warnings() {
     let text = "[Output]\nFormat=directory\n[Contents]\nPackages=bash\n";
     let finding = "mkosi.conf:3:1: unknown section `[Contents]`

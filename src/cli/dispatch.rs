@@ -107,8 +107,7 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
             let grants = grants(invoked)?;
             let project = buildable(invoked, &grants, style)?;
             for note in &project.notes {
-                let text = format!("{}: {}", note.origin, note.text);
-                output::people(format_args!("{}", render::warning("", &text, style)));
+                output::people(format_args!("{}", render::note(note, style)));
             }
             build::build(&project, &grants, invoked, style)?;
         }

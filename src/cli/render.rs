@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::excerpt::excerpt;
 use super::output::Style;
 use crate::hint::Hint;
-use crate::recipe::{Finding, Located};
+use crate::recipe::{Finding, Located, Note};
 
 pub(super) const RED: u8 = 31;
 pub(super) const GREEN: u8 = 32;
@@ -109,6 +109,21 @@ pub(super) fn errors<'a>(
             }
         }
     }
+    text
+}
+
+/// Renders something to know about a value, with its words if they are in a file.
+pub(super) fn note(note: &Note, style: Style) -> String {
+    let Some(place) = note.origin.place() else {
+        return warning("", &format!("{}: {}", note.origin, note.text), style);
+    };
+    let mut text = String::new();
+    let found = Finding {
+        place: place.clone(),
+        message: note.text.clone(),
+        remark: None,
+    };
+    finding(&mut text, Severity::Warning, &found, style);
     text
 }
 
