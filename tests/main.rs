@@ -8,6 +8,7 @@ mod build;
 mod cat_config;
 mod clean;
 mod completion;
+mod corpus;
 mod doctor;
 mod documentation;
 mod file_systems;
