@@ -1,5 +1,7 @@
 //! The files and directories whose presence is a value, such as `mkosi.output` and `mkosi.seed`.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -11,15 +13,36 @@ use super::settings::{self, Magic, Setting, Support};
 use super::syntax::SyntaxProblem;
 use super::values::Value;
 
+/// What is in a directory, so that not each name has to be asked for: most directories have few of them.
+#[derive(Debug)]
+pub(super) struct Names(Option<BTreeSet<OsString>>);
+
+impl Names {
+    /// Lists a directory; of one that cannot be listed, every name may be there.
+    fn of(directory: &Path) -> Self {
+        let names = fs_err::read_dir(directory).and_then(|entries| {
+            let names = entries.map(|entry| Ok(entry?.file_name()));
+            names.collect()
+        });
+        Self(names.ok())
+    }
+
+    pub(super) fn may_have(&self, name: &str) -> bool {
+        let names = self.0.as_ref();
+        names.is_none_or(|names| names.contains(OsStr::new(name)))
+    }
+}
+
 impl Reader<'_, '_> {
     /// Applies the files and directories whose presence is a value.
     pub(super) fn magic_files(&mut self, directory: &Path) {
-        self.programs.note_directory(directory);
+        let names = Names::of(directory);
+        self.programs.note_directory(directory, &names);
         self.programs.note_image(&self.image, self.around);
         for setting in settings::all() {
             for magic in setting.magic {
                 let path = directory.join(magic.name());
-                if path.exists() {
+                if names.may_have(magic.name()) && path.exists() {
                     self.magic_file(setting, *magic, &path, directory);
                 }
             }

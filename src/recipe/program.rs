@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::image::{Image, Surroundings};
+use super::magic::Names;
 use super::settings;
 use super::values::Value;
 
@@ -70,6 +71,8 @@ pub(super) struct Programs<'a> {
     runner: &'a dyn ConfigurationPrograms,
     /// What is known to be private, as real paths.
     private: BTreeSet<PathBuf>,
+    /// The paths that were looked at for it, as they were written.
+    noted: BTreeSet<PathBuf>,
     /// What was hidden from every program that has run; `None` when none has.
     hidden_from_all: Option<BTreeSet<PathBuf>>,
 }
@@ -79,14 +82,18 @@ impl<'a> Programs<'a> {
         Self {
             runner,
             private,
+            noted: BTreeSet::new(),
             hidden_from_all: None,
         }
     }
 
     /// Notes what is private in a directory of configuration.
-    pub(super) fn note_directory(&mut self, directory: &Path) {
+    pub(super) fn note_directory(&mut self, directory: &Path, names: &Names) {
         for name in PRIVATE_NAMES {
-            self.note(&directory.join(name));
+            let (first, _) = name.split_once('/').unwrap_or((name, ""));
+            if names.may_have(first) {
+                self.note(&directory.join(name));
+            }
         }
     }
 
@@ -102,6 +109,10 @@ impl<'a> Programs<'a> {
     }
 
     fn note(&mut self, path: &Path) {
+        // Every directory is read with the same values.
+        if !self.noted.insert(path.to_owned()) {
+            return;
+        }
         if let Ok(real) = fs_err::canonicalize(path) {
             self.private.insert(real);
         }
