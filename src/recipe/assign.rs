@@ -29,19 +29,15 @@ pub(super) fn value(
     directory: &Path,
     findings: &mut Findings,
 ) -> Option<Vec<Value>> {
-    let expanded = match origin {
-        // A person says what they mean.
-        Origin::CommandLine { .. } => text.to_owned(),
-        _ => expand(
-            image,
-            around,
-            setting.name,
-            text,
-            origin,
-            directory,
-            findings,
-        )?,
-    };
+    let expanded = expand(
+        image,
+        around,
+        setting.name,
+        text,
+        origin,
+        directory,
+        findings,
+    )?;
     if expanded.trim().is_empty() {
         return cleared(setting);
     }
