@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 41] = [
+const BY_PATH: [(&str, &str); 44] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -60,6 +60,14 @@ const BY_PATH: [(&str, &str); 41] = [
         "finds the real path that is then opened without links",
     ),
     (
+        "recipe/assisting.rs",
+        "asks whether there is configuration to read",
+    ),
+    (
+        "recipe/conditions.rs",
+        "finds what is there of a path, for the grant that a message names",
+    ),
+    (
         "recipe/defaults.rs",
         "asks which certificates of the host there are",
     ),
@@ -74,6 +82,10 @@ const BY_PATH: [(&str, &str); 41] = [
     (
         "recipe/grants.rs",
         "finds the real path of what a person grants",
+    ),
+    (
+        "recipe/include.rs",
+        "finds the real path that is then opened without links",
     ),
     (
         "recipe/magic.rs",
