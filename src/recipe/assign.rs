@@ -46,6 +46,7 @@ pub(super) fn value(
         around,
         origin,
         unset: RefCell::default(),
+        is_literal: false,
     };
     let vantage = Vantage {
         directory,
@@ -64,7 +65,17 @@ pub(super) fn value(
                 Support::NoEffect(_) => findings.warn(problem),
                 _ => findings.refuse_value(setting.destination, problem),
             }
-            return Some(vec![Value::Text(expanded)]);
+            // They are shown as they are written.
+            let view = View {
+                is_literal: true,
+                ..view
+            };
+            let vantage = Vantage {
+                directory,
+                outlook: Some(&view),
+            };
+            let values = values::parse(setting.kind, &expanded, &vantage);
+            return Some(values.unwrap_or_else(|_| vec![Value::Text(expanded)]));
         }
         Err(refused) => {
             findings.error(unread(setting, refused, origin, around));
@@ -138,6 +149,7 @@ pub(super) fn found(
         around,
         origin,
         unset: RefCell::default(),
+        is_literal: false,
     };
     let vantage = Vantage {
         directory: &around.directory,
@@ -252,12 +264,18 @@ struct View<'a> {
     origin: &'a Origin,
     /// The variables that were asked for and are not set.
     unset: RefCell<Vec<String>>,
+    /// Whether variables that nobody granted stay as they are written.
+    is_literal: bool,
 }
 
 impl Outlook for View<'_> {
     fn variable(&self, name: &str) -> Result<Option<String>, Denied> {
         if !self.origin.is_personal() && !self.around.grants.permits_variable(name) {
-            return Err(Denied);
+            return if self.is_literal {
+                Ok(None)
+            } else {
+                Err(Denied)
+            };
         }
         let value = self.around.environment.get(name).cloned();
         if value.is_none() {

@@ -17,29 +17,37 @@ use super::values;
 impl Reader<'_, '_> {
     /// Returns whether a file is to be read; its assertions are looked at if it is.
     pub(super) fn conditions_hold(&mut self, document: &Document, directory: &Path) -> bool {
-        if self.failing(document, Purpose::Match, directory).is_some() {
+        let failing =
+            matching::failing_section(document, Purpose::Match, |section, index, value| {
+                self.condition(section, index, value, directory)
+            });
+        if failing.is_some() {
             return false;
         }
-        if let Some(section) = self.failing(document, Purpose::Assert, directory) {
+        let mut asked = None;
+        let failing =
+            matching::failing_section(document, Purpose::Assert, |section, index, value| {
+                asked = Some((section, index));
+                self.condition(section, index, value, directory)
+            });
+        if let Some(section) = failing {
+            // What comes after a condition that has to hold is not asked; of others, none alone is to blame.
+            let place = match asked.map(|(asked, index)| (asked, &asked.assignments[index])) {
+                Some((asked, condition))
+                    if std::ptr::eq(asked, section) && !condition.value.starts_with('|') =>
+                {
+                    &condition.place
+                }
+                _ => &section.place,
+            };
             let error = RecipeError::Assertion {
-                origin: Origin::File(section.place.clone()),
+                origin: Origin::File(place.clone()),
                 section: section.name.clone(),
                 image: self.image.name.clone(),
             };
             self.findings.error(error);
         }
         true
-    }
-
-    fn failing<'d>(
-        &mut self,
-        document: &'d Document,
-        purpose: Purpose,
-        directory: &Path,
-    ) -> Option<&'d RawSection> {
-        matching::failing_section(document, purpose, |section, index, value| {
-            self.condition(section, index, value, directory)
-        })
     }
 
     fn condition(

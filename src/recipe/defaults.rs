@@ -43,7 +43,7 @@ impl Image {
             "ToolsTreeProfiles" => Some(texts(&["misc", "package-manager", "runtime"])),
             "ToolsTreeMirror" => text(&self.of_tools("Mirror", around)?),
             "ToolsTreeSnapshot" => text(&self.of_tools("Snapshot", around)?),
-            "BuildSources" => Some(vec![Value::Tree(TreeSource {
+            "BuildSources" if around.has_sources => Some(vec![Value::Tree(TreeSource {
                 source: around.root.clone(),
                 target: None,
             })]),
@@ -59,7 +59,7 @@ impl Image {
                 .find(|path| Path::new(path).exists())
                 .map(|path| vec![Value::Path(PathBuf::from(path))]),
             "ProxyClientKey" => Some(vec![self.one("ProxyClientCertificate", around)?.value]),
-            "Machine" => text(&around.root.file_name()?.to_string_lossy()),
+            "Machine" if around.has_sources => text(&around.root.file_name()?.to_string_lossy()),
             _ => constant(setting, &around.directory),
         }
     }

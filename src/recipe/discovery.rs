@@ -294,7 +294,8 @@ impl<'a, 'p> Reader<'a, 'p> {
                 present: setting.name,
             });
         }
-        if setting.section != section {
+        // A section may go by its former name.
+        if setting.section != section || section.name() != section_name {
             // mkosi applies it, and its own tutorial has `CacheDirectory=` in `[Output]`.
             self.findings.warn(RecipeError::WrongSection {
                 origin: origin.clone(),

@@ -25,6 +25,8 @@ pub(super) const DEFAULT_INITRD: &str = "default-initrd";
 pub(super) struct Surroundings {
     /// Where the program was told to work; nothing outside it is read on a recipe's word.
     pub(super) root: PathBuf,
+    /// Whether the root has what is to be built: without configuration there is only the command line.
+    pub(super) has_sources: bool,
     /// Where `mkosi.conf` is: the root, or its `mkosi/`.
     pub(super) directory: PathBuf,
     pub(super) host: HostFacts,

@@ -64,11 +64,11 @@ pub(super) fn subject(name: &str) -> Option<Subject> {
 /// Returns the first section that fails, or `None` when the document's conditions hold.
 ///
 /// `ask` answers one condition, without its `|` and `!`. What comes after one that fails is not asked.
-pub(super) fn failing_section(
-    document: &Document,
+pub(super) fn failing_section<'d>(
+    document: &'d Document,
     purpose: Purpose,
-    mut ask: impl FnMut(&RawSection, usize, &str) -> bool,
-) -> Option<&RawSection> {
+    mut ask: impl FnMut(&'d RawSection, usize, &str) -> bool,
+) -> Option<&'d RawSection> {
     let (all, any) = purpose.sections();
     let mut alternatives = None;
     for section in &document.sections {
@@ -86,9 +86,9 @@ pub(super) fn failing_section(
 }
 
 /// Returns whether all conditions of a section hold, and one of those with a `|` if there are any.
-fn holds_section(
-    section: &RawSection,
-    ask: &mut impl FnMut(&RawSection, usize, &str) -> bool,
+fn holds_section<'d>(
+    section: &'d RawSection,
+    ask: &mut impl FnMut(&'d RawSection, usize, &str) -> bool,
 ) -> bool {
     let mut triggered = None;
     for (index, assignment) in section.assignments.iter().enumerate() {

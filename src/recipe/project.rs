@@ -124,6 +124,7 @@ pub fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
     let mut around = Surroundings {
         directory: configuration_directory(&root),
         root,
+        has_sources: invocation.reads_files(),
         host: invocation.host.clone(),
         bounds: Bounds::default(),
         grants: invocation.grants.clone(),
@@ -398,6 +399,10 @@ fn image_name(path: &Path, around: &Surroundings, findings: &mut Findings) -> Op
         },
         name: name.clone(),
     };
+    // A file that is called `.conf` has no ending.
+    if name.is_empty() && !path.is_dir() {
+        return None;
+    }
     if name.is_empty() || RESERVED.contains(&name.as_str()) {
         findings.error(wrong());
         return None;
