@@ -11,7 +11,7 @@ use super::error::RecipeError;
 use super::origin::Origin;
 use super::settings::{self, Magic, Setting, Support};
 use super::syntax::SyntaxProblem;
-use super::values::Value;
+use super::values::{Kind, Value};
 
 /// What is in a directory, so that not each name has to be asked for: most directories have few of them.
 #[derive(Debug)]
@@ -106,6 +106,13 @@ impl Reader<'_, '_> {
         directory: &Path,
     ) -> Option<String> {
         let mode = fs_err::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+        if setting.kind == Kind::Password && mode & 0o007 != 0 {
+            self.findings.error(RecipeError::OpenSecret {
+                origin: origin.clone(),
+                path: self.around.shown(path),
+                mode: mode & 0o777,
+            });
+        }
         let bytes = if mode & 0o111 == 0 {
             self.bytes(path)?
         } else if let Support::Unsupported { reason, .. } = setting.support {
