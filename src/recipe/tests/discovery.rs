@@ -161,7 +161,7 @@ fn conditions_have_mistakes_too() {
     assert_eq!(
         fixture.errors(),
         [
-            "mkosi.conf:1: `[Assert]` is not satisfied for image `main`",
+            "mkosi.conf:2: `[Assert]` is not satisfied for image `main`",
             "mkosi.conf.d/x.conf:2: unknown condition `Distributon=` in `[Match]`",
         ]
     );
@@ -305,6 +305,7 @@ fn former_names_are_accepted_with_a_warning() {
             "mkosi.conf:2: `Profile=` is called `Profiles=` now",
             "mkosi.conf:4: `@ImageId=` is called `ImageId=` now",
             "mkosi.conf:6: `QemuMem=` is called `RAM=` now",
+            "mkosi.conf:6: `RAM=` belongs in `[Runtime]`, not in `[Host]`",
         ]
     );
 }

@@ -106,7 +106,7 @@ fn programs_of_unsupported_settings_are_not_run() {
         let fixture = Fixture::new(&[("mkosi.conf", ""), (name, "")]).with_program(name, &NEVER);
         let errors = load(&fixture.invocation).unwrap_err();
         assert!(
-            matches!(errors.errors(), [RecipeError::Unsupported { setting: found, .. }] if *found == setting),
+            matches!(errors.errors(), [.., RecipeError::Unsupported { setting: found, .. }] if *found == setting),
             "{name}: {errors}"
         );
     }
