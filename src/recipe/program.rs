@@ -38,9 +38,10 @@ pub struct ConfigurationProgram<'a> {
 
 /// Names in a directory of configuration that no program may look into, whatever the settings say. `.git/config` may
 /// hold the token that a continuous integration has fetched the sources with.
-const PRIVATE_NAMES: [&str; 9] = [
+const PRIVATE_NAMES: [&str; 10] = [
     "mkosi.key",
     "mkosi.passphrase",
+    "mkosi.rootpw",
     "mkosi.credentials",
     "mkosi.output",
     "mkosi.cache",
