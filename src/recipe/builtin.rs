@@ -1,8 +1,7 @@
 //! Configuration that recipes include by a name: `mkosi-initrd`, `mkosi-tools`, `mkosi-vm`, `mkosi-addon` and
 //! `mkosi-obs`.
 //!
-//! The names and what they install are mkosi's, for Debian, Kali and Ubuntu; the texts are ours, and are read as files
-//! of a recipe are.
+//! The names are mkosi's. What they stand for is ours, for Debian, Kali and Ubuntu, and is read as files of a recipe are.
 
 use std::path::{Path, PathBuf};
 
@@ -30,28 +29,18 @@ const BUILTINS: &[Builtin] = &[
         texts: &[
             include_str!("builtin/initrd.conf"),
             include_str!("builtin/initrd-debian.conf"),
-            include_str!("builtin/initrd-fdisk.conf"),
-            include_str!("builtin/initrd-dpkg.conf"),
-            include_str!("builtin/initrd-cryptsetup.conf"),
-            include_str!("builtin/repart.conf"),
-            include_str!("builtin/initrd-tss.conf"),
-            include_str!("builtin/initrd-tpm.conf"),
+            include_str!("builtin/initrd-debian-split.conf"),
         ],
         profiles: &[
             ("lvm", "[Content]\nPackages=lvm2\n"),
-            ("pkcs11", "[Content]\nPackages=p11-kit\n"),
-            ("raid", "[Content]\nPackages=mdadm\n"),
-            ("plymouth", "[Content]\nPackages=plymouth\n"),
-            ("plymouth", include_str!("builtin/initrd-plymouth.conf")),
-            (
-                "plymouth",
-                include_str!("builtin/initrd-plymouth-debian.conf"),
-            ),
+            ("network", "[Content]\nKernelModules=/drivers/net/\n"),
             (
                 "nfs",
-                "[Content]\nKernelModules=fs/nfs/ net/sunrpc/ nfs_acl\n",
+                "[Content]\nPackages=nfs-common\nKernelModules=/fs/nfs/ /net/sunrpc/\n",
             ),
-            ("nfs", include_str!("builtin/initrd-nfs.conf")),
+            ("pkcs11", "[Content]\nPackages=p11-kit\n"),
+            ("plymouth", "[Content]\nPackages=plymouth\n"),
+            ("raid", "[Content]\nPackages=mdadm\n"),
         ],
     },
     Builtin {
@@ -60,45 +49,16 @@ const BUILTINS: &[Builtin] = &[
             include_str!("builtin/tools.conf"),
             include_str!("builtin/tools-debian.conf"),
             include_str!("builtin/tools-ubuntu.conf"),
-            include_str!("builtin/tools-x86.conf"),
-            include_str!("builtin/tools-efi.conf"),
-            include_str!("builtin/tools-boot-old.conf"),
-            include_str!("builtin/tools-boot.conf"),
-            include_str!("builtin/tools-not-jammy.conf"),
-            include_str!("builtin/repart.conf"),
         ],
         profiles: &[
-            ("debug", "[Content]\nPackages=gdb\n"),
-            ("debug", include_str!("builtin/tools-debug-debian.conf")),
-            ("devel", include_str!("builtin/tools-devel.conf")),
-            ("gui", include_str!("builtin/tools-gui-debian.conf")),
-            ("misc", include_str!("builtin/tools-misc.conf")),
-            ("misc", include_str!("builtin/tools-misc-debian.conf")),
-            (
-                "package-manager",
-                include_str!("builtin/tools-packages-debian.conf"),
-            ),
-            (
-                "package-manager",
-                include_str!("builtin/tools-packages-keyring.conf"),
-            ),
-            (
-                "package-manager",
-                include_str!("builtin/tools-packages-dnf.conf"),
-            ),
-            (
-                "package-manager",
-                include_str!("builtin/tools-packages-dnf5.conf"),
-            ),
-            ("runtime", include_str!("builtin/tools-runtime.conf")),
-            ("runtime", include_str!("builtin/tools-runtime-debian.conf")),
+            ("debug", "[Content]\nPackages=gdb strace\n"),
+            ("devel", "[Content]\nPackages=build-essential pkgconf\n"),
+            ("gui", "[Content]\nPackages=qemu-system-gui\n"),
+            ("misc", "[Content]\nPackages=file jq less\n"),
+            ("package-manager", "[Content]\nPackages=dnf zypper\n"),
             (
                 "runtime",
-                include_str!("builtin/tools-runtime-firmware.conf"),
-            ),
-            (
-                "runtime",
-                include_str!("builtin/tools-runtime-virtiofsd.conf"),
+                "[Content]\nPackages=openssh-client ovmf qemu-system swtpm systemd-container\n",
             ),
         ],
     },
@@ -107,13 +67,9 @@ const BUILTINS: &[Builtin] = &[
         texts: &[
             include_str!("builtin/vm.conf"),
             include_str!("builtin/vm-debian.conf"),
-            "[Match]\nDistribution=ubuntu\n[Distribution]\nRepositories=universe\n",
-            include_str!("builtin/vm-kernel-arm64.conf"),
-            include_str!("builtin/vm-kernel.conf"),
-            include_str!("builtin/vm-boot.conf"),
-            include_str!("builtin/vm-boot-signed.conf"),
-            include_str!("builtin/vm-resolved.conf"),
-            include_str!("builtin/vm-tpm.conf"),
+            include_str!("builtin/vm-debian-amd64.conf"),
+            include_str!("builtin/vm-debian-arm64.conf"),
+            include_str!("builtin/vm-ubuntu.conf"),
         ],
         profiles: &[],
     },

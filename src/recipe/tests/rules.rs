@@ -268,10 +268,10 @@ fn mistakes_of_images_that_are_not_built_count_as_far_as_they_are_read() {
 #[test]
 fn configuration_of_the_program_is_included_by_its_name() {
     for (name, setting, on_debian, on_ubuntu) in [
-        ("mkosi-initrd", "Packages", 23, 22),
-        ("mkosi-tools", "Packages", 39, 41),
-        ("mkosi-vm", "Packages", 29, 28),
-        ("mkosi-addon", "RemoveFiles", 8, 8),
+        ("mkosi-initrd", "Packages", 13, 11),
+        ("mkosi-tools", "Packages", 20, 21),
+        ("mkosi-vm", "Packages", 12, 12),
+        ("mkosi-addon", "Format", 1, 1),
         ("mkosi-obs", "SplitArtifacts", 4, 4),
     ] {
         for (distribution, release, count) in [
