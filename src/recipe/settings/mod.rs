@@ -11,7 +11,9 @@ mod overcoat;
 mod runtime;
 mod validation;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::nearest::nearest;
 use super::values::Kind;
@@ -309,7 +311,9 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
 
 /// Returns the setting called `name`.
 pub fn named(name: &str) -> Option<&'static Setting> {
-    all().find(|setting| setting.name == name)
+    static ROWS: LazyLock<HashMap<&str, &Setting>> =
+        LazyLock::new(|| all().map(|setting| (setting.name, setting)).collect());
+    ROWS.get(name).copied()
 }
 
 /// Returns the setting called `name`, which is known to be in the table.
