@@ -91,6 +91,9 @@ fn secrets_of_the_caller_reach_no_package() {
     }
     for name in ["mkosi.key", "mkosi.crt", "token", ".env", ".git/config"] {
         fixture.world.write(name, SECRET);
+        // A key that others may open is refused already.
+        let private = PermissionsExt::from_mode(0o600);
+        fs_err::set_permissions(fixture.world.path(name), private).unwrap();
     }
     let agent = home.join("agent");
     let listener = UnixListener::bind(&agent).unwrap();
