@@ -99,3 +99,32 @@ fn origin_says_where_each_value_was_written_and_what_it_took_the_place_of() {
     assert_eq!(packages["Values"], serde_json::json!([]));
     assert_eq!(packages["Overridden"].as_array().unwrap().len(), 5);
 }
+
+#[test]
+fn tools_tree_is_shown_before_the_images() {
+    let world = World::new();
+    world.write(
+        "mkosi.conf",
+        "[Distribution]\nDistribution=debian\nRelease=trixie\n[Output]\nFormat=none\n[Build]\nToolsTree=yes\n",
+    );
+    world.write("mkosi.tools.conf", "[Content]\nPackages=gdb\n");
+    let shown = |arguments: &[&str]| {
+        let run = world.run(arguments);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        run.stdout
+    };
+    let summary = shown(&["summary"]);
+    assert!(summary.starts_with("tools: mkosi.tools\n"), "{summary}");
+    assert!(summary.contains("\nmain: "), "{summary}");
+    let origins = shown(&["summary", "--origin"]);
+    assert!(
+        origins.contains("    gdb (mkosi.tools.conf:2:10)\n"),
+        "{origins}"
+    );
+    let origins = shown(&["summary", "--origin", "--json"]);
+    let origins: serde_json::Value = serde_json::from_str(&origins).unwrap();
+    assert_eq!(origins["Tools"]["Image"], "tools");
+    assert!(
+        shown(&["cat-config"]).starts_with("### image tools\n\n# mkosi.tools.conf\n[Content]\n")
+    );
+}

@@ -18,7 +18,7 @@ struct ReadAgain {
 /// Returns the text of all files.
 pub(super) fn text(project: &Project) -> Result<String, Failure> {
     let mut text = String::new();
-    for image in &project.images {
+    for image in project.configured() {
         if !text.is_empty() {
             text.push('\n');
         }

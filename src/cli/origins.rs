@@ -33,7 +33,7 @@ fn rows(image: &ConfiguredImage) -> impl Iterator<Item = Row<'_>> {
 /// Returns a line a value.
 pub(super) fn text(project: &Project) -> String {
     let mut text = String::new();
-    for image in &project.images {
+    for image in project.configured() {
         let _ = writeln!(text, "{}", image.name);
         for row in rows(image) {
             let name = row.name;
@@ -66,7 +66,7 @@ fn line(text: &mut String, lead: &str, value: &Sourced) {
     let _ = writeln!(text, "{lead}{words} ({place})");
 }
 
-/// Returns `{"Images": [{"Image": ..., "Settings": {"Format": {"Values": [...], "Overridden": [...]}}}]}`.
+/// Returns `{"Images": [{"Image": ..., "Settings": {"Format": {"Values": [...], "Overridden": [...]}}}], "Tools": ...}`.
 pub(super) fn json(project: &Project) -> String {
     let image = |image: &ConfiguredImage| {
         let settings: serde_json::Map<String, Json> = rows(image)
@@ -80,7 +80,8 @@ pub(super) fn json(project: &Project) -> String {
         json!({ "Image": image.name, "Settings": settings })
     };
     let images: Vec<Json> = project.images.iter().map(image).collect();
-    format!("{:#}", json!({ "Images": images }))
+    let tools = project.tools.as_ref().map(image);
+    format!("{:#}", json!({ "Images": images, "Tools": tools }))
 }
 
 /// Returns a value as it would be written, and where it was.

@@ -12,7 +12,7 @@ pub(super) use self::encoding::json;
 /// Describes every image: what was set and where, then the defaults, then what is worth knowing, of the sandbox too.
 pub(super) fn text(project: &Project, sandbox: Option<&str>) -> String {
     let mut text = String::new();
-    for image in &project.images {
+    for image in project.configured() {
         let _ = writeln!(text, "{}: {}", image.name, image.output_file_name);
         let (set, defaults): (Vec<_>, Vec<_>) = settings::all()
             .map(|setting| (setting, image.values(setting.name)))
@@ -53,11 +53,12 @@ fn words(values: &[Sourced]) -> String {
 
 /// Returns where values come from, each place once.
 fn origins(values: &[Sourced]) -> String {
-    let mut origins: Vec<String> = values
-        .iter()
-        .map(|value| value.origin.to_string())
-        .collect();
-    origins.dedup();
+    let mut origins: Vec<String> = Vec::new();
+    for origin in values.iter().map(|value| value.origin.to_string()) {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
     origins.join(", ")
 }
 

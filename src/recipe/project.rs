@@ -76,6 +76,11 @@ pub struct Project {
 }
 
 impl Project {
+    /// Returns all that is configured: the tools tree if there is one, and the images.
+    pub fn configured(&self) -> impl Iterator<Item = &ConfiguredImage> {
+        self.tools.iter().chain(&self.images)
+    }
+
     /// Returns the project if all of its images can be built.
     ///
     /// # Errors
