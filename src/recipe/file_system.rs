@@ -128,7 +128,7 @@ impl FileCompression {
         match self {
             Self::None | Self::Lz4 => 0,
             Self::Zstd => 3,
-            Self::Lz4Hc => 9,
+            Self::Lz4Hc => 4,
             Self::Xz | Self::Gzip => 6,
         }
     }

@@ -21,7 +21,7 @@ const FIRST_PARTITION_BYTES: u64 = 1 << 20;
 const BUILD_TIME: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
 /// A way to pack, by its name.
-const WAYS: [(&str, FileSystem); 10] = [
+const WAYS: [(&str, FileSystem); 11] = [
     ("erofs uncompressed", FileSystem::Erofs(None)),
     (
         "erofs lz4",
@@ -32,8 +32,12 @@ const WAYS: [(&str, FileSystem); 10] = [
         FileSystem::Erofs(Some((BlockCodec::Lz4, Fragments::Packed))),
     ),
     (
-        "erofs lz4hc-9",
-        FileSystem::Erofs(Some((BlockCodec::Lz4Hc { level: 9 }, Fragments::Apart))),
+        "erofs lz4hc-4 fragments",
+        FileSystem::Erofs(Some((BlockCodec::Lz4Hc { level: 4 }, Fragments::Packed))),
+    ),
+    (
+        "erofs lz4hc-9 fragments",
+        FileSystem::Erofs(Some((BlockCodec::Lz4Hc { level: 9 }, Fragments::Packed))),
     ),
     (
         "erofs zstd-1 fragments",

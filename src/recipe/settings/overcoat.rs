@@ -31,7 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Level of that compression",
     )
     .scope(Scope::Inherit)
-    .described("zstd: 3, lz4hc: 9, xz and gzip: 6"),
+    .described("zstd: 3, lz4hc: 4, xz and gzip: 6"),
     Setting::new(
         Section::Overcoat,
         "OldestKernel",

@@ -28,7 +28,7 @@ fn file_system_and_compression_become_a_codec_with_its_level() {
     for (compression, codec) in [
         ("none", None),
         ("lz4", Some(BlockCodec::Lz4)),
-        ("lz4hc", Some(BlockCodec::Lz4Hc { level: 9 })),
+        ("lz4hc", Some(BlockCodec::Lz4Hc { level: 4 })),
     ] {
         let erofs = payload(&format!("[Overcoat]\nCompression={compression}\n"));
         assert_eq!(erofs.file_system, FileSystem::Erofs);
@@ -48,7 +48,7 @@ fn automatic_compression_goes_by_distribution_and_release() {
         ),
         (
             "Release=bookworm",
-            Some(BlockCodec::Lz4Hc { level: 9 }),
+            Some(BlockCodec::Lz4Hc { level: 4 }),
             (6, 1),
         ),
         ("Release=bullseye", None, (5, 4)),
