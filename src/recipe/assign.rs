@@ -41,13 +41,7 @@ pub(super) fn value(
     if expanded.trim().is_empty() {
         return cleared(setting);
     }
-    let view = View {
-        image,
-        around,
-        origin,
-        unset: RefCell::default(),
-        is_literal: false,
-    };
+    let view = View::new(image, around, origin);
     let vantage = Vantage {
         directory,
         outlook: Some(&view),
@@ -144,13 +138,7 @@ pub(super) fn found(
     around: &Surroundings,
     findings: &mut Findings,
 ) -> Option<Vec<Value>> {
-    let view = View {
-        image,
-        around,
-        origin,
-        unset: RefCell::default(),
-        is_literal: false,
-    };
+    let view = View::new(image, around, origin);
     let vantage = Vantage {
         directory: &around.directory,
         outlook: Some(&view),
@@ -266,6 +254,18 @@ struct View<'a> {
     unset: RefCell<Vec<String>>,
     /// Whether variables that nobody granted stay as they are written.
     is_literal: bool,
+}
+
+impl<'a> View<'a> {
+    fn new(image: &'a Image, around: &'a Surroundings, origin: &'a Origin) -> Self {
+        Self {
+            image,
+            around,
+            origin,
+            unset: RefCell::default(),
+            is_literal: false,
+        }
+    }
 }
 
 impl Outlook for View<'_> {

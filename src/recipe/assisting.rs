@@ -82,10 +82,7 @@ impl Assistants<'_, '_> {
             self.programs,
         );
         let path = self.around.directory.join(file);
-        let everything = Extent {
-            profiles: true,
-            local: true,
-        };
+        let everything = Extent::Image;
         if path.is_dir() {
             reader.directory(&path, everything);
         } else if path.exists() {

@@ -31,9 +31,13 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What is read of a directory besides its configuration.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Extent {
-    pub(super) profiles: bool,
-    pub(super) local: bool,
+pub(super) enum Extent {
+    /// That of an image: local files and profiles.
+    Image,
+    /// What is included has profiles.
+    Included,
+    /// A part of another directory: neither.
+    Part,
 }
 
 /// Reads the files of one image.
@@ -95,7 +99,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             .is_none_or(|document| self.is_for_this_image(document, directory));
         if matches {
             self.image.directories.push(directory.to_owned());
-            if extent.local {
+            if matches!(extent, Extent::Image) {
                 self.local_files(directory);
             }
             self.magic_files(directory);
@@ -104,7 +108,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                 self.settings(&document.read, directory);
             }
             self.drop_ins(directory);
-            if extent.profiles {
+            if !matches!(extent, Extent::Part) {
                 self.profiles(directory);
             }
         }
@@ -222,13 +226,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                 continue;
             }
             if is_directory {
-                self.directory(
-                    &path,
-                    Extent {
-                        profiles: false,
-                        local: false,
-                    },
-                );
+                self.directory(&path, Extent::Part);
             } else {
                 self.file(&path, directory);
             }
@@ -341,13 +339,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     fn drop_ins(&mut self, directory: &Path) {
         for path in self.entries(&directory.join("mkosi.conf.d")) {
             if path.is_dir() {
-                self.directory(
-                    &path,
-                    Extent {
-                        profiles: false,
-                        local: false,
-                    },
-                );
+                self.directory(&path, Extent::Part);
             } else if path
                 .extension()
                 .is_some_and(|extension| extension == "conf")
@@ -373,13 +365,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                     self.found_profiles.insert(name.clone());
                 }
                 if path.is_dir() {
-                    self.directory(
-                        &path,
-                        Extent {
-                            profiles: false,
-                            local: false,
-                        },
-                    );
+                    self.directory(&path, Extent::Part);
                 } else if path.is_file() {
                     self.file(&path, directory);
                 }

@@ -81,13 +81,7 @@ impl Reader<'_, '_> {
             return;
         }
         if path.is_dir() {
-            self.directory(
-                path,
-                Extent {
-                    profiles: true,
-                    local: false,
-                },
-            );
+            self.directory(path, Extent::Included);
         } else {
             self.file(path, directory);
         }

@@ -294,13 +294,7 @@ fn read_images(
     }
     // What is typed is not of the directory.
     reader.image.files.clear();
-    reader.directory(
-        &around.directory,
-        Extent {
-            profiles: true,
-            local: true,
-        },
-    );
+    reader.directory(&around.directory, Extent::Image);
     let entries = reader.entries(&around.directory.join("mkosi.images"));
     let mut main = reader.image;
     let mut assistants = Assistants {
@@ -319,13 +313,7 @@ fn read_images(
         image.included.clone_from(&main.included);
         let mut reader = Reader::new(around, image, findings, &mut found_profiles, programs);
         let matches = if path.is_dir() {
-            reader.directory(
-                &path,
-                Extent {
-                    profiles: true,
-                    local: true,
-                },
-            )
+            reader.directory(&path, Extent::Image)
         } else {
             reader.file(&path, &around.root)
         };
