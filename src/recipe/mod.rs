@@ -1,12 +1,16 @@
 //! Configuration files and the command line become one [`Recipe`] an image.
 //!
 //! This is the first stage. The language is mkosi's; every value keeps its [`Origin`], every mistake is reported, and
-//! no process is started: who calls says who runs a recipe's [`ConfigurationPrograms`], confined. The files of the stage, in the order data goes through them:
+//! no process is started: who calls says who runs a recipe's [`ConfigurationPrograms`], confined. The files of the
+//! stage, in the order data goes through them:
 //!
 //! ```text
-//! discovery (which files) ─ syntax (lines) ─ settings (rows) ─ specifiers, values (parsing) ─ scope (who wins)
-//!     ─ project (all images) ─ graph (order) ─ resolve (typed recipes)
+//! discovery, include, magic (which files) ─ syntax (lines) ─ conditions (for this image?) ─ settings (rows)
+//!     ─ specifiers, values (parsing) ─ scope, defaults (what counts) ─ project, assisting (all images)
+//!     ─ graph (order) ─ configured (what is shown) ─ resolve (typed recipes)
 //! ```
+//!
+//! What is found on the way stops everything, builds, or nothing: see `findings`.
 
 mod assign;
 mod assisting;
