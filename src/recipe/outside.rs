@@ -16,7 +16,7 @@ use super::image::{Image, Surroundings};
 use super::origin::Origin;
 use super::resolved::Recipe;
 use super::settings::{self, Setting, Support};
-use super::values::Value;
+use super::values::{self, Kind, Value};
 
 /// The settings whose paths are written to.
 const WRITTEN: [&str; 3] = ["OutputDirectory", "CacheDirectory", "PackageCacheDirectory"];
@@ -39,14 +39,20 @@ pub(super) fn check(
     for setting in settings::all().filter(|setting| is_checked(setting)) {
         for sourced in recipe.values(setting.name) {
             let path = match &sourced.value {
-                Value::Path(path) => path,
-                Value::Tree(tree) => &tree.source,
+                Value::Path(path) => path.clone(),
+                Value::Tree(tree) => tree.source.clone(),
+                value @ Value::Text(_) if matches!(setting.kind, Kind::Key { .. }) => {
+                    let Some(path) = key_path(value, around) else {
+                        continue;
+                    };
+                    path
+                }
                 _ => continue,
             };
             if sourced.origin == Origin::Default || sourced.origin.is_personal() {
                 continue;
             }
-            let real = real_path(path);
+            let real = real_path(&path);
             let is_below_output = output
                 .as_ref()
                 .is_some_and(|output| real.starts_with(output));
@@ -61,17 +67,27 @@ pub(super) fn check(
             let option = (!setting.is_collection()).then_some(setting.long);
             findings.refuse(RecipeError::Outside {
                 origin: sourced.origin.clone(),
-                path: path.clone(),
                 problem: match image.permits(&real, Access::Read, around) {
                     true => Reach::ReadOnly,
-                    false if real == *path => Reach::Outside,
+                    false if real == path => Reach::Outside,
                     false => Reach::Leads,
                 },
+                path,
                 real,
                 access,
                 option,
             });
         }
+    }
+}
+
+/// Returns the file that a key or certificate is read from. One that was not there when the recipe was read is text,
+/// with the `..` that it was written with: those never follow a link.
+pub(super) fn key_path(value: &Value, around: &Surroundings) -> Option<PathBuf> {
+    match value {
+        Value::Text(text) => Some(values::normal(&around.directory.join(text))),
+        Value::Path(path) => Some(path.clone()),
+        _ => None,
     }
 }
 

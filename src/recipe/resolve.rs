@@ -146,11 +146,7 @@ impl Resolver<'_> {
 
     /// Returns the file of a key or certificate, which may not be there.
     fn key(&self, name: &str) -> Option<PathBuf> {
-        match self.one(name)?.value {
-            Value::Text(text) => Some(self.around.directory.join(text)),
-            Value::Path(path) => Some(path),
-            _ => None,
-        }
+        outside::key_path(&self.one(name)?.value, self.around)
     }
 
     fn trees(&self, name: &str) -> Vec<TreeSource> {

@@ -9,6 +9,7 @@ mod assistants;
 mod boundaries;
 mod bounds;
 mod discovery;
+mod elsewhere;
 mod file_systems;
 mod images;
 mod programs;

@@ -20,7 +20,7 @@ mod tests;
 
 pub use self::kind::{Kind, PathRule, TreeRule};
 pub(super) use self::parse::{found, idle_words, open_secret, parse, violation};
-pub(super) use self::paths::PATH_LIMIT_BYTES;
+pub(super) use self::paths::{PATH_LIMIT_BYTES, normal};
 pub(super) use self::scalars::feature;
 pub use self::value::{Credential, Drive, Feature, TreeSource, UkiProfile, Value};
 pub(super) use self::vantage::{Denied, Outlook, Refused, Vantage};
