@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::error::RecipeError;
 use super::findings::Findings;
+use super::grants::Access;
 use super::image::{Image, Surroundings};
 use super::nearest::nearest;
 use super::origin::Origin;
+use super::outside::real_path;
 use super::settings;
 use super::values::{Kind, Value};
 
@@ -39,7 +41,9 @@ pub(super) fn check(images: &[Image], around: &Surroundings, findings: &mut Find
         .collect();
     for directory in directories {
         for name in names(directory) {
-            if DIRECTORIES.contains(&name.as_str()) {
+            if DIRECTORIES.contains(&name.as_str())
+                && is_permitted(&directory.join(&name), images, around)
+            {
                 for entry in names(&directory.join(&name)) {
                     unused_entry(&directory.join(&name), &entry, around, findings);
                 }
@@ -53,6 +57,14 @@ pub(super) fn check(images: &[Image], around: &Surroundings, findings: &mut Find
     for image in images {
         scripts(image, around, findings);
     }
+}
+
+/// Returns whether an image may know what is at a path: messages must not tell what others have elsewhere.
+fn is_permitted(path: &Path, images: &[Image], around: &Surroundings) -> bool {
+    let real = real_path(path);
+    images
+        .iter()
+        .any(|image| image.permits(&real, Access::Read, around))
 }
 
 /// Returns the names in a directory, in their order; those that are not UTF-8 are none of the language's.

@@ -31,3 +31,18 @@ fn key_that_was_not_there_is_not_looked_for_outside() {
     );
     Fixture::new(&[("mkosi.conf", &text("keys/mine.key"))]).load();
 }
+
+#[test]
+fn names_of_files_elsewhere_are_not_told() {
+    let outside = tempfile::tempdir().unwrap();
+    fs_err::write(outside.path().join("secret"), "").unwrap();
+    let real = fs_err::canonicalize(outside.path()).unwrap();
+    let fixture = Fixture::new(&[("mkosi.conf", "[Output]\nFormat=none\n")]);
+    symlink(outside.path(), fixture.path("mkosi.profiles")).unwrap();
+    assert_eq!(fixture.warnings(), [""; 0]);
+    let fixture = fixture.allow(&format!("path:{}", real.display()));
+    assert_eq!(
+        fixture.warnings(),
+        ["mkosi.profiles/secret: only directories and files that end with `.conf` are read here"]
+    );
+}
