@@ -19,7 +19,7 @@ pub(super) struct Names(Option<BTreeSet<OsString>>);
 
 impl Names {
     /// Lists a directory; of one that cannot be listed, every name may be there.
-    fn of(directory: &Path) -> Self {
+    pub(super) fn of(directory: &Path) -> Self {
         let names = fs_err::read_dir(directory).and_then(|entries| {
             let names = entries.map(|entry| Ok(entry?.file_name()));
             names.collect()

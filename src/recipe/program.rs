@@ -36,9 +36,9 @@ pub struct ConfigurationProgram<'a> {
     pub hidden: &'a BTreeSet<PathBuf>,
 }
 
-/// Names in a directory of configuration that no program may look into, whatever the settings say. `.git/config` may
+/// Names in a directory of configuration, or the one that programs see, that no program may look into, whatever the settings say. `.git/config` may
 /// hold the token that a continuous integration has fetched the sources with.
-const PRIVATE_NAMES: [&str; 10] = [
+const PRIVATE_NAMES: [&str; 12] = [
     "mkosi.key",
     "mkosi.passphrase",
     "mkosi.rootpw",
@@ -48,7 +48,9 @@ const PRIVATE_NAMES: [&str; 10] = [
     "mkosi.pkgcache",
     "mkosi.builddir",
     ".git/config",
+    ".git/config.worktree",
     ".git/hooks",
+    ".git/modules",
 ];
 
 /// Settings whose paths no program may look into.

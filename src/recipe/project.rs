@@ -13,6 +13,7 @@ use super::findings::{Findings, Note};
 use super::grants::Grants;
 use super::graph::{self, Dependency};
 use super::image::{DEFAULT_INITRD, Image, MAIN, Surroundings, TOOLS};
+use super::magic::Names;
 use super::names;
 use super::nearest::nearest;
 use super::origin::Origin;
@@ -139,6 +140,10 @@ pub fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
     for _ in 0..MAX_READINGS {
         around.bounds = Bounds::default();
         let mut programs = Programs::new(invocation.programs, private);
+        if around.has_sources {
+            // Programs see all of it, also when configuration is read from its `mkosi/` only.
+            programs.note_directory(&around.root, &Names::of(&around.root));
+        }
         let project = load_once(invocation, &around, &mut programs);
         match programs.seen() {
             Some(seen) => private = seen,

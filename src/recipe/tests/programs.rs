@@ -222,3 +222,24 @@ fn recipe_that_names_another_key_each_time_is_refused() {
         ["the programs of the recipe name other private files each time they are run"]
     );
 }
+
+#[test]
+fn what_is_private_beside_the_directory_of_configuration_is_hidden() {
+    static HIDDEN: Prints = Prints(|program| {
+        let names = hidden_names(program).join("+");
+        format!("v{}", names.replace('/', "-"))
+    });
+    let fixture = Fixture::new(&[
+        ("mkosi/mkosi.conf", "[Output]\nFormat=none\n"),
+        ("mkosi/mkosi.version", ""),
+        ("mkosi.key", ""),
+        (".git/config", ""),
+        (".git/modules/x/config", ""),
+        (".git/HEAD", ""),
+    ])
+    .with_program("mkosi/mkosi.version", &HIDDEN);
+    assert_eq!(
+        fixture.load().recipe("main").image_version.as_deref(),
+        Some("v.git-config+.git-modules+mkosi.key")
+    );
+}
