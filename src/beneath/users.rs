@@ -93,16 +93,16 @@ const BY_PATH: [(&str, &str); 44] = [
     ),
     ("recipe/matching.rs", "answers the condition PathExists="),
     (
-        "recipe/outside.rs",
-        "finds the real path of what may not exist yet",
-    ),
-    (
         "recipe/program.rs",
         "finds the real paths of what is hidden from programs",
     ),
     (
         "recipe/project.rs",
         "finds the recipe below the directory that a person named",
+    ),
+    (
+        "recipe/real.rs",
+        "follows links to find the real path that is then judged, and opened without links",
     ),
     (
         "recipe/resolve.rs",

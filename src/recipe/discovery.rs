@@ -178,7 +178,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// Returns the real path of what is there, which must lie where the recipe may reach.
     pub(super) fn inside(&mut self, path: &Path) -> Option<PathBuf> {
         let shown = self.around.shown(path);
-        match fs_err::canonicalize(path) {
+        match self.around.real.of(path) {
             Ok(real) if self.image.permits(&real, Access::Read, self.around) => Some(real),
             Ok(real) => {
                 self.findings.error(RecipeError::IncludeOutside {

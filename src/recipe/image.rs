@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::bounds::Bounds;
 use super::grants::{Access, Grants};
 use super::origin::Origin;
+use super::real::RealPaths;
 use super::scope::{Layers, Sourced};
 use super::settings::{self, Scope, Setting};
 use super::target::HostFacts;
@@ -31,6 +32,7 @@ pub(super) struct Surroundings {
     pub(super) directory: PathBuf,
     pub(super) host: HostFacts,
     pub(super) bounds: Bounds,
+    pub(super) real: RealPaths,
     /// What recipes may have besides.
     pub(super) grants: Grants,
     /// The caller's environment, of which recipes see what was granted.

@@ -58,7 +58,7 @@ impl Reader<'_, '_> {
     }
 
     fn read_path(&mut self, path: &Path, origin: &Origin, directory: &Path) {
-        let Ok(real) = fs_err::canonicalize(path) else {
+        let Ok(real) = self.around.real.of(path) else {
             self.findings.error(RecipeError::IncludeMissing {
                 origin: origin.clone(),
                 path: self.around.shown(path),

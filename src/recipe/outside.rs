@@ -14,6 +14,7 @@ use super::findings::Findings;
 use super::grants::Access;
 use super::image::{Image, Surroundings};
 use super::origin::Origin;
+use super::real::RealPaths;
 use super::resolved::Recipe;
 use super::settings::{self, Setting, Support};
 use super::values::{self, Kind, Value};
@@ -25,7 +26,7 @@ const WRITTEN: [&str; 3] = ["OutputDirectory", "CacheDirectory", "PackageCacheDi
 pub(super) fn permits(path: &Path, origin: &Origin, image: &Image, around: &Surroundings) -> bool {
     *origin == Origin::Default
         || origin.is_personal()
-        || image.permits(&real_path(path), Access::Read, around)
+        || image.permits(&around.real.of_future(path), Access::Read, around)
 }
 
 /// Reports the paths of a recipe that lead outside.
@@ -52,7 +53,7 @@ pub(super) fn check(
             if sourced.origin == Origin::Default || sourced.origin.is_personal() {
                 continue;
             }
-            let real = real_path(&path);
+            let real = around.real.of_future(&path);
             let is_below_output = output
                 .as_ref()
                 .is_some_and(|output| real.starts_with(output));
@@ -132,17 +133,5 @@ fn personal_output(recipe: &Recipe) -> Option<PathBuf> {
 
 /// Returns the real path of `path`, of which the end may not exist yet.
 pub(crate) fn real_path(path: &Path) -> PathBuf {
-    let mut missing = Vec::new();
-    let mut present = path;
-    loop {
-        if let Ok(mut real) = fs_err::canonicalize(present) {
-            real.extend(missing.iter().rev());
-            return real;
-        }
-        let (Some(parent), Some(name)) = (present.parent(), present.file_name()) else {
-            return path.to_owned();
-        };
-        missing.push(name);
-        present = parent;
-    }
+    RealPaths::default().of_future(path)
 }

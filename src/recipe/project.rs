@@ -19,6 +19,7 @@ use super::nearest::nearest;
 use super::origin::Origin;
 use super::passing;
 use super::program::{ConfigurationPrograms, Programs};
+use super::real::RealPaths;
 use super::resolve;
 use super::resolved::{Format, Recipe};
 use super::scope::Layers;
@@ -133,12 +134,14 @@ pub fn load(invocation: &Invocation<'_>) -> Result<Project, RecipeErrors> {
         has_sources: invocation.reads_files(),
         host: invocation.host.clone(),
         bounds: Bounds::default(),
+        real: RealPaths::default(),
         grants: invocation.grants.clone(),
         environment: invocation.environment.clone(),
     };
     let mut private = BTreeSet::new();
     for _ in 0..MAX_READINGS {
         around.bounds = Bounds::default();
+        around.real = RealPaths::default();
         let mut programs = Programs::new(invocation.programs, private);
         if around.has_sources {
             // Programs see all of it, also when configuration is read from its `mkosi/` only.

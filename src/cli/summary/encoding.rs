@@ -4,32 +4,37 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::recipe::settings::{self, Scope, Section, Setting};
 use crate::recipe::{
-    ConfiguredImage, Drive, Feature, Project, Sourced, TreeSource, UkiProfile, Value,
+    ConfiguredImage, Drive, Feature, Project, RealPaths, Sourced, TreeSource, UkiProfile, Value,
+    expand_key,
 };
-use crate::recipe::{expand_key, real_path};
 
 /// Describes every image: `{"Images": [{"Architecture": ...}], "Tools": null}`, keys sorted, `null` for what is not set.
 pub(in crate::cli) fn json(project: &Project) -> String {
+    let real = RealPaths::default();
+    let image = |configured| image(configured, &real);
     let images: Vec<Json> = project.images.iter().map(image).collect();
     let tools = project.tools.as_ref().map(image);
     format!("{:#}", json!({ "Images": images, "Tools": tools }))
 }
 
-fn image(configured: &ConfiguredImage) -> Json {
+fn image(configured: &ConfiguredImage, real: &RealPaths) -> Json {
     let (own, mkosis): (Vec<_>, Vec<_>) = settings::all()
         .filter(|setting| !setting.is_alias() && setting.section != Section::Include)
         .partition(|setting| is_own(setting));
     let encoded = |settings: Vec<&Setting>| -> Map<String, Json> {
         settings
             .into_iter()
-            .map(|setting| (setting.name.to_owned(), setting_value(configured, setting)))
+            .map(|setting| {
+                let value = setting_value(configured, setting, real);
+                (setting.name.to_owned(), value)
+            })
             .collect()
     };
     let mut image = encoded(mkosis);
     image.insert("Overcoat".to_owned(), Json::Object(encoded(own)));
     image.insert("Image".to_owned(), json!(configured.name));
     image.insert("Files".to_owned(), json!(configured.files));
-    if let Some(directory) = build_directory(configured) {
+    if let Some(directory) = build_directory(configured, real) {
         image.insert("BuildSubdirectory".to_owned(), directory);
     }
     Json::Object(image)
@@ -41,7 +46,7 @@ fn is_own(setting: &Setting) -> bool {
 }
 
 /// Returns the directory that build scripts of the image find again.
-fn build_directory(image: &ConfiguredImage) -> Option<Json> {
+fn build_directory(image: &ConfiguredImage, real: &RealPaths) -> Option<Json> {
     let last = |name: &str| Some(image.values(name).last()?.value.clone());
     let Value::Path(directory) = last("BuildDirectory")? else {
         return None;
@@ -55,14 +60,14 @@ fn build_directory(image: &ConfiguredImage) -> Option<Json> {
         'I' => Some(image.name.clone()),
         _ => None,
     });
-    let directory = real_path(&directory);
+    let directory = real.of_future(&directory);
     Some(match key.as_str() {
         "-" => json!(directory),
         key => json!(directory.join(key)),
     })
 }
 
-fn setting_value(image: &ConfiguredImage, setting: &Setting) -> Json {
+fn setting_value(image: &ConfiguredImage, setting: &Setting, real: &RealPaths) -> Json {
     let values = image.values(setting.name);
     if setting.kind.is_dictionary() {
         return variables(values);
@@ -73,11 +78,14 @@ fn setting_value(image: &ConfiguredImage, setting: &Setting) -> Json {
         return Json::Null;
     }
     if setting.is_collection() {
-        return values.iter().map(|value| encoded(&value.value)).collect();
+        return values
+            .iter()
+            .map(|value| encoded(&value.value, real))
+            .collect();
     }
     values
         .last()
-        .map_or(Json::Null, |value| encoded(&value.value))
+        .map_or(Json::Null, |value| encoded(&value.value, real))
 }
 
 fn variables(values: &[Sourced]) -> Json {
@@ -88,7 +96,7 @@ fn variables(values: &[Sourced]) -> Json {
     Json::Object(variables.collect())
 }
 
-fn encoded(value: &Value) -> Json {
+fn encoded(value: &Value, real: &RealPaths) -> Json {
     match value {
         Value::Boolean(value) => json!(value),
         Value::Number(value) | Value::Vsock(value) => json!(value),
@@ -97,9 +105,9 @@ fn encoded(value: &Value) -> Json {
         Value::Feature(Feature::Auto) => json!("auto"),
         Value::Feature(Feature::Enabled) => json!("enabled"),
         Value::Feature(Feature::Disabled) => json!("disabled"),
-        Value::Path(path) => json!(real_path(path)),
+        Value::Path(path) => json!(real.of_future(path)),
         Value::Tree(TreeSource { source, target }) => {
-            json!({ "Source": real_path(source), "Target": target })
+            json!({ "Source": real.of_future(source), "Target": target })
         }
         Value::KeySource { kind, name } => json!({ "Type": kind, "Source": name }),
         Value::Password { text, hashed } => json!([text, hashed]),
@@ -108,17 +116,18 @@ fn encoded(value: &Value) -> Json {
             "Path": credential.path,
             "Value": credential.value,
         }),
-        Value::Drive(drive) => self::drive(drive),
+        Value::Drive(drive) => self::drive(drive, real),
         Value::UkiProfile(profile) => uki_profile(profile),
         Value::Text(_) | Value::Variable { .. } => json!(value.to_string()),
     }
 }
 
-fn drive(drive: &Drive) -> Json {
+fn drive(drive: &Drive, real: &RealPaths) -> Json {
+    let directory = drive.directory.as_deref();
     json!({
         "Id": drive.id,
         "Size": drive.size_bytes,
-        "Directory": drive.directory.as_deref().map(real_path),
+        "Directory": directory.map(|path| real.of_future(path)),
         "Options": drive.options,
         "FileId": drive.file_id,
         "Flags": drive.flags,
