@@ -131,14 +131,19 @@ impl Image {
 /// Keeps the last value of each name, in the place of the first.
 fn latest(values: Vec<Sourced>) -> Vec<Sourced> {
     let mut latest: Vec<Sourced> = Vec::new();
+    // One line may have a hundred thousand names.
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for sourced in values {
-        let is_same = |other: &&mut Sourced| match (&other.value, &sourced.value) {
-            (Value::Variable { name, .. }, Value::Variable { name: new, .. }) => name == new,
-            _ => false,
+        let Value::Variable { name, .. } = &sourced.value else {
+            latest.push(sourced);
+            continue;
         };
-        match latest.iter_mut().find(is_same) {
-            Some(other) => *other = sourced,
-            None => latest.push(sourced),
+        match places.get(name) {
+            Some(place) => latest[*place] = sourced,
+            None => {
+                places.insert(name.clone(), latest.len());
+                latest.push(sourced);
+            }
         }
     }
     latest
