@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use super::delayed;
-use super::discovery::MAX_FILE_BYTES;
 use super::error::RecipeError;
 use super::findings::Findings;
 use super::grants::{Access, Grant};
@@ -17,7 +16,6 @@ use super::settings::{self, Setting, Support};
 use super::specifiers;
 use super::values::{self, Denied, Kind, Outlook, Refused, Value, Vantage};
 use super::version;
-use crate::beneath::Inode;
 
 /// Returns the values that `text` stands for, none for the empty assignment; `None` when nothing is to be assigned.
 pub(super) fn value(
@@ -292,9 +290,13 @@ impl Outlook for View<'_> {
     }
 
     fn read(&self, path: &Path) -> std::io::Result<String> {
-        let file = Inode::open_real(&fs_err::canonicalize(path)?)?;
-        String::from_utf8(file.read(MAX_FILE_BYTES)?)
+        let real = fs_err::canonicalize(path)?;
+        String::from_utf8(self.around.bounds.read(&real)?)
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+    }
+
+    fn may_list(&self, entries: usize) -> bool {
+        self.around.bounds.list(entries)
     }
 }
 

@@ -21,7 +21,6 @@ use super::place::Place;
 use super::program::Programs;
 use super::settings::{self, Section, Setting};
 use super::syntax::{self, Document, SyntaxProblem};
-use crate::beneath::Inode;
 
 /// How deep directories may include each other: more than any recipe needs, and few enough to stop a circle of links.
 const MAX_DEPTH: usize = 32;
@@ -204,8 +203,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     pub(super) fn bytes(&mut self, file: &Path) -> Option<Vec<u8>> {
         let real = self.inside(file)?;
         // What was permitted is what is read: a link that took a name's place since then is not followed.
-        let read = || -> std::io::Result<_> { Ok(Inode::open_real(&real)?.read(MAX_FILE_BYTES)?) };
-        match read() {
+        match self.around.bounds.read(&real) {
             Ok(bytes) => Some(bytes),
             Err(source) => {
                 self.findings.error(RecipeError::Read {

@@ -183,11 +183,18 @@ fn matches_setting(setting: &Setting, matcher: Matcher, present: &[&Value], valu
             .target
             .as_ref()
             .is_some_and(|target| target == Path::new(value.trim_start_matches('/'))),
-        (Matcher::Glob, _) => glob(value, &present.to_string()),
+        (Matcher::Glob, _) => {
+            let text = present.to_string();
+            // Matching takes as many steps as both have letters, one times the other.
+            text.len() <= LONGEST_MATCHED_BYTES && glob(value, &text)
+        }
         (Matcher::Version, _) => version::satisfies(&present.to_string(), value),
         _ => present.to_string() == value,
     })
 }
+
+/// What a pattern matches is the name of something, and nothing has a longer one.
+const LONGEST_MATCHED_BYTES: usize = 255;
 
 fn is_architecture(architecture: Architecture, value: &str) -> bool {
     architecture.systemd_name() == value || (value == "uefi" && architecture.has_uefi())

@@ -6,7 +6,6 @@ mod output;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::discovery::MAX_FILE_BYTES;
 use super::error::RecipeError;
 use super::findings::Findings;
 use super::image::{Image, Surroundings};
@@ -19,7 +18,6 @@ use super::scope::Sourced;
 use super::settings;
 use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource, Value};
-use crate::beneath::Inode;
 
 /// Types the settings of an image, and refuses what cannot be built.
 pub(super) fn recipe(
@@ -313,7 +311,7 @@ impl Resolver<'_> {
             if let Value::Path(path) = &file.value
                 && outside::permits(path, &file.origin, self.image, self.around)
             {
-                match environment_text(path) {
+                match environment_text(path, self.around) {
                     Ok(text) => environment.extend(environment_file(&text)),
                     // mkosi reads it only when it builds.
                     Err(source) => findings.refuse(RecipeError::Read {
@@ -385,9 +383,9 @@ fn unsupported(setting: &'static str, sourced: Sourced, reason: &str) -> RecipeE
 }
 
 /// Reads a file that [`outside::permits`] has let pass: a link that took a name's place since then is not followed.
-fn environment_text(path: &Path) -> std::io::Result<String> {
-    let file = Inode::open_real(&fs_err::canonicalize(path)?)?;
-    String::from_utf8(file.read(MAX_FILE_BYTES)?)
+fn environment_text(path: &Path, around: &Surroundings) -> std::io::Result<String> {
+    let real = fs_err::canonicalize(path)?;
+    String::from_utf8(around.bounds.read(&real)?)
         .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
 }
 

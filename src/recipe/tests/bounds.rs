@@ -88,3 +88,79 @@ fn images_may_depend_on_each_other_in_a_long_chain() {
     }
     assert_eq!(fixture.load().recipes.len(), count + 1);
 }
+
+#[test]
+fn files_that_are_read_again_and_again_are_bounded() {
+    let fixture = |count: usize| {
+        let fixture = Fixture::new(&[("big", &"#".repeat(1 << 20))]);
+        fs_err::create_dir(fixture.path("mkosi.conf.d")).unwrap();
+        for number in 0..count {
+            symlink(
+                "../big",
+                fixture.path(&format!("mkosi.conf.d/{number:02}.conf")),
+            )
+            .unwrap();
+        }
+        fixture.write("mkosi.conf", "[Output]\nFormat=none\n");
+        fixture
+    };
+    fixture(15).load();
+    assert_eq!(fixture(16).errors(), ["reading `mkosi.conf.d/15.conf`"]);
+
+    let text = |count: usize| {
+        let words = "variables ".repeat(count);
+        format!("[Build]\nEnvironmentFiles={words}\n[Output]\nFormat=none\n")
+    };
+    let big = "#".repeat(1 << 20);
+    Fixture::new(&[("mkosi.conf", &text(15)), ("variables", &big)]).load();
+    let fixture = Fixture::new(&[("mkosi.conf", &text(9999)), ("variables", &big)]);
+    assert_eq!(fixture.errors(), ["reading `variables`"]);
+}
+
+#[test]
+fn patterns_do_not_follow_links_that_lead_back_for_ever() {
+    let fixture = |depth: usize| {
+        let pattern = "*/".repeat(depth);
+        let text = format!("[Content]\nFinalizeScripts={pattern}x\n");
+        let fixture = Fixture::new(&[("mkosi.conf", &text), ("x", "")]);
+        for name in ["a", "b"] {
+            symlink(".", fixture.path(name)).unwrap();
+        }
+        fixture
+    };
+    let expected = "patterns for which fewer files have to be looked at";
+    assert_eq!(
+        fixture(36).errors(),
+        [format!(
+            "mkosi.conf:2: `FinalizeScripts=` is `*`, expected {expected}"
+        )]
+    );
+    let refusals = fixture(3).look_at().refusals;
+    assert!(
+        !refusals
+            .iter()
+            .any(|refusal| refusal.to_string().contains(expected))
+    );
+}
+
+#[test]
+fn long_values_match_no_pattern() {
+    let text = |count: usize| {
+        let id = "a".repeat(count);
+        format!("[Output]\nImageId={id}\nFormat=none\n")
+    };
+    let condition = format!(
+        "[Match]\nImageId=*{}*\n[Output]\nOutput=found\n",
+        "a".repeat(100)
+    );
+    let output = |count: usize| {
+        let fixture = Fixture::new(&[
+            ("mkosi.conf", &text(count)),
+            ("mkosi.conf.d/x.conf", &condition),
+        ]);
+        let project = fixture.look_at();
+        project.images[0].values("Output")[0].value.to_string()
+    };
+    assert_eq!(output(255), "found");
+    assert_ne!(output(256), "found");
+}

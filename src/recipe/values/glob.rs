@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::paths::normal;
-use super::vantage::{Refused, Vantage};
+use super::vantage::{Outlook, Refused, Vantage};
 use crate::recipe::matching::glob;
 
 /// Returns the paths that a word stands for: itself if it is no pattern and is there, else what it matches, sorted.
@@ -52,7 +52,17 @@ fn matching(
         });
     }
     let entries = fs_err::read_dir(directory).into_iter().flatten().flatten();
+    let entries: Vec<_> = entries.collect();
+    // Two links that lead back stand for twice as many paths with each part of a pattern.
+    let may_list = |outlook: &dyn Outlook| outlook.may_list(entries.len() + 1);
+    if !vantage.outlook.is_none_or(may_list) {
+        return Err(Refused::new(
+            pattern,
+            "patterns for which fewer files have to be looked at",
+        ));
+    }
     Ok(entries
+        .into_iter()
         .filter(|entry| {
             let name = entry.file_name();
             let name = name.to_string_lossy();

@@ -19,6 +19,9 @@ pub(in crate::recipe) trait Outlook: fmt::Debug {
     /// # Errors
     /// Whatever keeps it from being read.
     fn read(&self, path: &Path) -> std::io::Result<String>;
+
+    /// Takes entries of directories into account that are looked at; false when these are too many.
+    fn may_list(&self, entries: usize) -> bool;
 }
 
 /// A variable that nobody granted.
