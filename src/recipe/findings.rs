@@ -52,11 +52,18 @@ impl Findings {
 
     /// Settles which values stop builds: those of settings that still have a value from that place.
     pub(super) fn keep_values(&mut self, is_there: impl Fn(&'static str, &Origin) -> bool) {
+        // All values of one assignment may be wrong, and asking takes time.
+        let mut last: Option<(&'static str, Origin, bool)> = None;
         for (setting, problem) in std::mem::take(&mut self.unsupported) {
-            if problem
-                .origin()
-                .is_some_and(|origin| is_there(setting, origin))
-            {
+            let Some(origin) = problem.origin().cloned() else {
+                continue;
+            };
+            let is_kept = match &last {
+                Some((name, of, is_kept)) if *name == setting && *of == origin => *is_kept,
+                _ => is_there(setting, &origin),
+            };
+            last = Some((setting, origin, is_kept));
+            if is_kept {
                 self.refuse(problem);
             }
         }
@@ -130,4 +137,34 @@ pub(super) struct Settled {
     pub(super) refusals: Vec<RecipeError>,
     pub(super) warnings: Vec<RecipeError>,
     pub(super) notes: Vec<Note>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn values_of_an_assignment_are_asked_for_once() {
+        let mut findings = Findings::default();
+        for (option, value) in [("--a", "1"), ("--a", "2"), ("--b", "3"), ("--b", "4")] {
+            let problem = RecipeError::Unsupported {
+                origin: Origin::CommandLine {
+                    option: option.to_owned(),
+                },
+                setting: "Packages",
+                value: value.to_owned(),
+                reason: String::new(),
+            };
+            findings.refuse_value("Packages", problem);
+        }
+        let asked = Cell::new(0);
+        findings.keep_values(|_, origin| {
+            asked.set(asked.get() + 1);
+            origin.to_string() == "--b"
+        });
+        assert_eq!(asked.get(), 2);
+        assert_eq!(findings.settle().unwrap().refusals.len(), 2);
+    }
 }
