@@ -74,6 +74,15 @@ pub(super) fn value(
             return None;
         }
     };
+    if !around.bounds.assign(values.len()) {
+        findings.error(RecipeError::TooManyValues {
+            origin: origin.clone(),
+            setting: setting.name,
+        });
+        // Nobody wants to read it of the files that follow.
+        around.bounds.end();
+        return None;
+    }
     let idle = values::idle_words(setting.kind, &expanded, &vantage);
     let has_none = values.is_empty() && !idle.is_empty();
     for word in idle.iter().filter(|_| setting.kind == Kind::Scripts) {

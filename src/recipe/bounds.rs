@@ -19,6 +19,9 @@ pub(super) const MOST_READ_BYTES: usize = 16 << 20;
 /// How many entries of directories may be looked at for patterns of paths.
 pub(super) const MOST_LISTED: usize = 1 << 17;
 
+/// How many values may be assigned: each takes some hundred bytes of memory. The largest recipes have some thousand.
+pub(super) const MOST_VALUES: usize = 1 << 17;
+
 /// How many bytes specifiers may add up to.
 pub(super) const MOST_EXPANDED_BYTES: usize = 16 << 20;
 
@@ -28,6 +31,7 @@ pub(super) struct Bounds {
     files: Cell<usize>,
     read_bytes: Cell<usize>,
     listed: Cell<usize>,
+    values: Cell<usize>,
     expanded_bytes: Cell<usize>,
 }
 
@@ -47,6 +51,7 @@ impl Default for Bounds {
             files: Cell::new(MOST_FILES + 1),
             read_bytes: Cell::new(MOST_READ_BYTES),
             listed: Cell::new(MOST_LISTED),
+            values: Cell::new(MOST_VALUES),
             expanded_bytes: Cell::new(MOST_EXPANDED_BYTES),
         }
     }
@@ -84,6 +89,11 @@ impl Bounds {
     /// Takes entries of directories into account that are looked at; false when these are too many, and from then on.
     pub(super) fn list(&self, entries: usize) -> bool {
         take(&self.listed, entries)
+    }
+
+    /// Takes assigned values into account; false when these are too many, and from then on.
+    pub(super) fn assign(&self, values: usize) -> bool {
+        take(&self.values, values)
     }
 
     /// Has no further file read.

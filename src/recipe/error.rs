@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::bounds::{MOST_EXPANDED_BYTES, MOST_FILES};
+use super::bounds::{MOST_EXPANDED_BYTES, MOST_FILES, MOST_VALUES};
 use super::grants::{Access, Grant};
 use super::origin::Origin;
 use super::outside::Reach;
@@ -91,6 +91,11 @@ pub enum RecipeError {
     },
     #[error("{origin}: the specifiers in `{setting}=` and before stand for more than {limit} MiB", limit = MOST_EXPANDED_BYTES >> 20)]
     ExpandedTooFar { origin: Origin, setting: String },
+    #[error("{origin}: `{setting}=` and what comes before have more than {MOST_VALUES} values")]
+    TooManyValues {
+        origin: Origin,
+        setting: &'static str,
+    },
     #[error("{origin}: unknown condition `{name}=` in `[{section}]`")]
     UnknownCondition {
         origin: Origin,
@@ -266,6 +271,7 @@ impl RecipeError {
             | Self::CompressionUnfit { origin, .. }
             | Self::UnknownSpecifier { origin, .. }
             | Self::ExpandedTooFar { origin, .. }
+            | Self::TooManyValues { origin, .. }
             | Self::UnsetSpecifier { origin, .. }
             | Self::UnknownCondition { origin, .. }
             | Self::UnsupportedCondition { origin, .. }

@@ -164,3 +164,27 @@ fn long_values_match_no_pattern() {
     assert_eq!(output(255), "found");
     assert_ne!(output(256), "found");
 }
+
+#[test]
+fn values_are_counted_over_all_files() {
+    let fixture = |files: usize| {
+        let fixture = Fixture::new(&[(
+            "mkosi.conf",
+            &format!("[Content]\nPackages={}\n", "a ".repeat(30_000)),
+        )]);
+        fs_err::create_dir(fixture.path("mkosi.conf.d")).unwrap();
+        for number in 1..files {
+            let link = fixture.path(&format!("mkosi.conf.d/{number}.conf"));
+            symlink("../mkosi.conf", link).unwrap();
+        }
+        fixture
+    };
+    assert_eq!(
+        fixture(300).errors(),
+        ["mkosi.conf.d/101.conf:2: `Packages=` and what comes before have more than 131072 values"]
+    );
+    assert_eq!(
+        fixture(4).look_at().images[0].values("Packages").len(),
+        120_000
+    );
+}
