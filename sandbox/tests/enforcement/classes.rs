@@ -50,6 +50,10 @@ fn every_class_of_attacks_names_tests_that_exist() {
 fn read_sources(directory: &Path, sources: &mut String) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
+        // What was built of the recipes lies there, and not all of it can be listed.
+        if path.ends_with("recipes") {
+            continue;
+        }
         if path.is_dir() {
             read_sources(&path, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
