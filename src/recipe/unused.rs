@@ -10,7 +10,6 @@ use super::grants::Access;
 use super::image::{Image, Surroundings};
 use super::nearest::nearest;
 use super::origin::Origin;
-use super::outside::real_path;
 use super::settings;
 use super::values::{Kind, Value};
 
@@ -61,7 +60,7 @@ pub(super) fn check(images: &[Image], around: &Surroundings, findings: &mut Find
 
 /// Returns whether an image may know what is at a path: messages must not tell what others have elsewhere.
 fn is_permitted(path: &Path, images: &[Image], around: &Surroundings) -> bool {
-    let real = real_path(path);
+    let real = around.real.of_future(path);
     images
         .iter()
         .any(|image| image.permits(&real, Access::Read, around))
