@@ -339,7 +339,7 @@ impl Directory {
         })
     }
 
-    /// Makes the FIFO or socket `name`, and reaches it.
+    /// Makes the FIFO, socket or whiteout (the character device 0:0) `name`, and reaches it.
     ///
     /// # Errors
     /// The kernel's; `EEXIST` when something has that name.

@@ -171,6 +171,10 @@ pub enum Error {
     Capture(#[from] crate::capture::Error),
     #[error("reading the tree")]
     Content(#[from] crate::tree::ContentError),
+    #[error("laying down what was changed of the tree, for a program to see")]
+    LayDown {
+        source: crate::format::directory::Error,
+    },
     #[error("finding where a directory of the tree is")]
     FollowLinks {
         source: crate::tree::UnresolvablePath,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rustix::fs::FileType;
 
+use super::made::Made;
 use super::stack::Stack;
 use super::{
     Builder, Error, Event, extra, finish, install, manifest, output, portable, private, removal,
@@ -18,12 +19,13 @@ use crate::plan::{ImagePlan, Step};
 use crate::recipe::{Format, Recipe};
 use crate::tree::{Entry, FileTree, Timestamp, TreePath};
 
-/// What an image is made of so far.
+/// The work on one image.
 pub(super) struct Work<'a> {
     pub(super) recipe: &'a Recipe,
     started: Instant,
-    stack: Option<Stack>,
-    tree: FileTree,
+    made: Made,
+    /// The base trees, once only what was added to them is left.
+    base: Option<FileTree>,
     /// What was installed, where a manifest is to say it.
     packages: Vec<InstalledPackage>,
     /// The fields of the extension-release file.
@@ -42,8 +44,8 @@ pub(super) fn build<'a>(
     let mut work = Work {
         recipe: plan.recipe,
         started,
-        stack: None,
-        tree: nothing,
+        made: Made::of_tree(nothing, 0),
+        base: None,
         packages: Vec::new(),
         release: None,
     };
@@ -59,46 +61,42 @@ pub(super) fn build<'a>(
 
 impl Work<'_> {
     fn step(&mut self, builder: &mut Builder<'_>, step: Step) -> Result<(), Error> {
+        let (recipe, time) = (self.recipe, self.build_time());
         match step {
             Step::UseBaseTrees => self.use_base_trees(builder),
             Step::Bootstrap => {
-                self.stack = Some(install::bootstrap(builder, self.recipe)?);
+                self.made.replace(install::bootstrap(builder, recipe)?);
                 Ok(())
             }
-            Step::InstallPackages => self.install_packages(builder),
-            Step::CaptureTree => self.capture_tree(),
-            Step::CapturePayload => self.capture_payload(builder),
-            Step::AddExtraTrees => {
-                let time = self.build_time();
-                let base = self.stack.as_ref().and_then(Stack::base);
-                extra::add(&mut self.tree, base, self.recipe, time)
-            }
-            Step::CleanSystem => {
-                let tree = std::mem::replace(&mut self.tree, empty()?);
-                self.tree = finish::clean_system(tree, self.build_time())?;
+            Step::InstallPackages => {
+                let below = self.made.stack(builder)?.clone();
+                self.made.replace(install::install(builder, recipe, below)?);
                 Ok(())
             }
-            Step::CompleteSystem => {
-                let time = self.build_time();
-                finish::complete_system(&mut self.tree, self.recipe, time)
-            }
-            Step::RemoveFiles => {
-                let tree = std::mem::replace(&mut self.tree, empty()?);
-                self.tree = removal::remove_files(tree, self.recipe)?;
-                Ok(())
-            }
+            Step::CleanSystem => self.made.edit(|tree| finish::clean_system(tree, time)),
+            Step::AddExtraTrees => self.made.edit(|mut tree| {
+                extra::add(&mut tree, None, recipe, time)?;
+                Ok(tree)
+            }),
+            Step::CompleteSystem => self.made.edit(|mut tree| {
+                finish::complete_system(&mut tree, recipe, time)?;
+                Ok(tree)
+            }),
+            Step::ListPackages => self.list_packages(),
+            Step::TakePayload => self.take_payload(builder),
+            Step::RemoveFiles => self.made.edit(|tree| removal::remove_files(tree, recipe)),
             Step::MakeExtension => self.make_extension(builder),
-            Step::MakePortable => {
-                let time = self.build_time();
-                portable::make(&mut self.tree, self.recipe, time)
-            }
+            Step::MakePortable => self.made.edit(|mut tree| {
+                portable::make(&mut tree, recipe, time)?;
+                Ok(tree)
+            }),
             Step::Write => self.write(builder),
         }
     }
 
     /// Returns the time that everything made by the build gets, and that nothing in the image exceeds.
     fn build_time(&self) -> Timestamp {
-        let derived = self.stack.as_ref().map_or(0, |stack| stack.epoch_seconds);
+        let derived = self.made.epoch_seconds();
         let seconds = self.recipe.source_date_epoch.unwrap_or(derived);
         Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
     }
@@ -112,7 +110,7 @@ impl Work<'_> {
         if self.recipe.overlay {
             directories.reverse();
         }
-        self.stack = Some(Stack::of_directories(directories)?);
+        self.made.replace(Stack::of_directories(directories)?);
         Ok(())
     }
 
@@ -123,46 +121,29 @@ impl Work<'_> {
         Ok(found)
     }
 
-    fn install_packages(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
-        let below = self
-            .stack
-            .take()
-            .expect("the plan puts a base or the bootstrap before packages");
-        self.stack = Some(install::install(builder, self.recipe, below)?);
+    fn list_packages(&mut self) -> Result<(), Error> {
+        let base = self.made.base().cloned();
+        self.packages = manifest::packages(self.made.tree()?, base.as_ref())?;
         Ok(())
     }
 
-    fn capture_tree(&mut self) -> Result<(), Error> {
-        if let Some(stack) = &self.stack {
-            self.tree = stack.capture()?;
-        }
-        self.list_packages()
-    }
-
-    fn capture_payload(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
-        let stack = self
-            .stack
-            .as_ref()
-            .expect("the plan puts the base trees before the payload");
+    /// Leaves of the image what was added to its base.
+    fn take_payload(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
+        let epoch_seconds = self.made.epoch_seconds();
+        let stack = self.made.stack(builder)?;
         let base = stack
             .base()
-            .expect("the plan puts the base trees before the payload");
-        let payload = capture::payload(base, stack.above_base())?;
+            .expect("the plan puts the base trees before the payload")
+            .clone();
+        let payload = capture::payload(&base, stack.above_base())?;
         for path in &payload.deleted {
             self.warn(
                 builder,
                 &format!("`/{path}` of the base is deleted, which an extension cannot express"),
             );
         }
-        self.tree = payload.tree;
-        self.list_packages()
-    }
-
-    fn list_packages(&mut self) -> Result<(), Error> {
-        if self.recipe.manifest {
-            let base = self.stack.as_ref().and_then(Stack::base);
-            self.packages = manifest::packages(&self.tree, base)?;
-        }
+        self.base = Some(base);
+        self.made = Made::of_tree(payload.tree, epoch_seconds);
         Ok(())
     }
 
@@ -173,9 +154,12 @@ impl Work<'_> {
             _ => ExtensionKind::Sysext,
         };
         let modified = self.build_time();
-        let base = self.stack.as_ref().and_then(Stack::base);
-        let accounts = Accounts::read(&self.tree, base, kind)?;
-        let selection = extension::select(std::mem::replace(&mut self.tree, empty()?), kind);
+        let epoch_seconds = self.made.epoch_seconds();
+        let base = self.base.as_ref().or(self.made.base()).cloned();
+        let base = base.as_ref();
+        let tree = self.made.tree()?.clone();
+        let accounts = Accounts::read(&tree, base, kind)?;
+        let selection = extension::select(tree, kind);
         let static_ids = distribution::static_ids(recipe.distribution);
         let owners = extension::allocated_owners(&selection.tree, &accounts, static_ids);
         for lint in selection.lints.iter().chain(&owners) {
@@ -200,13 +184,14 @@ impl Work<'_> {
             architecture: recipe.architecture.systemd_name(),
         })?;
         self.release = Some(extension::parse_os_release(&text));
-        self.tree = extension::file_tree_with_release(
+        let tree = extension::file_tree_with_release(
             selection.tree,
             kind,
             &recipe.output,
             &text,
             modified,
         )?;
+        self.made = Made::of_tree(tree, epoch_seconds);
         Ok(())
     }
 
@@ -214,7 +199,8 @@ impl Work<'_> {
     pub(super) fn write(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
         let step = format!("write {}", self.recipe.output_file_name());
         let build_time = self.build_time();
-        let tree = std::mem::replace(&mut self.tree, empty()?).clamp_times(build_time);
+        let made = std::mem::replace(&mut self.made, Made::of_stack(Stack::empty(0)));
+        let tree = made.into_tree()?.clamp_times(build_time);
         let purpose = builder.purpose(&self.recipe.name, &step);
         let started = Instant::now();
         purpose.started();
@@ -299,10 +285,6 @@ pub(super) fn check_base_tree(recipe: &Recipe, path: &Path, found: &Path) -> Res
         return Err(Error::BaseTreeWithoutPackages { path, origin });
     }
     Ok(())
-}
-
-fn empty() -> Result<FileTree, Error> {
-    Ok(FileTree::new(Entry::directory(Timestamp::default()))?)
 }
 
 #[cfg(test)]

@@ -13,11 +13,14 @@ mod finish;
 mod fixture;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod guard;
 mod image;
 mod install;
 mod limits;
+mod made;
 mod manifest;
 mod output;
+mod over;
 pub mod policy;
 mod portable;
 mod private;
@@ -42,6 +45,7 @@ pub use self::run::Interrupt;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,7 +60,7 @@ use self::run::Purpose;
 use crate::Hint;
 use crate::beneath::Directory;
 use crate::packages::apt::{self, Stanza};
-use crate::plan::{ImagePlan, Key, Step};
+use crate::plan::{ImagePlan, Key, KeyBuilder, Step};
 use crate::publish::OutputDirectory;
 use crate::recipe::{Grants, Recipe};
 use crate::store::{self, Layer, LayerMetadata, Lock, Place, Staging, Store, Trust, TrustedStore};
@@ -168,6 +172,24 @@ impl<'a> Builder<'a> {
     fn spec(&self, kind: StepKind, command: Vec<String>, places: &Places) -> Spec {
         let policy = policy::policy(kind);
         policy::spec(policy, command, &self.host, places, self.ids, &self.limits)
+    }
+
+    /// Adds to the key of a layer what decides how any program works on an image.
+    fn common_key(&self, key: KeyBuilder) -> KeyBuilder {
+        let key = self.protection.key(key);
+        // Programs may do something else where ids are real, or where they have a device.
+        let key = match self.ids {
+            IdMapping::Single => key,
+            IdMapping::Range => key.field("ids", "range"),
+        };
+        let devices: Vec<_> = self.grants.devices().collect();
+        match devices.is_empty() {
+            true => key,
+            false => {
+                let devices = devices.iter().map(|path| path.as_os_str().as_bytes());
+                key.list("devices", devices)
+            }
+        }
     }
 
     /// Returns the layer of `key`: from the stores, or from this run when they are ignored.

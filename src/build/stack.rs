@@ -11,7 +11,7 @@ use crate::tree::FileTree;
 use super::Error;
 
 /// Layers stacked on each other, with what identifies them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stack {
     /// From the bottom up.
     layers: Vec<LayerDirectory>,
@@ -23,13 +23,23 @@ pub(super) struct Stack {
 }
 
 /// The directories at the bottom of a stack that are used in place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Base {
     layer_count: usize,
     tree: FileTree,
 }
 
 impl Stack {
+    /// Returns a stack of nothing.
+    pub(super) fn empty(epoch_seconds: u64) -> Self {
+        Self {
+            layers: Vec::new(),
+            base: None,
+            key: KeyBuilder::new("nothing").finish().into(),
+            epoch_seconds,
+        }
+    }
+
     /// Returns the stack of one layer of the store.
     pub(super) fn of_layer(layer: Layer, key: Key) -> Self {
         let epoch_seconds = layer.metadata.epoch_seconds;

@@ -8,7 +8,7 @@
 //! Every name is made by `O_EXCL` or its like below a descriptor of its parent, which is reached without following a
 //! link. The top directory lets in nobody but its owner, because set-user-id files below it are the owner's own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ use rustix::io::Errno;
 
 use crate::beneath::{self, Directory, Place};
 use crate::tree::{
-    ContentError, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
+    ContentError, Delta, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp,
+    TreePath,
 };
 
 use self::attributes::Attributes;
@@ -117,7 +118,16 @@ pub fn write(tree: &FileTree, destination: &Path) -> Result<(), Error> {
 /// # Errors
 /// As [`write()`].
 pub fn write_at(tree: &FileTree, destination: &Place<'_>) -> Result<(), Error> {
-    write_as(Form::Recorded, tree, destination)
+    write_as(Form::Recorded, tree, &BTreeSet::new(), destination)
+}
+
+/// As [`write_at()`], a layer for overlayfs (`userxattr`): what is deleted becomes a whiteout, which any user may make
+/// (kernel 5.8).
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_layer(delta: &Delta, destination: &Place<'_>) -> Result<(), Error> {
+    write_as(Form::Recorded, &delta.tree, &delta.deleted, destination)
 }
 
 /// Writes `tree` into the new directory `destination`, with owners and ACLs for real, as only root of their ids may.
@@ -126,10 +136,15 @@ pub fn write_at(tree: &FileTree, destination: &Place<'_>) -> Result<(), Error> {
 /// # Errors
 /// As [`write()`], and [`Error::SetOwner`].
 pub fn write_with_real_ids(tree: &FileTree, destination: &Place<'_>) -> Result<(), Error> {
-    write_as(Form::Real, tree, destination)
+    write_as(Form::Real, tree, &BTreeSet::new(), destination)
 }
 
-fn write_as(form: Form, tree: &FileTree, destination: &Place<'_>) -> Result<(), Error> {
+fn write_as(
+    form: Form,
+    tree: &FileTree,
+    whiteouts: &BTreeSet<TreePath>,
+    destination: &Place<'_>,
+) -> Result<(), Error> {
     let root = create_root(destination).map_err(|error| Error::Create {
         path: destination.host_path(),
         source: error.into_cause(),
@@ -151,6 +166,9 @@ fn write_as(form: Form, tree: &FileTree, destination: &Place<'_>) -> Result<(), 
         }
         let (_, directory) = parent.as_ref().expect("it was opened above");
         writer.add(directory, path, entry)?;
+    }
+    for path in whiteouts {
+        writer.add_whiteout(path)?;
     }
     // Backwards, so that nothing is added to a directory after its time is set, or below one closed by its mode.
     for (path, entry) in tree.iter().rev().filter(|(_, entry)| entry.is_directory()) {
@@ -290,6 +308,16 @@ impl Writer {
             let owners = self.entry_owners.entry(parent).or_default();
             owners.insert(path.file_name().to_vec(), owner);
         }
+    }
+
+    fn add_whiteout(&self, path: &TreePath) -> Result<(), Error> {
+        let parent = path.parent().expect("nothing deletes the root");
+        let made = self.open_directory(&parent)?.make_special(
+            path.file_name(),
+            FileType::CharacterDevice,
+            Mode::empty(),
+        );
+        made.map(drop).map_err(uncreated)
     }
 
     fn link(&self, first: &TreePath, parent: &Directory, path: &TreePath) -> Result<(), Error> {

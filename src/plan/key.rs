@@ -19,6 +19,7 @@ const FORMAT_VERSION: &str = "2";
 pub struct Key(String);
 
 /// Collects the inputs of a layer.
+#[derive(Clone)]
 pub struct KeyBuilder {
     digest: Sha256,
 }

@@ -20,16 +20,16 @@ pub enum Step {
     Bootstrap,
     /// Install the recipe's packages as a layer on top.
     InstallPackages,
-    /// Capture all layers as one tree.
-    CaptureTree,
-    /// Capture what the upper layers add to the base trees.
-    CapturePayload,
     /// Take from a fresh system what belongs to one machine, one boot or one build.
     CleanSystem,
     /// Put the extra trees into the tree.
     AddExtraTrees,
     /// Complete the tree of a whole system: links for the initrd, its name, certificates.
     CompleteSystem,
+    /// Note for the manifest which packages there are.
+    ListPackages,
+    /// Leave what was added to the base trees.
+    TakePayload,
     /// Remove package databases and the files that the recipe names.
     RemoveFiles,
     /// Narrow the tree to an extension and describe it.
@@ -115,11 +115,6 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     if !recipe.packages.is_empty() {
         steps.push(Step::InstallPackages);
     }
-    steps.push(if recipe.overlay {
-        Step::CapturePayload
-    } else {
-        Step::CaptureTree
-    });
     let whole_system = !recipe.overlay && !extension;
     if whole_system {
         steps.push(Step::CleanSystem);
@@ -129,6 +124,12 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     }
     if whole_system {
         steps.push(Step::CompleteSystem);
+    }
+    if recipe.manifest {
+        steps.push(Step::ListPackages);
+    }
+    if recipe.overlay {
+        steps.push(Step::TakePayload);
     }
     steps.push(Step::RemoveFiles);
     if extension {
@@ -194,7 +195,6 @@ mod tests {
         let base = [
             Bootstrap,
             InstallPackages,
-            CaptureTree,
             CleanSystem,
             CompleteSystem,
             RemoveFiles,
@@ -203,19 +203,12 @@ mod tests {
         let btrfs = [
             UseBaseTrees,
             InstallPackages,
-            CapturePayload,
+            TakePayload,
             RemoveFiles,
             MakeExtension,
             Write,
         ];
-        let main = [
-            Bootstrap,
-            CaptureTree,
-            CleanSystem,
-            CompleteSystem,
-            RemoveFiles,
-            Write,
-        ];
+        let main = [Bootstrap, CleanSystem, CompleteSystem, RemoveFiles, Write];
         assert_eq!(
             steps,
             [("base", &base[..]), ("btrfs", &btrfs), ("main", &main)]
@@ -236,7 +229,7 @@ mod tests {
             [
                 UseBaseTrees,
                 InstallPackages,
-                CapturePayload,
+                TakePayload,
                 RemoveFiles,
                 MakeExtension,
                 Write
@@ -246,7 +239,6 @@ mod tests {
             plans[2].steps,
             [
                 Bootstrap,
-                CaptureTree,
                 CleanSystem,
                 CompleteSystem,
                 RemoveFiles,

@@ -8,6 +8,7 @@
 pub(crate) mod arbitrary;
 mod compare;
 mod content;
+mod delta;
 mod filter;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
@@ -15,6 +16,7 @@ mod path;
 mod resolve;
 
 pub use self::content::{Content, ContentError, ContentReader, StoredContents};
+pub use self::delta::Delta;
 pub use self::path::{InvalidTreePath, TreePath};
 pub use self::resolve::{Resolved, UnresolvablePath, resolve};
 

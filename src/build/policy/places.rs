@@ -45,8 +45,8 @@ pub struct OverlayPlace {
     /// Directories above the layers that keep programs from what they must not do to a build. Nothing of them gets into
     /// the image.
     pub guards: Vec<PathBuf>,
-    /// The machine id that programs see.
-    pub machine_id: PathBuf,
+    /// The machine id that programs see, where that is not the image's.
+    pub machine_id: Option<PathBuf>,
 }
 
 impl Places {
@@ -72,7 +72,7 @@ impl Places {
             changes: Some(place("CHANGES")),
             overlay: Some(OverlayPlace {
                 work: place("WORK"),
-                machine_id: guard.join("machine-id"),
+                machine_id: Some(guard.join("machine-id")),
                 guards: vec![guard],
             }),
             sources: Some(place("SOURCES")),

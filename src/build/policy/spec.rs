@@ -128,9 +128,12 @@ fn image(spec: Spec, image: Image, places: &Places) -> Spec {
                 upper: places.changes.clone(),
                 work: Some(work.clone()),
             };
-            spec.overlay(apt::ROOT, &overlay)
-                .bind_read_only(machine_id, inside("etc/machine-id"))
-                .proc(inside("proc"))
+            let spec = spec.overlay(apt::ROOT, &overlay);
+            let spec = match machine_id {
+                Some(machine_id) => spec.bind_read_only(machine_id, inside("etc/machine-id")),
+                None => spec,
+            };
+            spec.proc(inside("proc"))
                 .devices(inside("dev"))
                 .tmpfs(inside("run"), 0o755)
                 .tmpfs(inside("tmp"), 0o1777)
