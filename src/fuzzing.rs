@@ -13,6 +13,7 @@ pub use crate::format::erofs::fuzzing::{erofs_damaged, erofs_image};
 pub use crate::format::erofs::reader::fuzzing::erofs_compressed;
 pub use crate::format::squashfs::fuzzing::{squashfs_damaged, squashfs_image};
 pub use crate::packages::apt::fuzzing::apt_sources;
+pub use crate::packages::deb::fuzzing::package_file;
 pub use crate::recipe::fuzzing::{
     grants, recipe_conditions, recipe_files, recipe_syntax, recipe_values,
 };
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("keys", keys),
     ("layer_attributes", layer_attributes),
     ("limits", limits),
+    ("package_file", package_file),
     ("recipe_conditions", recipe_conditions),
     ("recipe_files", recipe_files),
     ("recipe_syntax", recipe_syntax),
