@@ -3,8 +3,8 @@
 use super::Error;
 use crate::recipe::Recipe;
 
-/// Replaces the failure of apt by what it means, where its messages tell.
-pub(super) fn classify(error: Error, recipe: &Recipe) -> Error {
+/// Replaces the failure of apt by what it means, where its messages tell; `setting` is what names the packages.
+pub(super) fn classify(error: Error, recipe: &Recipe, setting: &'static str) -> Error {
     let Error::ProgramFailed { stderr_tail, .. } = &error else {
         return error;
     };
@@ -12,7 +12,7 @@ pub(super) fn classify(error: Error, recipe: &Recipe) -> Error {
         let target = format!("{} {}", recipe.distribution.name(), recipe.release);
         return Error::UnknownPackage {
             package: package.into(),
-            origin: recipe.origin_of("Packages", package),
+            origin: recipe.origin_of(setting, package),
             target,
         };
     }

@@ -56,7 +56,7 @@ pub(super) fn download(
             // This verb puts packages into the working directory.
             .working_directory(apt::ARCHIVES);
         run(purpose, &spec, &mut |line| show_download(purpose, line))
-            .map_err(|error| apt_error::classify(reach.classify(error), recipe))?;
+            .map_err(|error| apt_error::classify(reach.classify(error), recipe, "Packages"))?;
     }
     store::own_directory(private, "partial")?;
     for package in resolved {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use rustix::fs::{FileType, Mode};
 
+use super::install::Request;
 use super::policy::StepKind;
 use super::reach::Reach;
 use super::run::{Purpose, run};
@@ -200,7 +201,7 @@ fn refresh(builder: &Builder<'_>, recipe: &Recipe, tools: &Tools) -> Result<(), 
     let places = tools.places(None).with_reach(&reach);
     let spec = builder.spec(StepKind::Metadata, command, &places);
     run(purpose, &spec, &mut |line| show_download(purpose, line))
-        .map_err(|error| apt_error::classify(reach.classify(error), recipe))?;
+        .map_err(|error| apt_error::classify(reach.classify(error), recipe, "Packages"))?;
     purpose.finished(started, false);
     Ok(())
 }
@@ -228,7 +229,7 @@ fn unprepared(error: beneath::Error) -> Error {
     }
 }
 
-/// Returns the packages that apt would install for `packages` on top of `below`, sorted by name.
+/// Returns the packages that apt would install for `request` on top of `below`, sorted by name.
 ///
 /// apt chooses the same from the same metadata, so its choice is kept and asked for again only when that changes.
 pub(super) fn resolve(
@@ -236,9 +237,9 @@ pub(super) fn resolve(
     recipe: &Recipe,
     tools: &Tools,
     below: Option<&Stack>,
-    packages: &[String],
+    request: &Request<'_>,
 ) -> Result<Vec<ResolvedPackage>, Error> {
-    let key = resolution_key(tools, below, packages)?;
+    let key = resolution_key(tools, below, request)?;
     if !builder.ignore_store
         && let Some(resolved) = builder.store.resolution(&key)
     {
@@ -251,14 +252,12 @@ pub(super) fn resolve(
     let mut arguments = vec![
         "-oDir::Cache::archives=/var/cache/apt/archives",
         "--print-uris",
-        "install",
-        "--",
     ];
-    arguments.extend(packages.iter().map(String::as_str));
+    arguments.extend(request.arguments());
     let command = apt::command(&arguments);
     let spec = builder.spec(StepKind::Resolve, command, &tools.places(below));
-    let finished =
-        run(purpose, &spec, &mut |_| {}).map_err(|error| apt_error::classify(error, recipe))?;
+    let finished = run(purpose, &spec, &mut |_| {})
+        .map_err(|error| apt_error::classify(error, recipe, request.setting))?;
     let mut resolved = apt::parse_uris(&finished.stdout)?;
     resolved.sort();
     if !builder.ignore_store {
@@ -279,7 +278,11 @@ pub(super) fn below_key(below: Option<&Stack>) -> Result<&str, Error> {
 }
 
 /// Returns the key of what decides apt's choice: its configuration, the signed metadata and the packages below.
-fn resolution_key(tools: &Tools, below: Option<&Stack>, packages: &[String]) -> Result<Key, Error> {
+fn resolution_key(
+    tools: &Tools,
+    below: Option<&Stack>,
+    request: &Request<'_>,
+) -> Result<Key, Error> {
     let mut files = Vec::new();
     for name in tools.lists.names().map_err(unprepared)? {
         let file = tools.lists.entry(&name).map_err(unprepared)?;
@@ -301,7 +304,7 @@ fn resolution_key(tools: &Tools, below: Option<&Stack>, packages: &[String]) -> 
         .field("below", below_key(below)?)
         .field("configuration", &tools.configuration)
         .field("sources", &tools.sources)
-        .list("packages", packages)
+        .list("packages", request.arguments())
         .list("names", files.iter().map(|(name, _)| name))
         .list("files", files.iter().map(|(_, content)| content))
         .finish())

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rustix::fs::FileType;
 
+use super::install::Request;
 use super::made::Made;
 use super::stack::Stack;
 use super::{
@@ -68,11 +69,8 @@ impl Work<'_> {
                 self.made.replace(install::bootstrap(builder, recipe)?);
                 Ok(())
             }
-            Step::InstallPackages => {
-                let below = self.made.stack(builder)?.clone();
-                self.made.replace(install::install(builder, recipe, below)?);
-                Ok(())
-            }
+            Step::InstallPackages => self.install(builder, &Request::of_image(recipe)),
+            Step::InstallVolatilePackages => self.install(builder, &Request::volatile(recipe)),
             Step::CleanSystem => self.made.edit(|tree| finish::clean_system(tree, time)),
             Step::AddExtraTrees => self.made.edit(|mut tree| {
                 extra::add(&mut tree, None, recipe, time)?;
@@ -119,6 +117,13 @@ impl Work<'_> {
         let found = builder.output.staged(path).unwrap_or_else(|| path.into());
         check_base_tree(self.recipe, path, &found)?;
         Ok(found)
+    }
+
+    fn install(&mut self, builder: &mut Builder<'_>, request: &Request<'_>) -> Result<(), Error> {
+        let below = self.made.stack(builder)?.clone();
+        let stack = install::install(builder, self.recipe, below, request)?;
+        self.made.replace(stack);
+        Ok(())
     }
 
     fn list_packages(&mut self) -> Result<(), Error> {

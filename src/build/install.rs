@@ -21,23 +21,90 @@ use crate::recipe::{Architecture, Recipe};
 use crate::store::{InstalledPackage, Layer, LayerMetadata};
 
 const BOOTSTRAP: &str = "bootstrap";
+/// The kind of the layer's key, whoever asked for the packages.
 const INSTALL: &str = "install packages";
+
+/// Packages to install as one layer, and why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    /// What the step is called for people. Layers do not depend on it.
+    pub(super) name: &'static str,
+    /// The setting that names the packages, for messages.
+    pub(super) setting: &'static str,
+    pub(super) packages: &'a [String],
+    pub(super) versions: Versions,
+}
+
+/// Whether an installed package may become an older one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Versions {
+    Newer,
+    /// Older too, where the repository that is preferred has an older one.
+    Any,
+}
+
+impl<'a> Request<'a> {
+    /// Returns the packages of the image itself.
+    pub(super) fn of_image(recipe: &'a Recipe) -> Self {
+        Self {
+            name: "install packages",
+            setting: "Packages",
+            packages: &recipe.packages,
+            versions: Versions::Newer,
+        }
+    }
+
+    /// Returns the packages that build scripts need, and the image does not.
+    #[expect(dead_code, reason = "no step asks for them yet")]
+    pub(super) fn of_build(recipe: &'a Recipe) -> Self {
+        Self {
+            name: "install build packages",
+            setting: "BuildPackages",
+            packages: &recipe.package_sources.build_packages,
+            versions: Versions::Newer,
+        }
+    }
+
+    /// Returns the packages that are installed after build scripts, which may have made them.
+    pub(super) fn volatile(recipe: &'a Recipe) -> Self {
+        Self {
+            name: "install volatile packages",
+            setting: "VolatilePackages",
+            packages: &recipe.package_sources.volatile_packages,
+            versions: Versions::Any,
+        }
+    }
+
+    /// Returns apt's arguments that install the packages.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
+        let options: &[&str] = match self.versions {
+            Versions::Newer => &["install", "--"],
+            Versions::Any => &["--allow-downgrades", "install", "--"],
+        };
+        let packages = self.packages.iter().map(String::as_str);
+        options.iter().copied().chain(packages)
+    }
+}
 
 /// Returns the stack of a minimal system for `recipe`.
 pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Stack, Error> {
     let tools = fetch::tools(builder, recipe)?;
     let bootstrap = distribution::bootstrap(recipe.distribution, recipe.architecture);
-    let resolved = fetch::resolve(builder, recipe, &tools, None, &bootstrap.packages)?;
+    let request = Request {
+        name: BOOTSTRAP,
+        packages: &bootstrap.packages,
+        ..Request::of_image(recipe)
+    };
+    let resolved = fetch::resolve(builder, recipe, &tools, None, &request)?;
     let key = layer_key(builder, BOOTSTRAP, None, recipe, &tools, &resolved)?
         .list("requested", &bootstrap.packages)
         .list("merged directories", &bootstrap.merged_directories)
         .finish();
     let step = Step {
-        name: BOOTSTRAP,
+        request: &request,
         recipe,
         tools: &tools,
         below: None,
-        packages: &bootstrap.packages,
     };
     let merged_directories = &bootstrap.merged_directories;
     let layer = step.make(
@@ -51,27 +118,27 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
     Ok(Stack::of_layer(layer, key))
 }
 
-/// Returns `below` with the packages of `recipe` installed on top, or `below` itself when it has them all.
+/// Returns `below` with the packages of `request` installed on top, or `below` itself when it has them all.
 pub(super) fn install(
     builder: &mut Builder<'_>,
     recipe: &Recipe,
     below: Stack,
+    request: &Request<'_>,
 ) -> Result<Stack, Error> {
     let tools = fetch::tools(builder, recipe)?;
-    let resolved = fetch::resolve(builder, recipe, &tools, Some(&below), &recipe.packages)?;
+    let resolved = fetch::resolve(builder, recipe, &tools, Some(&below), request)?;
     if resolved.is_empty() {
         return Ok(below);
     }
     // apt records which packages were asked for by name, so the same files can come with another record of them.
     let key = layer_key(builder, INSTALL, Some(&below), recipe, &tools, &resolved)?
-        .list("requested", &recipe.packages)
+        .list("requested", request.arguments())
         .finish();
     let step = Step {
-        name: INSTALL,
+        request,
         recipe,
         tools: &tools,
         below: Some(&below),
-        packages: &recipe.packages,
     };
     let layer = step.make(builder, &key, &resolved, &|_, _, _, _| Ok(()))?;
     Ok(below.with_layer(layer, key))
@@ -109,11 +176,10 @@ fn layer_key(
 
 /// Installing packages as one layer.
 struct Step<'a> {
-    name: &'static str,
+    request: &'a Request<'a>,
     recipe: &'a Recipe,
     tools: &'a Tools,
     below: Option<&'a Stack>,
-    packages: &'a [String],
 }
 
 type Prepare<'a> = dyn Fn(&Builder<'_>, Purpose<'_>, &Tools, &Path) -> Result<(), Error> + 'a;
@@ -128,7 +194,7 @@ impl Step<'_> {
         prepare: &Prepare<'_>,
     ) -> Result<Layer, Error> {
         let started = Instant::now();
-        let purpose = builder.purpose(&self.recipe.name, self.name);
+        let purpose = builder.purpose(&self.recipe.name, self.request.name);
         let lock = builder.wait_for(&self.recipe.name, || builder.store.try_lock_layer(key))?;
         if let Some(layer) = builder.layer(key)? {
             purpose.finished(started, true);
@@ -173,15 +239,16 @@ impl Step<'_> {
         epoch_seconds: u64,
         total: u64,
     ) -> Result<Vec<EntryOwner>, Error> {
-        let mut arguments = vec!["--no-download", "install", "--"];
-        arguments.extend(self.packages.iter().map(String::as_str));
+        let arguments: Vec<_> = std::iter::once("--no-download")
+            .chain(self.request.arguments())
+            .collect();
         let epoch = self.recipe.source_date_epoch.unwrap_or(epoch_seconds);
         let places = Places {
             variables: vec![("SOURCE_DATE_EPOCH", epoch.to_string())],
             ..tools.places(self.below)
         };
         let spec = over.spec(builder, StepKind::Install, apt::command(&arguments), places)?;
-        let purpose = builder.purpose(&self.recipe.name, self.name);
+        let purpose = builder.purpose(&self.recipe.name, self.request.name);
         let mut done = 0;
         over.run(builder, purpose, &spec, &mut |line| {
             show_install(purpose, line, &mut done, total)

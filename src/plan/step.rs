@@ -20,6 +20,8 @@ pub enum Step {
     Bootstrap,
     /// Install the recipe's packages as a layer on top.
     InstallPackages,
+    /// Install the volatile packages as a layer on top.
+    InstallVolatilePackages,
     /// Take from a fresh system what belongs to one machine, one boot or one build.
     CleanSystem,
     /// Put the extra trees into the tree.
@@ -114,6 +116,9 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     }
     if !recipe.packages.is_empty() {
         steps.push(Step::InstallPackages);
+    }
+    if !recipe.package_sources.volatile_packages.is_empty() {
+        steps.push(Step::InstallVolatilePackages);
     }
     let whole_system = !recipe.overlay && !extension;
     if whole_system {

@@ -74,7 +74,9 @@ pub use self::place::Place;
 pub use self::program::{ConfigurationProgram, ConfigurationPrograms};
 pub use self::project::{Invocation, Override, Project, load};
 pub(crate) use self::real::RealPaths;
-pub use self::resolved::{CacheOnly, Compression, Format, Recipe, SplitArtifact, Verity};
+pub use self::resolved::{
+    CacheOnly, Compression, Format, PackageSources, Recipe, SplitArtifact, Verity,
+};
 pub use self::scope::Sourced;
 pub use self::syntax::SyntaxProblem;
 pub use self::target::{Architecture, Distribution, HostFacts};

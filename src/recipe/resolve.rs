@@ -2,6 +2,7 @@
 
 mod file_system;
 mod output;
+mod packages;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,6 @@ use std::path::{Path, PathBuf};
 use super::error::RecipeError;
 use super::findings::Findings;
 use super::image::{Image, Surroundings};
-use super::names;
 use super::origin::Origin;
 use super::outside;
 use super::project::Invocation;
@@ -63,7 +63,8 @@ pub(super) fn recipe(
         overlay: settings.boolean("Overlay", false),
         base_trees: settings.paths("BaseTrees"),
         extra_trees: settings.trees("ExtraTrees"),
-        packages: sorted_packages(settings.texts("Packages")),
+        packages: settings.packages("Packages"),
+        package_sources: settings.package_sources(),
         with_recommends: settings.boolean("WithRecommends", false),
         with_docs: settings.boolean("WithDocs", true),
         remove_files: settings.texts("RemoveFiles"),
@@ -91,13 +92,6 @@ pub(super) fn recipe(
     settings.check_mirrors(findings);
     outside::check(&recipe, image, around, findings);
     recipe
-}
-
-/// Sorts packages, each once.
-fn sorted_packages(mut packages: Vec<String>) -> Vec<String> {
-    packages.sort_by_cached_key(|package| names::package_order(package));
-    packages.dedup();
-    packages
 }
 
 /// Reads the settings of one image.

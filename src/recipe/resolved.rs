@@ -1,5 +1,9 @@
 //! The recipe of one image: every setting typed, with its origin.
 
+mod packages;
+
+pub use self::packages::PackageSources;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -197,6 +201,7 @@ pub struct Recipe {
     pub extra_trees: Vec<TreeSource>,
     /// Sorted: names, then paths, then expressions; none twice.
     pub packages: Vec<String>,
+    pub package_sources: PackageSources,
     pub with_recommends: bool,
     pub with_docs: bool,
     pub remove_files: Vec<String>,
