@@ -12,7 +12,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::inode::{self, Inode};
+use super::inode::{self, Inode, InodeNumber};
 use super::resolution::{self, AS_ROOT, NO_LINKS, NO_LINKS_OR_MOUNTS};
 use super::{Error, removal};
 use crate::tree::TreePath;
@@ -69,6 +69,17 @@ impl Directory {
     /// Returns where the directory was when it was opened, for messages and for mounting it.
     pub fn host_path(&self) -> &Path {
         &self.host_path
+    }
+
+    /// Returns which directory it is.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn number(&self) -> Result<InodeNumber, Error> {
+        match inode::status_of(&self.descriptor) {
+            Ok(status) => Ok(inode::number_of(&status)),
+            Err(errno) => Err(self.failed("reading the metadata of", b"", errno)),
+        }
     }
 
     /// Returns where `name` is, for messages and for mounting it.

@@ -14,7 +14,9 @@ use super::disk::{Inode, OpenDirectory};
 use super::inode::{carries_records, read_entry};
 use super::owners::Ids;
 use crate::beneath::{self, Directory, InodeNumber};
-use crate::tree::{Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath};
+use crate::tree::{
+    Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath, number_hard_links,
+};
 
 /// A directory that is one layer of a tree, lower or upper.
 #[derive(Clone, Debug)]
@@ -106,23 +108,6 @@ pub(super) fn tree_of(root: Entry, entries: BTreeMap<TreePath, Entry>) -> FileTr
             .expect("an entry is kept only with its parent directories");
     }
     tree
-}
-
-/// Numbers the groups from 1 in order of their first names, and dissolves those of which one name is left.
-pub(super) fn number_hard_links<'a>(entries: impl Iterator<Item = &'a mut Entry>) {
-    let mut linked: Vec<&mut Entry> = entries.filter(|entry| entry.hard_link.is_some()).collect();
-    let mut name_counts = HashMap::new();
-    for group in linked.iter().filter_map(|entry| entry.hard_link) {
-        *name_counts.entry(group).or_insert(0_usize) += 1;
-    }
-    let mut numbers = HashMap::new();
-    for entry in &mut linked {
-        entry.hard_link = entry.hard_link.filter(|group| name_counts[group] > 1);
-        if let Some(group) = entry.hard_link {
-            let next = HardLinkGroup(numbers.len() as u64 + 1);
-            entry.hard_link = Some(*numbers.entry(group).or_insert(next));
-        }
-    }
 }
 
 /// Stacks `layers`, lowest first.

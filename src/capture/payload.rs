@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
-use super::layers::{LayerDirectory, Stacked, number_hard_links, stack, tree_of};
-use crate::tree::{Entry, FileTree, TreePath};
+use super::layers::{LayerDirectory, Stacked, stack, tree_of};
+use crate::tree::{Entry, FileTree, TreePath, number_hard_links};
 
 /// What upper layers make of a base tree.
 #[derive(Clone, Debug)]

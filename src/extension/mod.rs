@@ -6,6 +6,9 @@
 //! Specification: systemd-sysext(8), os-release(5), and the matching rules of `extension_release_validate()`.
 
 mod accounts;
+mod difference;
+#[cfg(test)]
+mod fixture;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod hierarchy;
@@ -15,6 +18,7 @@ mod owners;
 mod release;
 
 pub use self::accounts::{AccountKind, Accounts};
+pub use self::difference::{Change, Payload, Shadowed, difference};
 pub use self::hierarchy::{Selection, select};
 pub use self::lint::{Lint, Severity};
 pub use self::os_release::{OsRelease, parse_os_release, quoted};

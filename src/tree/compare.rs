@@ -84,6 +84,7 @@ impl FileTree {
 mod tests {
     use std::collections::BTreeMap;
 
+    use crate::beneath::Directory;
     use crate::tree::{
         Content, DeviceNumber, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath,
     };
@@ -125,6 +126,21 @@ mod tests {
         link(&mut other, 7);
         assert!(one.is_same_as(&other).unwrap());
         assert!(!one.is_same_as(&tree()).unwrap());
+    }
+
+    #[test]
+    fn a_file_reached_twice_through_one_directory_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let content = |directory: &std::path::Path, name| {
+            let root = Directory::open(directory).unwrap();
+            Content::from_file(root.into(), path(name), 1)
+        };
+        // Neither is there: only reading them would tell.
+        let one = content(directory.path(), "a");
+        assert!(one.is_same_as(&content(directory.path(), "a")).unwrap());
+        assert!(one.is_same_as(&content(directory.path(), "b")).is_err());
+        assert!(one.is_same_as(&content(other.path(), "a")).is_err());
     }
 
     #[test]

@@ -12,11 +12,13 @@ mod delta;
 mod filter;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod links;
 mod path;
 mod resolve;
 
 pub use self::content::{Content, ContentError, ContentReader, StoredContents};
 pub use self::delta::Delta;
+pub use self::links::number_hard_links;
 pub use self::path::{InvalidTreePath, TreePath};
 pub use self::resolve::{Resolved, UnresolvablePath, resolve};
 
