@@ -16,6 +16,8 @@ pub enum Lint {
     AllocatedOwner(AllocatedOwner),
     /// Programs run with the rights of such an id.
     AllocatedSetId(AllocatedOwner),
+    /// ACLs let such an id do something.
+    AllocatedInAcl(AllocatedOwner),
 }
 
 /// How bad a [`Lint`] is, the worst last.
@@ -36,6 +38,7 @@ impl Lint {
             Self::PackageDatabaseLeftOut => "package-database-left-out",
             Self::AllocatedOwner(_) => "allocated-owner",
             Self::AllocatedSetId(_) => "allocated-set-id",
+            Self::AllocatedInAcl(_) => "allocated-in-acl",
         }
     }
 
@@ -57,6 +60,10 @@ impl Lint {
             Self::AllocatedSetId(_) => Some(
                 "fix the number in a `sysusers.d` file of the extension, use a static id, or leave it to root without \
                  the set-id bit",
+            ),
+            Self::AllocatedInAcl(_) => Some(
+                "fix the number in a `sysusers.d` file of the extension, use a static id, or give the rights at boot \
+                 with an `a` line of `tmpfiles.d`",
             ),
             _ => None,
         }
@@ -93,6 +100,19 @@ impl fmt::Display for Lint {
                 write!(
                     f,
                     "{files} {is} set-{kind}-id to {account}: {runs} with the rights of whoever has that number on {}",
+                    owner.elsewhere()
+                )
+            }
+            Self::AllocatedInAcl(owner) => {
+                let names = match owner.more {
+                    0 => "the ACL of",
+                    _ => "the ACLs of",
+                };
+                let (files, kind, account) = (owner.files(), owner.kind, owner.account());
+                let verb = if owner.more == 0 { "names" } else { "name" };
+                write!(
+                    f,
+                    "{names} {files} {verb} the {kind} {account}, whose number is another {kind}'s or nobody's on {}",
                     owner.elsewhere()
                 )
             }

@@ -4,8 +4,10 @@
 //! to whoever got that number there. An id is safe when the distribution keeps it for one account, or when a
 //! `sysusers.d` file that is merged along, or the base's, asks for the same number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+
+use overcoat_sandbox::ownership::acl::{self, Acl, NamedId};
 
 use super::{AccountKind, Accounts, Lint};
 use crate::tree::{Entry, EntryKind, FileTree, TreePath};
@@ -29,8 +31,9 @@ pub struct AllocatedOwner {
 const S_ISUID: u16 = 0o4000;
 const S_ISGID: u16 = 0o2000;
 
-/// Returns a lint for each user and each group, in this order and by number, that owns something of the extension
-/// `tree` and is neither in `static_ids` nor fixed; programs that run with its rights have one of their own before it.
+/// Returns a lint for each user and each group, in this order and by number, that has rights to something of the
+/// extension `tree` and is neither in `static_ids` nor fixed: one for programs that run with its rights, one for what
+/// it owns, and one for what ACLs let it do.
 pub fn allocated_owners(
     tree: &FileTree,
     accounts: &Accounts,
@@ -41,15 +44,12 @@ pub fn allocated_owners(
     };
     let mut found: BTreeMap<(AccountKind, u32, Rights), AllocatedOwner> = BTreeMap::new();
     for (path, entry) in tree.iter() {
-        for (kind, id) in [
-            (AccountKind::User, entry.uid),
-            (AccountKind::Group, entry.gid),
-        ] {
+        for (kind, id, rights) in rights(entry) {
             if !is_allocated(kind, id) {
                 continue;
             }
             found
-                .entry((kind, id, Rights::of(entry, kind)))
+                .entry((kind, id, rights))
                 .and_modify(|owner| owner.more += 1)
                 .or_insert_with(|| AllocatedOwner {
                     kind,
@@ -64,6 +64,7 @@ pub fn allocated_owners(
     let lint = |((_, _, rights), owner)| match rights {
         Rights::Runs => Lint::AllocatedSetId(owner),
         Rights::Owns => Lint::AllocatedOwner(owner),
+        Rights::Allowed => Lint::AllocatedInAcl(owner),
     };
     found.into_iter().map(lint).collect()
 }
@@ -74,19 +75,35 @@ enum Rights {
     /// Whoever starts the file gets the rights of the id.
     Runs,
     Owns,
+    /// An ACL names the id.
+    Allowed,
 }
 
-impl Rights {
-    fn of(entry: &Entry, kind: AccountKind) -> Self {
-        let bit = match kind {
-            AccountKind::User => S_ISUID,
-            AccountKind::Group => S_ISGID,
+/// Returns who has rights to an entry, each once: its owners, and whom its ACLs name.
+fn rights(entry: &Entry) -> BTreeSet<(AccountKind, u32, Rights)> {
+    let mut found = BTreeSet::new();
+    for (kind, id, set_id) in [
+        (AccountKind::User, entry.uid, S_ISUID),
+        (AccountKind::Group, entry.gid, S_ISGID),
+    ] {
+        let rights = match entry.kind {
+            EntryKind::Regular(_) if entry.mode & set_id != 0 => Rights::Runs,
+            _ => Rights::Owns,
         };
-        match entry.kind {
-            EntryKind::Regular(_) if entry.mode & bit != 0 => Self::Runs,
-            _ => Self::Owns,
-        }
+        found.insert((kind, id, rights));
     }
+    for attribute in [acl::ACCESS, acl::DEFAULT] {
+        let value = entry.xattrs.get(attribute.as_bytes());
+        // What is no ACL gives nobody any rights: the kernel refuses it.
+        let Some(acl) = value.and_then(|value| Acl::from_bytes(value).ok()) else {
+            continue;
+        };
+        found.extend(acl.named_ids().map(|named| match named {
+            NamedId::User(id) => (AccountKind::User, id, Rights::Allowed),
+            NamedId::Group(id) => (AccountKind::Group, id, Rights::Allowed),
+        }));
+    }
+    found
 }
 
 impl AllocatedOwner {

@@ -133,6 +133,56 @@ fn programs_that_run_with_an_accounts_rights_are_told_apart() {
     assert_eq!(found[0].severity(), Severity::Error);
 }
 
+/// Returns an ACL that names these ids: tag 2 is of users, 8 of groups (linux/posix_acl.h).
+fn acl(named: &[(u16, u32)]) -> Vec<u8> {
+    let owner = [(1, u32::MAX)];
+    let others = [(4, u32::MAX), (16, u32::MAX), (32, u32::MAX)];
+    let mut value = 2_u32.to_le_bytes().to_vec();
+    for (tag, id) in owner.iter().chain(named).chain(&others) {
+        value.extend(tag.to_le_bytes());
+        value.extend(4_u16.to_le_bytes());
+        value.extend(id.to_le_bytes());
+    }
+    value
+}
+
+#[test]
+fn ids_that_acls_name_are_told_apart() {
+    let mut payload = tree(&[("etc/passwd", PASSWD), ("etc/group", GROUP)]);
+    let with_acls = |acls: &[(&str, Vec<u8>)]| {
+        let mut entry = Entry::directory(THEN);
+        for (name, value) in acls {
+            entry.xattrs.insert(name.as_bytes().into(), value.clone());
+        }
+        entry
+    };
+    let (access, default) = ("system.posix_acl_access", "system.posix_acl_default");
+    let both = acl(&[(2, 0), (2, 998), (8, 101)]);
+    put(
+        &mut payload,
+        "usr/a",
+        with_acls(&[(access, both.clone()), (default, both)]),
+    );
+    put(
+        &mut payload,
+        "usr/b",
+        with_acls(&[(default, acl(&[(2, 998)]))]),
+    );
+    // What the kernel would refuse gives no rights.
+    put(&mut payload, "usr/c", with_acls(&[(access, vec![2, 0])]));
+    let found = lints(&payload, None);
+    assert_eq!(
+        shown(&found),
+        [
+            "allocated-in-acl: the ACLs of `/usr/a` and 1 more name the user `tool` (998), whose number is another \
+             user's or nobody's on other machines",
+            "allocated-in-acl: the ACL of `/usr/a` names the group 101, whose number is another group's or nobody's on \
+             other machines",
+        ]
+    );
+    assert_eq!(found[0].severity(), Severity::Warning);
+}
+
 #[test]
 fn an_account_of_the_base_is_safe_on_machines_of_that_base_only() {
     let base = tree(&[
