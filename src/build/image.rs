@@ -187,6 +187,7 @@ impl Work<'_> {
                 .get(kind.scope_variable())
                 .map(String::as_str),
             architecture: recipe.architecture.systemd_name(),
+            settings: &recipe.extension,
         })?;
         self.release = Some(extension::parse_os_release(&text));
         let tree = extension::file_tree_with_release(

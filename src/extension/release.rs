@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{ExtensionKind, OsRelease, parse_os_release};
 use crate::Hint;
+use crate::recipe::ExtensionSettings;
 use crate::tree::{
     Content, ContentError, Entry, EntryKind, FileTree, InsertError, InvalidTreePath, Timestamp,
     TreePath,
@@ -33,6 +34,8 @@ pub struct Release<'a> {
     pub scope: Option<&'a str>,
     /// systemd's name, such as `x86-64`.
     pub architecture: &'a str,
+    /// What the recipe says of the file; a shipped file must not say otherwise.
+    pub settings: &'a ExtensionSettings,
 }
 
 /// An extension cannot be described or completed.
@@ -52,6 +55,16 @@ pub enum Error {
         "`{value}` cannot be the value of `{key}` in a release file: it holds a control character"
     )]
     InvalidValue { key: String, value: String },
+    #[error(
+        "`{setting}=` asks for `{key}={value}`, and the extension-release file that the extension ships has \
+         `{key}={shipped}`"
+    )]
+    ContraryRelease {
+        setting: &'static str,
+        key: String,
+        value: String,
+        shipped: String,
+    },
     #[error("`{output}` cannot be the name of an extension")]
     InvalidName {
         output: String,
@@ -71,6 +84,9 @@ impl Hint for Error {
                  such as `base-files` or `filesystem`"
                     .into(),
             ),
+            Self::ContraryRelease { key, setting, .. } => {
+                Some(format!("remove `{key}=` from the shipped file, or `{setting}=` from the recipe"))
+            }
             _ => None,
         }
     }
@@ -120,36 +136,121 @@ pub fn read_shipped_release(
     }
 }
 
-/// Returns the text of an extension-release file, its keys in mkosi's order.
+/// Returns the text of an extension-release file, its keys in mkosi's order and those that mkosi does not know last.
 ///
 /// # Errors
-/// [`Error::InvalidValue`] when a value would break out of its line.
+/// [`Error::InvalidValue`] when a value would break out of its line, and [`Error::ContraryRelease`] when a setting and
+/// a shipped file disagree.
 pub fn extension_release(release: &Release<'_>) -> Result<String, Error> {
-    let prefix = release.kind.key_prefix();
-    let level = format!("{prefix}_LEVEL");
-    let base = |key: &str| release.base.and_then(|base| base.get(key));
-    let assignments = [
-        ("ID", Some(base("ID").unwrap_or(ANY))),
-        (&level, base(&level)),
-        ("VERSION_ID", base("VERSION_ID")),
-        (&format!("{prefix}_ID"), release.image_id),
-        (&format!("{prefix}_VERSION_ID"), release.image_version),
-        (
-            &format!("{prefix}_SCOPE"),
-            Some(release.scope.unwrap_or(DEFAULT_SCOPE)),
-        ),
-        ("ARCHITECTURE", Some(release.architecture)),
-    ];
     let mut text = release.shipped.cloned().unwrap_or_default();
-    for (key, value) in assignments {
-        let Some(value) = value else { continue };
+    for Assignment {
+        key,
+        value,
+        setting,
+    } in assignments(release)
+    {
         if value.chars().any(char::is_control) {
-            let (key, value) = (key.into(), value.escape_default().to_string());
+            let value = value.escape_default().to_string();
             return Err(Error::InvalidValue { key, value });
         }
-        text.set_default(key, value);
+        if let (Some(setting), Some(shipped)) = (setting, text.get(&key))
+            && shipped != value
+        {
+            return Err(Error::ContraryRelease {
+                setting,
+                shipped: shipped.to_owned(),
+                key,
+                value,
+            });
+        }
+        text.set_default(&key, &value);
     }
     Ok(text.to_string())
+}
+
+/// A line of an extension-release file.
+struct Assignment {
+    key: String,
+    value: String,
+    /// The setting of the recipe that asks for it, if one does.
+    setting: Option<&'static str>,
+}
+
+/// Returns what an extension-release file says that ships nothing itself.
+fn assignments(release: &Release<'_>) -> Vec<Assignment> {
+    let settings = release.settings;
+    let prefix = release.kind.key_prefix();
+    let own = |end: &str| format!("{prefix}_{end}");
+    // What fits every system is matched by neither level nor version, so that those of the base only mislead.
+    let base = release.base.filter(|_| settings.id.as_deref() != Some(ANY));
+    let of_base = |key: &str| base.and_then(|base| base.get(key)).map(str::to_owned);
+    let scope = settings.scope.join(" ");
+    let is_set = |value: &str| !value.is_empty();
+    let restarted = settings.restart_units.join(" ");
+    let reloaded = settings.reload_or_restart_units.join(" ");
+    let reload = settings
+        .reload_manager
+        .map(|reload| u8::from(reload).to_string());
+
+    let mut lines = Vec::new();
+    let mut line = |key: String, set: Option<(&'static str, String)>, otherwise: Option<String>| {
+        let (setting, value) = match set {
+            Some((setting, value)) => (Some(setting), Some(value)),
+            None => (None, otherwise),
+        };
+        lines.extend(value.map(|value| Assignment {
+            key,
+            value,
+            setting,
+        }));
+    };
+    let id = of_base("ID").unwrap_or_else(|| ANY.to_owned());
+    line(
+        "ID".into(),
+        settings.id.clone().map(|id| ("ExtensionId", id)),
+        Some(id),
+    );
+    line(
+        own("LEVEL"),
+        settings
+            .level
+            .clone()
+            .map(|level| ("ExtensionLevel", level)),
+        of_base(&own("LEVEL")),
+    );
+    line("VERSION_ID".into(), None, of_base("VERSION_ID"));
+    line(own("ID"), None, release.image_id.map(str::to_owned));
+    line(
+        own("VERSION_ID"),
+        None,
+        release.image_version.map(str::to_owned),
+    );
+    line(
+        own("SCOPE"),
+        is_set(&scope).then_some(("ExtensionScope", scope)),
+        Some(release.scope.unwrap_or(DEFAULT_SCOPE).to_owned()),
+    );
+    line(
+        "ARCHITECTURE".into(),
+        None,
+        Some(release.architecture.to_owned()),
+    );
+    line(
+        "EXTENSION_RELOAD_MANAGER".into(),
+        reload.map(|reload| ("ReloadManager", reload)),
+        None,
+    );
+    line(
+        "EXTENSION_RESTART_UNITS".into(),
+        is_set(&restarted).then_some(("RestartUnits", restarted)),
+        None,
+    );
+    line(
+        "EXTENSION_RELOAD_OR_RESTART_UNITS".into(),
+        is_set(&reloaded).then_some(("ReloadOrRestartUnits", reloaded)),
+        None,
+    );
+    lines
 }
 
 /// Adds the extension-release file of the image `output` with `text`, and the directories above it that are missing.

@@ -176,6 +176,9 @@ fn assert_rule(kind: Kind, text: &str) {
             assert!(!text.starts_with('-') && !text.contains(['\n', '\0', '"', '\'', ';']));
         }
         Rule::Url => assert!(!text.contains([' ', '\n', '[', '"'])),
+        Rule::ReleaseWord | Rule::Unit => {
+            assert!(!text.is_empty() && !text.contains(['/', ' ', '\n', '"', '$', '=']));
+        }
     }
 }
 

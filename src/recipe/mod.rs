@@ -22,6 +22,7 @@ mod defaults;
 mod delayed;
 mod discovery;
 mod error;
+mod extension;
 mod file_system;
 mod findings;
 #[cfg(any(fuzzing, test))]
@@ -61,6 +62,7 @@ pub(crate) use self::delayed::expand_key;
 pub(crate) use self::discovery::MAX_FILE_BYTES;
 pub(crate) use self::error::in_order_of_lines;
 pub use self::error::{RecipeError, RecipeErrors};
+pub use self::extension::ExtensionSettings;
 pub use self::file_system::{FileCompression, FileSystem, Payload};
 pub use self::findings::Note;
 pub use self::grants::{Access, Grant, GrantError, GrantProblem, Grants};

@@ -21,6 +21,10 @@ pub enum Rule {
     Url,
     /// Becomes the name of an environment variable.
     Variable,
+    /// Becomes a value that extensions are matched by (os-release(5)).
+    ReleaseWord,
+    /// Is a unit of systemd that can be started.
+    Unit,
 }
 
 impl Rule {
@@ -45,6 +49,14 @@ impl Rule {
             Self::Word => (
                 is_word(text),
                 "at most 255 letters, digits and `.`, `_`, `~`, `+`, `:`, `/` or `-`, starting with a letter or digit",
+            ),
+            Self::ReleaseWord => (
+                is_release_word(text),
+                "at most 255 lower-case letters, digits and `.`, `_` or `-`",
+            ),
+            Self::Unit => (
+                is_unit(text),
+                "the name of a unit, such as `app.service` or `app@1.socket`",
             ),
             Self::Url => (
                 is_url(text),
@@ -104,6 +116,50 @@ fn is_word(text: &str) -> bool {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "._~+:/-".contains(c))
         && !text.split('/').any(|part| part == "..")
+}
+
+fn is_release_word(text: &str) -> bool {
+    (1..=MAX_WORD_BYTES).contains(&text.len())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+}
+
+/// A unit's name with its type is shorter than this (UNIT_NAME_MAX of systemd).
+const UNIT_NAME_MAX: usize = 256;
+
+/// The types of units (systemd.unit(5)).
+const UNIT_TYPES: [&str; 11] = [
+    "automount",
+    "device",
+    "mount",
+    "path",
+    "scope",
+    "service",
+    "slice",
+    "socket",
+    "swap",
+    "target",
+    "timer",
+];
+
+/// Tells whether `text` names a unit or an instance of a template; a template alone cannot be started.
+fn is_unit(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":-_.\\".contains(c);
+    let Some((stem, kind)) = text.rsplit_once('.') else {
+        return false;
+    };
+    let (name, instance) = match stem.split_once('@') {
+        Some((name, instance)) => (name, Some(instance)),
+        None => (stem, None),
+    };
+    text.len() < UNIT_NAME_MAX
+        && UNIT_TYPES.contains(&kind)
+        && !name.is_empty()
+        && name.chars().all(is_plain)
+        && instance.is_none_or(|instance| {
+            !instance.is_empty() && instance.chars().all(|c| is_plain(c) || c == '@')
+        })
 }
 
 fn is_url(text: &str) -> bool {
@@ -201,6 +257,45 @@ mod tests {
             ("http://a/\"", false),
         ] {
             assert_eq!(Rule::Url.check(text).is_ok(), holds, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn units_are_what_systemd_can_start() {
+        for (text, holds) in [
+            ("app.service", true),
+            ("app@1.service", true),
+            ("app@a@b.service", true),
+            ("dev-sda\\x2d1.swap", true),
+            ("a.b.timer", true),
+            ("app@.service", false),
+            ("@1.service", false),
+            (".service", false),
+            ("app", false),
+            ("app.conf", false),
+            ("app/x.service", false),
+            ("a\"b.service", false),
+            ("a b.service", false),
+        ] {
+            assert_eq!(Rule::Unit.check(text).is_ok(), holds, "{text:?}");
+        }
+        let long = |length| format!("{}.service", "a".repeat(length));
+        assert!(Rule::Unit.check(&long(247)).is_ok());
+        assert!(Rule::Unit.check(&long(248)).is_err());
+    }
+
+    #[test]
+    fn words_of_a_release_file_need_no_quotes() {
+        for (text, holds) in [
+            ("_any", true),
+            ("opensuse-tumbleweed", true),
+            ("13.1", true),
+            ("", false),
+            ("Debian", false),
+            ("a b", false),
+            ("a\nID=_any", false),
+        ] {
+            assert_eq!(Rule::ReleaseWord.check(text).is_ok(), holds, "{text:?}");
         }
     }
 }

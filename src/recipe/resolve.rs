@@ -1,5 +1,6 @@
 //! From the values an image was given to its typed recipe.
 
+mod extension;
 mod file_system;
 mod output;
 mod packages;
@@ -75,6 +76,7 @@ pub(super) fn recipe(
         compress_level: settings.compress_level(compress_output, findings),
         sector_size: settings.sector_size(),
         payload,
+        extension: settings.extension(format, findings),
         split_artifacts: settings.split_artifacts(findings),
         verity: settings.verity(),
         verity_key: settings.key("VerityKey"),

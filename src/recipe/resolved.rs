@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use super::extension::ExtensionSettings;
 use super::file_system::Payload;
 use super::origin::Origin;
 use super::scope::Sourced;
@@ -213,6 +214,8 @@ pub struct Recipe {
     pub sector_size: SectorSize,
     /// The file system of a disk image.
     pub payload: Payload,
+    /// What its extension-release file is to say.
+    pub extension: ExtensionSettings,
     pub split_artifacts: Vec<SplitArtifact>,
     pub verity: Verity,
     pub verity_key: Option<PathBuf>,

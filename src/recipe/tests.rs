@@ -10,6 +10,7 @@ mod boundaries;
 mod bounds;
 mod discovery;
 mod elsewhere;
+mod extensions;
 mod file_systems;
 mod images;
 mod programs;

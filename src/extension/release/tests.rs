@@ -3,11 +3,21 @@ use super::{
     read_shipped_release, release_path,
 };
 use crate::extension::{ExtensionKind, OsRelease, parse_os_release};
+use crate::recipe::ExtensionSettings;
 use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
 const THEN: Timestamp = Timestamp::from_seconds(1000);
 const BOOKWORM: &str =
     "NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nID=debian\nVERSION_CODENAME=bookworm\n";
+
+const UNSET: ExtensionSettings = ExtensionSettings {
+    id: None,
+    level: None,
+    scope: Vec::new(),
+    reload_manager: None,
+    restart_units: Vec::new(),
+    reload_or_restart_units: Vec::new(),
+};
 
 fn release<'a>(kind: ExtensionKind, base: Option<&'a OsRelease>) -> Release<'a> {
     Release {
@@ -18,6 +28,7 @@ fn release<'a>(kind: ExtensionKind, base: Option<&'a OsRelease>) -> Release<'a> 
         image_version: None,
         scope: None,
         architecture: "x86-64",
+        settings: const { &UNSET },
     }
 }
 
@@ -89,6 +100,112 @@ fn shipped_keys_come_first_and_win() {
         "EXTENSION_RELOAD_MANAGER=1\nVERSION_ID=13\nID=debian\nSYSEXT_SCOPE=\"initrd system portable\"\n\
          ARCHITECTURE=x86-64\n"
     );
+}
+
+fn all_settings() -> ExtensionSettings {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    ExtensionSettings {
+        id: Some("fedora".to_owned()),
+        level: Some("7".to_owned()),
+        scope: words(&["system", "initrd"]),
+        reload_manager: Some(true),
+        restart_units: words(&["a.service", "b@1.socket"]),
+        reload_or_restart_units: words(&["c.service"]),
+    }
+}
+
+#[test]
+fn what_settings_say_takes_the_place_of_the_bases_and_is_followed_by_what_mkosi_does_not_know() {
+    let base = parse_os_release(&format!("{BOOKWORM}SYSEXT_LEVEL=1.0\n"));
+    let settings = all_settings();
+    let full = Release {
+        image_id: Some("nginx"),
+        // `SYSEXT_SCOPE` of `Environment=`, which is not meant for us alone.
+        scope: Some("portable"),
+        settings: &settings,
+        ..release(ExtensionKind::Sysext, Some(&base))
+    };
+    assert_eq!(
+        extension_release(&full).unwrap(),
+        "ID=fedora\nSYSEXT_LEVEL=7\nVERSION_ID=12\nSYSEXT_ID=nginx\nSYSEXT_SCOPE=\"system initrd\"\n\
+         ARCHITECTURE=x86-64\nEXTENSION_RELOAD_MANAGER=1\nEXTENSION_RESTART_UNITS=\"a.service b@1.socket\"\n\
+         EXTENSION_RELOAD_OR_RESTART_UNITS=c.service\n"
+    );
+    let never = ExtensionSettings {
+        reload_manager: Some(false),
+        ..UNSET
+    };
+    let confext = Release {
+        settings: &never,
+        ..release(ExtensionKind::Confext, None)
+    };
+    assert_eq!(
+        extension_release(&confext).unwrap(),
+        "ID=_any\nCONFEXT_SCOPE=\"initrd system portable\"\nARCHITECTURE=x86-64\nEXTENSION_RELOAD_MANAGER=0\n"
+    );
+}
+
+#[test]
+fn an_extension_of_any_system_has_neither_level_nor_version_of_its_base() {
+    let base = parse_os_release(&format!("{BOOKWORM}SYSEXT_LEVEL=1.0\n"));
+    let any = ExtensionSettings {
+        id: Some("_any".to_owned()),
+        ..UNSET
+    };
+    let full = Release {
+        settings: &any,
+        ..release(ExtensionKind::Sysext, Some(&base))
+    };
+    assert_eq!(
+        extension_release(&full).unwrap(),
+        "ID=_any\nSYSEXT_SCOPE=\"initrd system portable\"\nARCHITECTURE=x86-64\n"
+    );
+}
+
+#[test]
+fn a_shipped_file_and_a_setting_must_not_disagree() {
+    let settings = all_settings();
+    let write = |shipped: &str| {
+        let shipped = parse_os_release(shipped);
+        extension_release(&Release {
+            shipped: Some(&shipped),
+            settings: &settings,
+            ..release(ExtensionKind::Sysext, None)
+        })
+    };
+    assert!(write("ID=fedora\nSYSEXT_LEVEL=7\nEXTENSION_RELOAD_MANAGER=1\n").is_ok());
+    let contrary = [
+        (
+            "ID=debian",
+            "`ExtensionId=` asks for `ID=fedora`",
+            "`ID=debian`",
+        ),
+        (
+            "SYSEXT_LEVEL=8",
+            "`ExtensionLevel=` asks for `SYSEXT_LEVEL=7`",
+            "`SYSEXT_LEVEL=8`",
+        ),
+        (
+            "SYSEXT_SCOPE=system",
+            "`ExtensionScope=` asks for `SYSEXT_SCOPE=system initrd`",
+            "`SYSEXT_SCOPE=system`",
+        ),
+        (
+            "EXTENSION_RELOAD_MANAGER=yes",
+            "`ReloadManager=` asks for `EXTENSION_RELOAD_MANAGER=1`",
+            "`EXTENSION_RELOAD_MANAGER=yes`",
+        ),
+        (
+            "EXTENSION_RELOAD_OR_RESTART_UNITS=x.service",
+            "`ReloadOrRestartUnits=` asks for `EXTENSION_RELOAD_OR_RESTART_UNITS=c.service`",
+            "`EXTENSION_RELOAD_OR_RESTART_UNITS=x.service`",
+        ),
+    ];
+    for (shipped, asked, found) in contrary {
+        let expected =
+            format!("{asked}, and the extension-release file that the extension ships has {found}");
+        assert_eq!(write(shipped).unwrap_err().to_string(), expected);
+    }
 }
 
 #[test]

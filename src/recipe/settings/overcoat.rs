@@ -41,4 +41,53 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .scope(Scope::Inherit)
     .described("by distribution and release"),
+    Setting::new(
+        Section::Overcoat,
+        "ExtensionId",
+        "extension-id",
+        Kind::Text(Rule::ReleaseWord),
+        "Distribution an extension fits: an ID= of os-release, or _any for every one",
+    )
+    .scope(Scope::Inherit)
+    .described("the base's"),
+    Setting::new(
+        Section::Overcoat,
+        "ExtensionLevel",
+        "extension-level",
+        Kind::Text(Rule::ReleaseWord),
+        "Level an extension fits: a SYSEXT_LEVEL= or CONFEXT_LEVEL= of os-release",
+    )
+    .scope(Scope::Inherit)
+    .described("the base's"),
+    Setting::new(
+        Section::Overcoat,
+        "ExtensionScope",
+        "extension-scope",
+        Kind::Choices(&["initrd", "system", "portable"]),
+        "Kinds of systems that merge an extension: initrd, system, portable",
+    )
+    .scope(Scope::Inherit)
+    .described("all of them"),
+    Setting::new(
+        Section::Overcoat,
+        "ReloadManager",
+        "reload-manager",
+        Kind::Boolean,
+        "Let systemd reload its units when the extension is merged and unmerged",
+    )
+    .described("if units are to be restarted"),
+    Setting::new(
+        Section::Overcoat,
+        "RestartUnits",
+        "restart-unit",
+        Kind::List(Rule::Unit),
+        "Units that systemd restarts when the extension is merged, refreshed and unmerged",
+    ),
+    Setting::new(
+        Section::Overcoat,
+        "ReloadOrRestartUnits",
+        "reload-or-restart-unit",
+        Kind::List(Rule::Unit),
+        "Units that systemd then reloads, or restarts if they cannot be",
+    ),
 ];

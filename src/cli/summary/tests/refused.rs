@@ -594,4 +594,14 @@ pub(super) const REFUSED: &[(&str, &str, &str)] = &[
         "-1",
         "`CompressionLevel=` is `-1`, expected a whole number, zero or more",
     ),
+    (
+        "ExtensionScope",
+        "host",
+        "`ExtensionScope=` is `host`, expected one of `initrd`, `system`, `portable`",
+    ),
+    (
+        "ReloadManager",
+        "maybe",
+        "`ReloadManager=` is `maybe`, expected a boolean (`yes` or `no`)",
+    ),
 ];

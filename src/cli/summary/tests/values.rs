@@ -596,4 +596,14 @@ pub(super) const VALUES: &[(&str, &str, &str)] = &[
     ("Compression", "none", r#""none""#),
     ("CompressionLevel", "7", "7"),
     ("OldestKernel", "6.6", r#""6.6""#),
+    ("ExtensionId", "_any", r#""_any""#),
+    ("ExtensionLevel", "1.0", r#""1.0""#),
+    ("ExtensionScope", "system initrd", r#"["system", "initrd"]"#),
+    ("ReloadManager", "yes", "true"),
+    (
+        "RestartUnits",
+        "a.service,b@1.socket",
+        r#"["a.service", "b@1.socket"]"#,
+    ),
+    ("ReloadOrRestartUnits", "c.service", r#"["c.service"]"#),
 ];
