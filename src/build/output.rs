@@ -4,6 +4,7 @@
 //! stream, and what is written besides is made of the first file, which lies beside it in the staging directory.
 
 mod archive;
+mod compressed;
 mod error;
 mod image;
 
@@ -19,12 +20,16 @@ use super::Error;
 use crate::beneath::Place;
 use crate::capture;
 use crate::digest::sha256_of_file;
+use crate::format::compression::Codec;
 use crate::format::directory;
 use crate::publish::{self, OutputDirectory};
 use crate::recipe::{Format, Recipe};
 use crate::tree::{FileTree, Timestamp};
 
 pub(super) use self::image::{check_keys, is_signed};
+
+/// The name of an image in the staging directory until it is compressed.
+const SCRATCH: &str = ".image";
 
 /// What writing an output has brought forth besides the file itself.
 #[derive(Debug, Default)]
@@ -81,20 +86,41 @@ pub(super) fn write(
         output.keep(&recipe.name, &name, started);
         return Ok(Vec::new());
     }
-    let made = output.add(&recipe.name, &name, mode, started, |place| {
-        write_format(place, &name, recipe, tree, build_time)
-    })?;
+    let codec = recipe.outer_compression().codec(recipe.compress_level);
+    // The parts of a compressed image are those of the image inside, which lies beside it until they are made.
+    let is_wrapped = recipe.format.is_disk_image() && codec != Codec::None;
+    let made = if is_wrapped {
+        let made = write_format(&output.scratch(SCRATCH), &name, recipe, tree, build_time)?;
+        output.add(&recipe.name, &name, mode, started, |place| {
+            beside(place, SCRATCH)
+                .map_err(WriteError::from)
+                .and_then(|image| image::copy_all(image, place, codec))
+                .map_err(writing(&name))
+        })?;
+        made
+    } else {
+        output.add(&recipe.name, &name, mode, started, |place| {
+            write_format(place, &name, recipe, tree, build_time)
+        })?
+    };
     if let Some(link) = recipe.output_link_name() {
         output.add_link(&recipe.name, link, &name)?;
     }
     files.push(name.clone());
+    let image = match is_wrapped {
+        true => SCRATCH,
+        false => &name,
+    };
     for artifact in made.artifacts {
         output.add(&recipe.name, &artifact.name, mode, started, |place| {
             artifact
-                .write(place, &name)
+                .write(place, image, codec)
                 .map_err(writing(&artifact.name))
         })?;
         files.push(artifact.name);
+    }
+    if is_wrapped {
+        output.remove_scratch(SCRATCH).map_err(writing(&name))?;
     }
     if recipe.checksum && recipe.format != Format::Directory {
         files.sort();
@@ -119,7 +145,7 @@ fn write_format(
             directory::write_at(tree, place).map_err(writing(name))?;
             Ok(Made::default())
         }
-        Format::Cpio | Format::Tar => archive::write(place, name, recipe, tree),
+        Format::Cpio | Format::Tar => archive::write(place, recipe, tree).map_err(writing(name)),
         Format::Sysext | Format::Confext | Format::Portable | Format::Disk => {
             image::write(place, name, recipe, tree, build_time)
         }

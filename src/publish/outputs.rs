@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Error;
 use super::hidden::HiddenDirectory;
 use super::place::{put, size_of};
-use crate::beneath::{Directory, Place};
+use crate::beneath::{self, Directory, Place};
 use crate::store::{self, Staging};
 
 /// A directory for outputs, with those of this build that are not yet in place.
@@ -117,6 +117,20 @@ impl OutputDirectory {
             elapsed: started.elapsed(),
         });
         Ok(written)
+    }
+
+    /// Returns the place for the file `name` that is needed while outputs are made and is none itself.
+    pub fn scratch<'a>(&'a self, name: &'a str) -> Place<'a> {
+        Place::new(self.staging.directory(), name.as_ref())
+    }
+
+    /// Removes a file that was needed no longer than this.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove_scratch(&self, name: &str) -> std::io::Result<()> {
+        let removed = self.staging.directory().remove_file(name);
+        removed.map_err(beneath::Error::into_cause)
     }
 
     /// Returns the place where the output `name` is or will be.

@@ -61,9 +61,9 @@ impl Format {
         }
     }
 
-    /// Tells whether the output is one stream, which a compression can be put around.
-    pub fn is_archive(self) -> bool {
-        matches!(self, Self::Cpio | Self::Tar)
+    /// Tells whether `CompressOutput=` is put around the whole output.
+    pub fn is_compressed_whole(self) -> bool {
+        self.is_disk_image() || matches!(self, Self::Cpio | Self::Tar)
     }
 
     /// Tells whether the output has partitions.
@@ -259,6 +259,19 @@ impl Recipe {
 
     /// Returns the name of the file or directory that is made, such as `btrfs.raw`, `initrd.cpio.zst` or `base`.
     pub fn output_file_name(&self) -> String {
+        self.uncompressed_file_name() + self.outer_compression().extension()
+    }
+
+    /// Returns the compression around the whole output. As mkosi has it, a directory has none whatever the recipe says.
+    pub fn outer_compression(&self) -> Compression {
+        match self.format.is_compressed_whole() {
+            true => self.compress_output,
+            false => Compression::None,
+        }
+    }
+
+    /// Returns the name that the output has before it is compressed.
+    fn uncompressed_file_name(&self) -> String {
         let extension = self
             .output_extension
             .as_deref()
@@ -268,16 +281,16 @@ impl Recipe {
             name.push('.');
             name.push_str(extension);
         }
-        name.push_str(self.compress_output.extension());
         name
     }
 
     /// Returns the name of the file of a partition called `partition`, as `systemd-repart` gives it.
     pub fn partition_file_name(&self, partition: &str) -> String {
-        let name = self.output_file_name();
+        let name = self.uncompressed_file_name();
+        let compression = self.outer_compression().extension();
         match name.strip_suffix(".raw") {
-            Some(stem) => format!("{stem}.{partition}.raw"),
-            None => format!("{name}.{partition}"),
+            Some(stem) => format!("{stem}.{partition}.raw{compression}"),
+            None => format!("{name}.{partition}{compression}"),
         }
     }
 

@@ -1,36 +1,21 @@
 //! Outputs that are one stream: archives, with a compression around them.
 
-use std::io::{BufWriter, Write};
-use std::num::NonZeroUsize;
-use std::thread;
+use std::io::Write;
 
-use super::{Made, create, sync, writing};
+use super::{Made, WriteError, compressed};
 use crate::beneath::Place;
-use crate::build::Error;
-use crate::format::{compression, cpio, tar};
+use crate::format::{cpio, tar};
 use crate::recipe::{Format, Recipe};
 use crate::tree::{FileTree, TreePath};
 
 /// Writes the archive of `tree`.
 pub(super) fn write(
     place: &Place<'_>,
-    name: &str,
     recipe: &Recipe,
     tree: &FileTree,
-) -> Result<Made, Error> {
-    let file = create(place).map_err(writing(name))?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    let codec = recipe.compress_output.codec(recipe.compress_level);
-    let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let warnings = compression::compress(&mut out, codec, workers, |out| {
-        write_members(out, name, recipe, tree)
-    })
-    .map_err(writing(name))??;
-    out.flush().map_err(writing(name))?;
-    let file = out
-        .into_inner()
-        .map_err(|error| writing(name)(error.into_error()))?;
-    sync(&file).map_err(writing(name))?;
+) -> Result<Made, WriteError> {
+    let codec = recipe.outer_compression().codec(recipe.compress_level);
+    let warnings = compressed::write(place, codec, |out| write_members(out, recipe, tree))?;
     Ok(Made {
         warnings,
         artifacts: Vec::new(),
@@ -40,15 +25,14 @@ pub(super) fn write(
 /// Writes the archive itself, and tells what it leaves out of the tree.
 fn write_members(
     out: &mut dyn Write,
-    name: &str,
     recipe: &Recipe,
     tree: &FileTree,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<String>, WriteError> {
     if recipe.format == Format::Tar {
-        let lost = tar::write(tree, out).map_err(writing(name))?;
+        let lost = tar::write(tree, out)?;
         return Ok(describe_lost("tar", &[(&lost.sockets, "sockets")]));
     }
-    let lost = cpio::write(tree, out).map_err(writing(name))?;
+    let lost = cpio::write(tree, out)?;
     let kinds = [
         (&lost.capabilities, "file capabilities"),
         (&lost.acls, "access control lists"),

@@ -7,11 +7,12 @@ use std::thread;
 
 use uuid::Uuid;
 
-use super::error::FileSystemError;
-use super::{Made, beside, create, sync, writing};
+use super::error::{FileSystemError, WriteError};
+use super::{Made, beside, compressed, create, sync, writing};
 use crate::beneath::Place;
 use crate::build::Error;
 use crate::ddi::{self, Ddi, Layout, PartitionArchitecture, VerityMode};
+use crate::format::compression::Codec;
 use crate::format::output::ImageOutput;
 use crate::format::{erofs, squashfs};
 use crate::plan::KeyBuilder;
@@ -34,32 +35,59 @@ enum Part {
 }
 
 impl Artifact {
-    /// Writes the artifact at `place`; the image is beside it under the name `image`.
-    pub(super) fn write(&self, place: &Place<'_>, image: &str) -> io::Result<()> {
-        let mut file = create(place)?;
+    /// Writes the artifact at `place`, a partition compressed with `codec`; the image is beside it under the name `image`.
+    pub(super) fn write(
+        &self,
+        place: &Place<'_>,
+        image: &str,
+        codec: Codec,
+    ) -> Result<(), WriteError> {
         match &self.part {
             Part::Partition {
                 offset_bytes,
                 size_bytes,
-            } => copy(
-                &mut beside(place, image)?,
-                *offset_bytes,
-                *size_bytes,
-                &mut file,
-            )?,
-            Part::Text(text) => file.write_all(text.as_bytes())?,
+            } => {
+                let mut image = beside(place, image)?;
+                image.seek(SeekFrom::Start(*offset_bytes))?;
+                copy(image, *size_bytes, place, codec)
+            }
+            Part::Text(text) => {
+                let mut file = create(place)?;
+                file.write_all(text.as_bytes())?;
+                Ok(sync(&file)?)
+            }
         }
-        sync(&file)
     }
 }
 
-/// Copies part of a file without taking it through memory, or at all where the file system can share blocks.
-fn copy(from: &mut File, offset_bytes: u64, size_bytes: u64, to: &mut File) -> io::Result<()> {
-    from.seek(SeekFrom::Start(offset_bytes))?;
-    let copied_bytes = io::copy(&mut from.take(size_bytes), to)?;
+/// Copies a whole file to a new one, compressed with `codec`.
+pub(super) fn copy_all(from: File, place: &Place<'_>, codec: Codec) -> Result<(), WriteError> {
+    let size_bytes = from.metadata()?.len();
+    copy(from, size_bytes, place, codec)
+}
+
+/// Copies the next `size_bytes` of a file to a new one, compressed with `codec`.
+pub(super) fn copy(
+    from: File,
+    size_bytes: u64,
+    place: &Place<'_>,
+    codec: Codec,
+) -> Result<(), WriteError> {
+    let mut from = from.take(size_bytes);
+    let copied_bytes = if codec == Codec::None {
+        // The kernel copies from file to file, and not even that where the file system can share blocks.
+        let mut file = create(place)?;
+        let copied_bytes = io::copy(&mut from, &mut file)?;
+        sync(&file)?;
+        copied_bytes
+    } else {
+        compressed::write(place, codec, |mut out| {
+            io::copy(&mut from, &mut out).map_err(WriteError::from)
+        })?
+    };
     match copied_bytes == size_bytes {
         true => Ok(()),
-        false => Err(io::ErrorKind::UnexpectedEof.into()),
+        false => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
     }
 }
 

@@ -32,17 +32,16 @@ impl Resolver<'_> {
         let Some(sourced) = self.one("CompressOutput") else {
             return Compression::None;
         };
-        let compression = Compression::named(&sourced.value.to_string());
-        let reason = match (compression, format) {
-            (Some(Compression::None), _) => return Compression::None,
-            (None, _) => "outputs are compressed with `zstd`, `xz` or `gz` only",
-            (Some(compression), Some(format)) if format.is_archive() => return compression,
-            // As mkosi has it, a directory is not compressed whatever the recipe says.
-            (Some(_), Some(Format::Directory | Format::None) | None) => return Compression::None,
-            (Some(_), Some(_)) => "disk images are not compressed yet",
+        let Some(compression) = Compression::named(&sourced.value.to_string()) else {
+            let reason = "outputs are compressed with `zstd`, `xz` or `gz` only";
+            findings.refuse(unsupported("CompressOutput", sourced, reason));
+            return Compression::None;
         };
-        findings.refuse(unsupported("CompressOutput", sourced, reason));
-        Compression::None
+        if compression != Compression::None && format.is_some_and(Format::has_verity) {
+            let note = "systemd uses no compressed image: it is to be decompressed first";
+            findings.note(&sourced.origin, note);
+        }
+        compression
     }
 
     pub(super) fn compress_level(&self, compression: Compression, findings: &mut Findings) -> i32 {

@@ -502,10 +502,6 @@ fn what_cannot_be_built_is_said_at_its_line() {
             "`CompressOutput=bz2` is not supported: outputs are compressed with `zstd`, `xz` or `gz` only",
         ),
         (
-            "[Output]\nCompressOutput=xz\n",
-            "`CompressOutput=xz` is not supported: disk images are not compressed yet",
-        ),
-        (
             "[Output]\nSplitArtifacts=roothash,tar\n",
             "`SplitArtifacts=tar` is not supported: this part is not split off yet",
         ),

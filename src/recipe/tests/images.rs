@@ -180,13 +180,14 @@ fn two_images_cannot_write_the_same_output() {
 }
 
 #[test]
-fn a_disk_image_cannot_be_compressed() {
-    let text = "[Output]\nFormat=disk\nCompressOutput=zstd\n";
-    let errors = load(&Fixture::new(&[("mkosi.conf", text)]).invocation).unwrap_err();
-    assert_eq!(
-        errors.to_string(),
-        "mkosi.conf:3: `CompressOutput=zstd` is not supported: disk images are not compressed yet"
-    );
+fn a_compressed_extension_is_told_to_be_none_that_systemd_uses() {
+    for (format, count) in [("sysext", 1), ("disk", 0)] {
+        let text = format!("[Output]\nFormat={format}\nCompressOutput=zstd\n");
+        let notes = Fixture::new(&[("mkosi.conf", &text)]).load().notes;
+        let texts: Vec<_> = notes.iter().map(|note| note.text.as_str()).collect();
+        let told = ["systemd uses no compressed image: it is to be decompressed first"];
+        assert_eq!(texts, told[..count]);
+    }
 }
 
 #[test]
@@ -194,6 +195,11 @@ fn output_names_follow_the_format() {
     for (settings, file, link) in [
         ("Format=sysext", "image.raw", Some("image")),
         ("Format=disk", "image.raw", Some("image")),
+        (
+            "Format=disk\nCompressOutput=xz",
+            "image.raw.xz",
+            Some("image"),
+        ),
         ("Format=directory\nCompressOutput=zstd", "image", None),
         ("Format=cpio", "image.cpio.zst", Some("image")),
         (
