@@ -10,6 +10,7 @@ pub mod erofs;
 pub mod file_system;
 mod growing;
 mod inodes;
+pub mod oci;
 pub mod output;
 mod padded;
 pub mod pipeline;
