@@ -12,6 +12,7 @@ pub use crate::extension::fuzzing::{base_tree, release_files};
 pub use crate::format::erofs::fuzzing::{erofs_damaged, erofs_image};
 pub use crate::format::erofs::reader::fuzzing::erofs_compressed;
 pub use crate::format::squashfs::fuzzing::{squashfs_damaged, squashfs_image};
+pub use crate::format::tar::fuzzing::tar_archive;
 pub use crate::packages::apt::fuzzing::apt_sources;
 pub use crate::packages::deb::fuzzing::package_file;
 pub use crate::recipe::fuzzing::{
@@ -46,6 +47,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("squashfs_damaged", squashfs_damaged),
     ("squashfs_image", squashfs_image),
     ("store_metadata", store_metadata),
+    ("tar_archive", tar_archive),
     ("terminal", terminal),
 ];
 

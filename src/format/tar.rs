@@ -10,7 +10,13 @@
 //! are there as attributes and, for GNU tar's `--acls`, as text (`SCHILY.acl.access`).
 
 mod acl;
+#[cfg(test)]
+mod fixture;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod header;
+pub mod reader;
+pub mod unpack;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;

@@ -45,6 +45,16 @@ pub trait StoredContents: fmt::Debug + Send + Sync {
     /// # Errors
     /// An error of the reader's, with what is damaged.
     fn open(&self, inode: u64) -> std::io::Result<Box<dyn Read + Send>>;
+
+    /// Opens the content of `inode` for reading from `offset` on.
+    ///
+    /// # Errors
+    /// As [`StoredContents::open`].
+    fn open_at(&self, inode: u64, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
+        let mut reader = self.open(inode)?;
+        std::io::copy(&mut (&mut reader).take(offset), &mut std::io::sink())?;
+        Ok(reader)
+    }
 }
 
 /// A file's bytes could not be read.
@@ -207,18 +217,18 @@ impl Content {
 
     /// Reads until `room` is full, the content is complete, or what holds it ends.
     fn read_part_unchecked(&self, offset: u64, room: &mut [u8]) -> std::io::Result<usize> {
-        let mut reader = self.open().map_err(std::io::Error::other)?;
-        if reader.as_file().is_none() {
-            // An image's contents are read from their start.
-            std::io::copy(&mut (&mut reader).take(offset), &mut std::io::sink())?;
-        }
+        let mut reader = match &self.source {
+            Source::Stored { image, inode } => Inner::Stored(image.open_at(*inode, offset)?),
+            _ => self.open().map_err(std::io::Error::other)?.inner,
+        };
         let mut filled = 0;
         // A regular file gives less than was asked for only at its end, so that mostly one call is enough.
         while filled < room.len() && offset + filled as u64 != self.size_bytes {
             let rest = &mut room[filled..];
-            let read = match reader.as_file() {
-                Some(file) => file.read_at(rest, offset + filled as u64),
-                None => reader.read(rest),
+            let read = match &mut reader {
+                Inner::File(file) => file.read_at(rest, offset + filled as u64),
+                Inner::Stored(content) => content.read(rest),
+                Inner::Memory(cursor) => cursor.read(rest),
             };
             match read {
                 Ok(0) => break,

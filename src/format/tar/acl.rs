@@ -34,9 +34,85 @@ pub(super) fn acl_text(value: &[u8]) -> Option<String> {
     Some(lines.join("\n"))
 }
 
+/// Returns the value of a `system.posix_acl_*` attribute of its text; `None` when it is none.
+///
+/// The entries stand in lines or between commas, have letters or their first ones, and may end in an id (star, libarchive).
+/// A name without an id stands for somebody of the machine that the archive was made on, who is not known here.
+pub(super) fn acl_value(text: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut entries = Vec::new();
+    for entry in text.split(['\n', ',']) {
+        // What follows `#` is for people.
+        let entry = entry.split('#').next().unwrap_or_default().trim();
+        if entry.is_empty() {
+            continue;
+        }
+        let fields: Vec<&str> = entry.split(':').collect();
+        let (who, name, letters) = match fields[..] {
+            [who @ ("mask" | "m" | "other" | "o"), letters] => (who, "", letters),
+            [who, name, letters] => (who, name, letters),
+            [who, _, letters, id] => (who, id, letters),
+            _ => return None,
+        };
+        let id = match name {
+            "" => u32::MAX,
+            id => id.parse().ok()?,
+        };
+        let tag: u16 = match (who, name.is_empty()) {
+            ("user" | "u", true) => 0x01,
+            ("user" | "u", false) => 0x02,
+            ("group" | "g", true) => 0x04,
+            ("group" | "g", false) => 0x08,
+            ("mask" | "m", true) => 0x10,
+            ("other" | "o", true) => 0x20,
+            _ => return None,
+        };
+        let permissions = letters.trim().bytes().try_fold(0_u16, |bits, letter| {
+            Some(
+                bits | match letter {
+                    b'r' => 4,
+                    b'w' => 2,
+                    b'x' => 1,
+                    b'-' => 0,
+                    _ => return None,
+                },
+            )
+        })?;
+        entries.push((tag, id, permissions));
+    }
+    // The order in which the kernel wants them.
+    entries.sort_unstable();
+    let mut value = VERSION.to_le_bytes().to_vec();
+    for (tag, id, permissions) in entries {
+        value.extend(tag.to_le_bytes());
+        value.extend(permissions.to_le_bytes());
+        value.extend(id.to_le_bytes());
+    }
+    Some(value)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::acl_text;
+    use super::{acl_text, acl_value};
+
+    #[test]
+    fn text_of_any_producer_is_the_same_list() {
+        let ours = "user::rwx\nuser:1000:r--\ngroup::r-x\ngroup:5:-w-\nmask::rwx\nother::---";
+        let value = acl_value(ours.as_bytes()).unwrap();
+        assert_eq!(acl_text(&value).unwrap(), ours);
+        let theirs = "user::rwx,group::r-x,mask:rwx,other::---,user:joe:r--:1000,group:tty:-w-:5\n#effective";
+        assert_eq!(acl_value(theirs.as_bytes()), Some(value));
+        for text in [
+            "user:joe:rwx",
+            "user::rwz",
+            "who::r--",
+            "mask:5:r--",
+            "user",
+            "\u{e9}",
+        ] {
+            assert_eq!(acl_value(text.as_bytes()), None, "{text}");
+        }
+    }
 
     #[test]
     fn entries_are_lines_with_numbers_for_ids() {
