@@ -12,7 +12,6 @@ use super::{
     Builder, Error, Event, extra, finish, install, manifest, output, portable, private, removal,
 };
 use crate::beneath::Directory;
-use crate::capture;
 use crate::distribution;
 use crate::extension::{self, Accounts, ExtensionKind, OsRelease, Release};
 use crate::packages::dpkg::InstalledPackage;
@@ -135,12 +134,12 @@ impl Work<'_> {
     /// Leaves of the image what was added to its base.
     fn take_payload(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
         let epoch_seconds = self.made.epoch_seconds();
-        let stack = self.made.stack(builder)?;
-        let base = stack
+        let base = self
+            .made
             .base()
             .expect("the plan puts the base trees before the payload")
             .clone();
-        let payload = capture::payload(&base, stack.above_base())?;
+        let payload = extension::difference(&base, self.made.tree()?)?;
         for path in &payload.deleted {
             self.warn(
                 builder,
