@@ -35,6 +35,7 @@ const KNOWN: Knowledge = Knowledge {
         hint_of::<publish::Error>,
         hint_of::<signing::Error>,
         hint_of::<signing::GenerateError>,
+        hint_of::<signing::OpenPgpError>,
         hint_of::<signing::WriteKeyError>,
         hint_of::<store::Error>,
         hint_of::<store::PlaceError>,
