@@ -109,6 +109,13 @@ pub enum Error {
         origin: String,
         source: crate::signing::Error,
     },
+    #[error("nothing was started that signs the checksums of `{image}`")]
+    SignerMissing { image: String },
+    #[error("signing the checksums of `{image}`")]
+    SignChecksums {
+        image: String,
+        source: crate::signing::OpenPgpError,
+    },
     #[error("{origin}: the extra tree `{path}` is not a directory")]
     ExtraTreeNotDirectory { path: PathBuf, origin: String },
     #[error("{origin}: the tree `{path}` holds {what}")]

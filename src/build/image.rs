@@ -7,6 +7,7 @@ use rustix::fs::FileType;
 
 use super::install::Request;
 use super::made::Made;
+use super::manifest::Listed;
 use super::stack::Stack;
 use super::{
     Builder, Error, Event, extra, finish, install, manifest, output, portable, private, removal,
@@ -14,7 +15,6 @@ use super::{
 use crate::beneath::Directory;
 use crate::distribution;
 use crate::extension::{self, Accounts, ExtensionKind, OsRelease, Release};
-use crate::packages::dpkg::InstalledPackage;
 use crate::plan::{ImagePlan, Step};
 use crate::recipe::{Format, Recipe};
 use crate::tree::{Entry, FileTree, Timestamp, TreePath};
@@ -27,7 +27,7 @@ pub(super) struct Work<'a> {
     /// The base trees, once only what was added to them is left.
     base: Option<FileTree>,
     /// What was installed, where a manifest is to say it.
-    packages: Vec<InstalledPackage>,
+    listed: Listed,
     /// The fields of the extension-release file.
     release: Option<OsRelease>,
 }
@@ -46,7 +46,7 @@ pub(super) fn build<'a>(
         started,
         made: Made::of_tree(nothing, 0),
         base: None,
-        packages: Vec::new(),
+        listed: Listed::default(),
         release: None,
     };
     for step in &plan.steps {
@@ -127,7 +127,7 @@ impl Work<'_> {
 
     fn list_packages(&mut self) -> Result<(), Error> {
         let base = self.made.base().cloned();
-        self.packages = manifest::packages(self.made.tree()?, base.as_ref())?;
+        self.listed = manifest::list(self.recipe, self.made.tree()?, base.as_ref())?;
         Ok(())
     }
 
@@ -210,18 +210,19 @@ impl Work<'_> {
         let started = Instant::now();
         purpose.started();
         let release = self.release.as_ref();
-        let manifest = manifest::text(builder, self.recipe, &self.packages, release);
-        let warnings = output::write(
+        let texts = manifest::texts(builder, self.recipe, &self.listed, release);
+        let written = output::write(
             &mut builder.output,
             self.recipe,
             &tree,
-            manifest.as_deref(),
+            &texts,
             build_time,
             self.started,
         )?;
-        for text in &warnings {
+        for text in &written.warnings {
             self.warn(builder, text);
         }
+        builder.unsigned.extend(written.unsigned);
         builder
             .purpose(&self.recipe.name, &step)
             .finished(started, false);

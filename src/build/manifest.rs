@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Builder, Error, finish};
+use super::{Builder, Error, changelog, finish};
 use crate::extension::OsRelease;
 use crate::packages::dpkg::{self, InstalledPackage};
 use crate::publish::{Manifest, Protected};
@@ -13,11 +13,33 @@ use crate::tree::{EntryKind, FileTree};
 /// Tens of thousands of packages; what an untrusted package puts in the list's place may be anything.
 const STATUS_LIMIT_BYTES: u64 = 256 << 20;
 
-/// Returns the packages that are installed in `tree` and not in the base that it was made on.
-pub(super) fn packages(
+/// What was installed, for the files that say it.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    packages: Vec<InstalledPackage>,
+    /// What has changed in them.
+    changelog: Option<String>,
+}
+
+/// Notes what is installed in `tree` and not in the base that it was made on.
+pub(super) fn list(
+    recipe: &Recipe,
     tree: &FileTree,
     base: Option<&FileTree>,
-) -> Result<Vec<InstalledPackage>, Error> {
+) -> Result<Listed, Error> {
+    let packages = packages(tree, base)?;
+    let changelog = recipe
+        .outputs
+        .changelog
+        .then(|| changelog::report(&packages, tree))
+        .transpose()?;
+    Ok(Listed {
+        packages,
+        changelog,
+    })
+}
+
+fn packages(tree: &FileTree, base: Option<&FileTree>) -> Result<Vec<InstalledPackage>, Error> {
     let below = BTreeSet::from_iter(base.map(installed).transpose()?.unwrap_or_default());
     let mut packages = installed(tree)?;
     packages.retain(|package| !below.contains(package));
@@ -35,21 +57,26 @@ fn installed(tree: &FileTree) -> Result<Vec<InstalledPackage>, Error> {
     Ok(dpkg::installed(&content.read_all()?))
 }
 
-/// Returns the text of the manifest of an image of `recipe`, if it is to have one.
-pub(super) fn text(
+/// Returns the texts that describe an image of `recipe`, each with the name of its file.
+pub(super) fn texts(
     builder: &Builder<'_>,
     recipe: &Recipe,
-    packages: &[InstalledPackage],
+    listed: &Listed,
     release: Option<&OsRelease>,
-) -> Option<String> {
+) -> Vec<(String, String)> {
     let protected = Protected {
         missing: &builder.missing_protection,
         untrusted: builder.trust == Trust::Untrusted,
     };
-    let manifest = recipe
-        .manifest
-        .then(|| Manifest::new(recipe, packages, release, protected));
-    manifest.map(|manifest| manifest.json())
+    let mut texts = Vec::new();
+    if recipe.manifest {
+        let manifest = Manifest::new(recipe, &listed.packages, release, protected);
+        texts.push((recipe.manifest_file_name(), manifest.json()));
+    }
+    if let Some(changelog) = &listed.changelog {
+        texts.push((recipe.changelog_file_name(), changelog.clone()));
+    }
+    texts
 }
 
 #[cfg(test)]

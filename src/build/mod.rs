@@ -1,6 +1,7 @@
 //! One image's steps in pipeline order; the only caller of the sandbox.
 
 mod apt_error;
+mod changelog;
 mod configuration;
 mod disk;
 mod download;
@@ -54,6 +55,7 @@ use overcoat_sandbox::seccomp::Profile;
 use overcoat_sandbox::{IdMapping, Spec};
 
 use self::disk::Disk;
+use self::output::Unsigned;
 use self::policy::{Host, Places, StepKind};
 use self::protection::Protection;
 use self::run::Purpose;
@@ -63,6 +65,7 @@ use crate::packages::apt::{self, Stanza};
 use crate::plan::{ImagePlan, Key, KeyBuilder, Step};
 use crate::publish::OutputDirectory;
 use crate::recipe::{Grants, Recipe};
+use crate::signing::Signers;
 use crate::store::{self, Layer, LayerMetadata, Lock, Place, Staging, Store, Trust, TrustedStore};
 
 /// What a build needs to know besides its plan.
@@ -90,6 +93,8 @@ pub struct Options<'a> {
     pub control_group: Option<&'a Path>,
     /// What the person lets steps have besides.
     pub grants: &'a Grants,
+    /// What signs the checksums of images, started before anything was confined.
+    pub signers: &'a Signers,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -130,6 +135,8 @@ struct Builder<'a> {
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
     metadata: BTreeMap<Key, Arc<Directory>>,
+    /// Checksums that are to be signed when the last sandbox is gone.
+    unsigned: Vec<Unsigned>,
     /// Layers of this run that are not in the store, because it is ignored.
     own_layers: RefCell<BTreeMap<Key, (Layer, Staging)>>,
 }
@@ -295,6 +302,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),
+        unsigned: Vec::new(),
         own_layers: RefCell::new(BTreeMap::new()),
     };
     for left in builder
@@ -338,6 +346,10 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         work.write(&mut builder)
             .map_err(of_image(&work.recipe.name))?;
     }
+    for unsigned in &builder.unsigned {
+        options.interrupt.check()?;
+        output::sign(&mut builder.output, unsigned, options.signers)?;
+    }
     options.interrupt.check()?;
     for published in builder.output.publish()? {
         options.observer.event(&Event::OutputWritten {
@@ -350,15 +362,21 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     Ok(())
 }
 
-/// Tells whether an image has anything to do: its output is missing, or is to be made again.
+/// Tells whether an image is to be made: its output is missing, or is to be made again.
+pub fn is_due(plan: &ImagePlan<'_>, rebuild: bool) -> bool {
+    let is_missing = || fs_err::symlink_metadata(output_path(plan.recipe)).is_err();
+    !plan.steps.is_empty() && (rebuild || is_missing())
+}
+
+/// Tells whether an image is to be made, and the person if it is there already.
 fn is_wanted(plan: &ImagePlan<'_>, options: &Options<'_>) -> bool {
+    if is_due(plan, options.rebuild) {
+        return true;
+    }
     if plan.steps.is_empty() {
         return false;
     }
     let path = output_path(plan.recipe);
-    if options.rebuild || fs_err::symlink_metadata(&path).is_err() {
-        return true;
-    }
     let text = format!(
         "`{}` exists already; `--force` builds it again",
         path.display()

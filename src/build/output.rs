@@ -7,6 +7,9 @@ mod archive;
 mod compressed;
 mod error;
 mod image;
+mod oci;
+mod signature;
+mod split;
 
 use std::fs::File;
 use std::io::Write;
@@ -27,6 +30,7 @@ use crate::recipe::{Format, Recipe};
 use crate::tree::{FileTree, Timestamp};
 
 pub(super) use self::image::{check_keys, is_signed};
+pub(super) use self::signature::{Unsigned, sign};
 
 /// The name of an image in the staging directory until it is compressed.
 const SCRATCH: &str = ".image";
@@ -51,9 +55,9 @@ fn writing<E: Into<WriteError>>(name: &str) -> impl FnOnce(E) -> Error {
 /// Fails when something that no build made is where the output belongs, before anything is built.
 pub(super) fn check_place(recipe: &Recipe) -> Result<(), Error> {
     let path = recipe.output_directory.join(recipe.output_file_name());
-    match recipe.format {
-        Format::Directory => publish::check_directory_place(&path)?,
-        _ => publish::check_file_place(&path)?,
+    match recipe.is_directory_output() {
+        true => publish::check_directory_place(&path)?,
+        false => publish::check_file_place(&path)?,
     }
     for name in recipe.artifact_names() {
         publish::check_file_place(&recipe.output_directory.join(name))?;
@@ -61,73 +65,131 @@ pub(super) fn check_place(recipe: &Recipe) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes `tree` as the outputs of `recipe`, with the text of its manifest if there is one, and returns what the person should know about them.
+/// The outputs of one image, as far as they are staged.
+struct Outputs<'a> {
+    directory: &'a mut OutputDirectory,
+    recipe: &'a Recipe,
+    started: Instant,
+    /// The names of those that are files, which are to have checksums.
+    files: Vec<String>,
+}
+
+impl Outputs<'_> {
+    /// Has `write` make the file `name`.
+    fn add<T>(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&Place<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (image, mode) = (&self.recipe.name, self.recipe.output_mode);
+        let written = self.directory.add(image, name, mode, self.started, write)?;
+        self.files.push(name.to_owned());
+        Ok(written)
+    }
+
+    fn add_text(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        self.add(name, |place| {
+            create(place)
+                .and_then(|mut file| file.write_all(text.as_bytes()))
+                .map_err(writing(name))
+        })
+    }
+}
+
+/// What was written of an image.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// What the person should know about it.
+    pub(super) warnings: Vec<String>,
+    /// Its checksums, when they are to be signed.
+    pub(super) unsigned: Option<Unsigned>,
+}
+
+/// Writes `tree` as the outputs of `recipe`, with the `texts` that describe it, each with the name of its file.
 pub(super) fn write(
     output: &mut OutputDirectory,
     recipe: &Recipe,
     tree: &FileTree,
-    manifest: Option<&str>,
+    texts: &[(String, String)],
     build_time: Timestamp,
     started: Instant,
-) -> Result<Vec<String>, Error> {
+) -> Result<Written, Error> {
+    let mut outputs = Outputs {
+        directory: output,
+        recipe,
+        started,
+        files: Vec::new(),
+    };
+    for (name, text) in texts {
+        outputs.add_text(name, text)?;
+    }
     let name = recipe.output_file_name();
-    let mode = recipe.output_mode;
-    let mut files = Vec::new();
-    if let Some(text) = manifest {
-        let name = recipe.manifest_file_name();
-        output.add(&recipe.name, &name, mode, started, |place| {
-            create(place)
-                .and_then(|mut file| file.write_all(text.as_bytes()))
-                .map_err(writing(&name))
-        })?;
-        files.push(name);
+    let warnings = if recipe.format == Format::Directory
+        && is_unchanged(&outputs.directory.place_of(&name), tree)
+    {
+        outputs.directory.keep(&recipe.name, &name, started);
+        Vec::new()
+    } else {
+        write_image(&mut outputs, &name, tree, build_time)?
+    };
+    for part in split::parts(recipe, tree) {
+        outputs.add(&part.name, |place| part.write(place, tree))?;
     }
-    if recipe.format == Format::Directory && is_unchanged(&output.place_of(&name), tree) {
-        output.keep(&recipe.name, &name, started);
-        return Ok(Vec::new());
+    let mut unsigned = None;
+    if recipe.checksum && !outputs.files.is_empty() {
+        let mut files = std::mem::take(&mut outputs.files);
+        files.sort();
+        let name = recipe.checksums_file_name();
+        let text = checksums(&outputs.directory.scratch(&name), &files).map_err(writing(&name))?;
+        outputs.add_text(&name, &text)?;
+        unsigned = Unsigned::new(recipe, text, started);
     }
+    Ok(Written { warnings, unsigned })
+}
+
+/// Writes the image itself and what is made of it, and returns what the person should know.
+fn write_image(
+    outputs: &mut Outputs<'_>,
+    name: &str,
+    tree: &FileTree,
+    build_time: Timestamp,
+) -> Result<Vec<String>, Error> {
+    let recipe = outputs.recipe;
     let codec = recipe.outer_compression().codec(recipe.compress_level);
     // The parts of a compressed image are those of the image inside, which lies beside it until they are made.
     let is_wrapped = recipe.format.is_disk_image() && codec != Codec::None;
-    let made = if is_wrapped {
-        let made = write_format(&output.scratch(SCRATCH), &name, recipe, tree, build_time)?;
-        output.add(&recipe.name, &name, mode, started, |place| {
+    let (made, image) = if is_wrapped {
+        let scratch = outputs.directory.scratch(SCRATCH);
+        let made = write_format(&scratch, name, recipe, tree, build_time)?;
+        outputs.add(name, |place| {
             beside(place, SCRATCH)
                 .map_err(WriteError::from)
                 .and_then(|image| image::copy_all(image, place, codec))
-                .map_err(writing(&name))
+                .map_err(writing(name))
         })?;
-        made
+        (made, SCRATCH)
     } else {
-        output.add(&recipe.name, &name, mode, started, |place| {
-            write_format(place, &name, recipe, tree, build_time)
-        })?
+        let write = |place: &Place<'_>| write_format(place, name, recipe, tree, build_time);
+        (outputs.add(name, write)?, name)
     };
-    if let Some(link) = recipe.output_link_name() {
-        output.add_link(&recipe.name, link, &name)?;
+    if recipe.is_directory_output() {
+        outputs.files.retain(|file| file != name);
     }
-    files.push(name.clone());
-    let image = match is_wrapped {
-        true => SCRATCH,
-        false => &name,
-    };
+    if let Some(link) = recipe.output_link_name() {
+        outputs.directory.add_link(&recipe.name, link, name)?;
+    }
     for artifact in made.artifacts {
-        output.add(&recipe.name, &artifact.name, mode, started, |place| {
+        outputs.add(&artifact.name, |place| {
             artifact
                 .write(place, image, codec)
                 .map_err(writing(&artifact.name))
         })?;
-        files.push(artifact.name);
     }
     if is_wrapped {
-        output.remove_scratch(SCRATCH).map_err(writing(&name))?;
-    }
-    if recipe.checksum && recipe.format != Format::Directory {
-        files.sort();
-        let checksums = recipe.checksums_file_name();
-        output.add(&recipe.name, &checksums, mode, started, |place| {
-            write_checksums(place, &files).map_err(writing(&checksums))
-        })?;
+        outputs
+            .directory
+            .remove_scratch(SCRATCH)
+            .map_err(writing(name))?;
     }
     Ok(made.warnings)
 }
@@ -145,6 +207,7 @@ fn write_format(
             directory::write_at(tree, place).map_err(writing(name))?;
             Ok(Made::default())
         }
+        Format::Oci => oci::write(place, recipe, tree, build_time).map_err(writing(name)),
         Format::Cpio | Format::Tar => archive::write(place, recipe, tree).map_err(writing(name)),
         Format::Sysext | Format::Confext | Format::Portable | Format::Disk => {
             image::write(place, name, recipe, tree, build_time)
@@ -153,14 +216,14 @@ fn write_format(
     }
 }
 
-/// Writes the digests of `files`, which lie beside `place`, in the form of sha256sum(1).
-fn write_checksums(place: &Place<'_>, files: &[String]) -> std::io::Result<()> {
+/// Returns the digests of `files`, which lie beside `place`, in the form of sha256sum(1).
+fn checksums(place: &Place<'_>, files: &[String]) -> std::io::Result<String> {
     let mut text = String::new();
     for name in files {
         let digest = sha256_of_file(beside(place, name)?)?;
         text += &format!("{digest} *{name}\n");
     }
-    create(place)?.write_all(text.as_bytes())
+    Ok(text)
 }
 
 /// Opens the file `name` in the directory of `place`.

@@ -9,8 +9,9 @@ use super::progress::{Detail, Progress};
 use super::signal::Interruption;
 use super::{exit, host, limits, profile};
 use crate::build::{self, Interrupt, Options};
-use crate::plan;
+use crate::plan::{self, ImagePlan};
 use crate::recipe::{Grants, Project};
+use crate::signing::{DetachedSigner, OpenPgpError, Signers};
 
 /// Builds every image of `project`.
 pub(super) fn build(
@@ -26,6 +27,8 @@ pub(super) fn build(
     };
     let limits = limits::limits(host::limits(), &invoked.limits)
         .map_err(|error| Failure::new(error, exit::BAD_RECIPE))?;
+    // Where the person's agent finds them to be the same person; a namespace would make them somebody else.
+    let signers = signers(&plans, invoked)?;
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
     match invoked.ids {
@@ -64,6 +67,7 @@ pub(super) fn build(
         limits,
         control_group: control_group.as_deref(),
         grants,
+        signers: &signers,
         observer: &progress,
         interrupt: &interrupt,
     };
@@ -81,4 +85,29 @@ pub(super) fn build(
             Err(error.into())
         }
     }
+}
+
+/// Starts what signs the checksums of the images that are to be made.
+fn signers(plans: &[ImagePlan<'_>], invoked: &Invoked) -> Result<Signers, Failure> {
+    let mut signers = Signers::default();
+    let environment = host::signing_environment();
+    for plan in plans {
+        let Some(signature) = &plan.recipe.outputs.signature else {
+            continue;
+        };
+        if build::is_due(plan, invoked.force > 0) {
+            let key = signature.key.as_deref();
+            let signer = DetachedSigner::start(&signature.tool, key, &environment);
+            signers.add(&plan.recipe.name, signer.map_err(unable_to_sign)?);
+        }
+    }
+    Ok(signers)
+}
+
+fn unable_to_sign(error: OpenPgpError) -> Failure {
+    let exit = match error {
+        OpenPgpError::ToolMissing { .. } => exit::HOST_LACKS_FEATURE,
+        _ => exit::BAD_RECIPE,
+    };
+    Failure::new(error, exit)
 }

@@ -63,6 +63,17 @@ pub(super) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os().filter_map(text).collect()
 }
 
+/// Returns the environment for what signs in the person's name; it asks for a passphrase where messages go.
+pub(super) fn signing_environment() -> BTreeMap<String, String> {
+    let mut environment = environment();
+    if let Ok(terminal) = nix::unistd::ttyname(std::io::stderr()) {
+        environment
+            .entry("GPG_TTY".to_owned())
+            .or_insert_with(|| terminal.to_string_lossy().into_owned());
+    }
+    environment
+}
+
 /// Returns the list of grants in the environment; what is not UTF-8 in it is no grant.
 pub(super) fn grants() -> Option<String> {
     std::env::var_os(GRANTS).map(|list| list.to_string_lossy().into_owned())

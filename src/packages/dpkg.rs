@@ -10,6 +10,10 @@ pub struct InstalledPackage {
     pub name: String,
     pub version: String,
     pub architecture: String,
+    /// The name of the source package that it was built from.
+    pub source: String,
+    /// What its files take, as its maker estimates it.
+    pub installed_kib: u64,
 }
 
 /// Reads the list, and returns the packages whose files are there, sorted.
@@ -35,8 +39,15 @@ fn package(paragraph: &str) -> Option<InstalledPackage> {
     if matches!(state, "not-installed" | "config-files") {
         return None;
     }
+    let name = field("Package")?;
+    // The version follows in parentheses where it is another one.
+    let source = field("Source").and_then(|source| Some(source.split(' ').next()?.to_owned()));
     Some(InstalledPackage {
-        name: field("Package")?,
+        source: source.unwrap_or_else(|| name.clone()),
+        installed_kib: field("Installed-Size")
+            .and_then(|size| size.parse().ok())
+            .unwrap_or_default(),
+        name,
         version: field("Version")?,
         architecture: field("Architecture")?,
     })
@@ -50,6 +61,8 @@ mod tests {
     fn packages_whose_files_are_there_are_listed() {
         let status = "\
 Package: zlib1g
+Source: zlib (1:1.3)
+Installed-Size: 170
 Status: install ok installed
 Architecture: amd64
 Version: 1:1.3-1
@@ -74,10 +87,16 @@ Architecture: all
             name: name.into(),
             version: version.into(),
             architecture: architecture.into(),
+            source: name.into(),
+            installed_kib: 0,
         };
         let expected = [
             package("half", "2~rc1", "all"),
-            package("zlib1g", "1:1.3-1", "amd64"),
+            InstalledPackage {
+                source: "zlib".into(),
+                installed_kib: 170,
+                ..package("zlib1g", "1:1.3-1", "amd64")
+            },
         ];
         assert_eq!(installed(status.as_bytes()), expected);
     }

@@ -130,7 +130,7 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     if whole_system {
         steps.push(Step::CompleteSystem);
     }
-    if recipe.manifest {
+    if recipe.manifest || recipe.outputs.changelog {
         steps.push(Step::ListPackages);
     }
     if recipe.overlay {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::outputs::Kind;
 use super::{Error, OutputDirectory};
 use crate::beneath::{self, Directory, Place};
-use crate::format::directory;
+use crate::format::{directory, oci};
 use crate::tree::TreePath;
 
 /// Fails when a file must not take the place of what is at `path`.
@@ -83,7 +83,9 @@ fn check_file(place: &Place<'_>) -> Result<(), Error> {
 
 fn check_directory(place: &Place<'_>) -> Result<(), Error> {
     match found_at(place) {
-        Ok(Some(_)) if !directory::is_output(place) => Err(occupied(place)),
+        Ok(Some(_)) if !directory::is_output(place) && !oci::is_output(place) => {
+            Err(occupied(place))
+        }
         _ => Ok(()),
     }
 }

@@ -22,7 +22,16 @@ impl Image {
             "Release" => text(&self.default_release(around)?),
             "Architecture" => text(around.host.architecture.systemd_name()),
             "Output" => text(&self.default_output(around)),
-            "OutputExtension" => text(extension(&self.text("Format", around)?)),
+            "OutputExtension" => {
+                let format = self.text("Format", around)?;
+                let is_archive =
+                    format == "oci" && self.text("OciLayout", around).as_deref() == Some("archive");
+                text(if is_archive {
+                    "oci.tar"
+                } else {
+                    extension(&format)
+                })
+            }
             "CompressOutput" => text(compression(&self.text("Format", around)?)),
             "RepositoryKeyFetch" => Some(vec![Value::Boolean(self.fetches_keys(around))]),
             "Checksum" => Some(vec![self.one("Sign", around)?.value]),

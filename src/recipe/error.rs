@@ -178,6 +178,18 @@ pub enum RecipeError {
         origin: Origin,
         setting: &'static str,
     },
+    #[error("{origin}: `{setting}={value}` is about signing with your own key")]
+    SignRequest {
+        origin: Origin,
+        setting: &'static str,
+        value: String,
+    },
+    #[error("{origin}: `{setting}={value}` names a program to run with your own key")]
+    SignTool {
+        origin: Origin,
+        setting: &'static str,
+        value: String,
+    },
     #[error("{origin}: nothing to include at `{path}`")]
     IncludeMissing { origin: Origin, path: PathBuf },
     #[error("{origin}: profile `{name}` does not exist")]
@@ -286,6 +298,8 @@ impl RecipeError {
             | Self::NoMatch { origin, .. }
             | Self::UnknownDelayedSpecifier { origin, .. }
             | Self::NetworkRequest { origin, .. }
+            | Self::SignRequest { origin, .. }
+            | Self::SignTool { origin, .. }
             | Self::IncludeMissing { origin, .. }
             | Self::MissingProfile { origin, .. }
             | Self::Program { origin, .. }
@@ -359,6 +373,10 @@ impl Hint for RecipeError {
                 Some(format!("run `chmod {:o} {}`", mode & 0o770, path.display()))
             }
             Self::NetworkRequest { .. } => Some(permitted_by(&Grant::Network)),
+            Self::SignRequest { .. } => Some(permitted_by(&Grant::Sign)),
+            Self::SignTool { value, .. } => Some(format!(
+                "no recipe chooses it; to use it, pass `--openpgp-tool={value}`"
+            )),
             Self::SameOutput { .. } => Some("give one of them another `Output=`".to_owned()),
             Self::Unset { option, .. } => {
                 Some(format!("add it to `mkosi.conf`, or pass `--{option}`"))

@@ -32,15 +32,18 @@ pub enum Grant {
     Device(PathBuf),
     /// A build goes on where the host enforces less than is promised.
     WeakerSandbox,
+    /// Checksums are signed with the person's own key, as the recipe says.
+    Sign,
 }
 
 /// How each grant is written, for hints.
-const FORMS: [(&str, &str); 5] = [
+const FORMS: [(&str, &str); 6] = [
     ("network", "network"),
     ("path", "path:DIR[:rw]"),
     ("env", "env:NAME"),
     ("device", "device:PATH"),
     ("weaker-sandbox", "weaker-sandbox"),
+    ("sign", "sign"),
 ];
 
 /// Everything that was granted.
@@ -48,6 +51,7 @@ const FORMS: [(&str, &str); 5] = [
 pub struct Grants {
     network: bool,
     weaker_sandbox: bool,
+    sign: bool,
     /// Real paths, without links.
     paths: BTreeMap<PathBuf, Access>,
     variables: BTreeSet<String>,
@@ -117,6 +121,7 @@ impl Grants {
         match grant {
             Grant::Network => self.network = true,
             Grant::WeakerSandbox => self.weaker_sandbox = true,
+            Grant::Sign => self.sign = true,
             Grant::Path { path, access } => {
                 let granted = self.paths.entry(path).or_insert(access);
                 *granted = access.max(*granted);
@@ -138,6 +143,11 @@ impl Grants {
     /// Returns whether a build may go on where the host enforces less than is promised.
     pub fn weaker_sandbox(&self) -> bool {
         self.weaker_sandbox
+    }
+
+    /// Returns whether a recipe may have its checksums signed.
+    pub fn sign(&self) -> bool {
+        self.sign
     }
 
     /// Returns the device nodes for steps that run code, as absolute paths below `/dev`.
@@ -186,6 +196,7 @@ impl Grant {
         match name {
             "network" => flag(Self::Network),
             "weaker-sandbox" => flag(Self::WeakerSandbox),
+            "sign" => flag(Self::Sign),
             "env" => Ok(Self::Variable(value()?.to_owned())),
             "device" => Ok(Self::Device(value()?.into())),
             _ => {
@@ -262,6 +273,7 @@ impl fmt::Display for Grant {
         match self {
             Self::Network => f.write_str("network"),
             Self::WeakerSandbox => f.write_str("weaker-sandbox"),
+            Self::Sign => f.write_str("sign"),
             Self::Variable(name) => write!(f, "env:{name}"),
             Self::Device(path) => write!(f, "device:{}", escaped(path)),
             Self::Path { path, access } => {

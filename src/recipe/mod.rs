@@ -77,7 +77,8 @@ pub use self::program::{ConfigurationProgram, ConfigurationPrograms};
 pub use self::project::{Invocation, Override, Project, load};
 pub(crate) use self::real::RealPaths;
 pub use self::resolved::{
-    CacheOnly, Compression, Format, PackageSources, Recipe, SplitArtifact, Verity,
+    CacheOnly, ChecksumSignature, Compression, Format, OciLayout, OciOutput, Outputs,
+    PackageSources, Recipe, SplitArtifact, Verity,
 };
 pub use self::scope::Sourced;
 pub use self::syntax::SyntaxProblem;
@@ -85,3 +86,4 @@ pub use self::target::{Architecture, Distribution, HostFacts};
 pub use self::values::{
     Credential, Drive, Feature, Kind, PathRule, TreeRule, TreeSource, UkiProfile, Value,
 };
+pub(crate) use self::version::compare as compare_versions;

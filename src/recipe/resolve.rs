@@ -3,6 +3,7 @@
 mod extension;
 mod file_system;
 mod output;
+mod outputs;
 mod packages;
 
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ pub(super) fn recipe(
         repositories: settings.texts("Repositories"),
         repository_key_check: settings.boolean("RepositoryKeyCheck", true),
         format: format.unwrap_or(Format::None),
-        manifest: settings.manifest(findings),
+        manifest: settings.has_manifest("json"),
         overlay: settings.boolean("Overlay", false),
         base_trees: settings.paths("BaseTrees"),
         extra_trees: settings.trees("ExtraTrees"),
@@ -77,7 +78,7 @@ pub(super) fn recipe(
         sector_size: settings.sector_size(),
         payload,
         extension: settings.extension(format, findings),
-        split_artifacts: settings.split_artifacts(findings),
+        split_artifacts: settings.split_artifacts(format, findings),
         verity: settings.verity(),
         verity_key: settings.key("VerityKey"),
         verity_certificate: settings.key("VerityCertificate"),
@@ -85,6 +86,7 @@ pub(super) fn recipe(
         image_id: settings.text("ImageId"),
         image_version: settings.text("ImageVersion"),
         checksum: settings.boolean("Checksum", false),
+        outputs: settings.outputs(architecture, format, findings),
         cache_only: settings.cache_only(),
         dependencies,
         environment,
@@ -230,18 +232,6 @@ impl Resolver<'_> {
             image: self.image.name.clone(),
             option: settings::known(name).long,
         }
-    }
-
-    fn manifest(&self, findings: &mut Findings) -> bool {
-        let (json, others): (Vec<_>, Vec<_>) = self
-            .all("ManifestFormat")
-            .into_iter()
-            .partition(|sourced| sourced.value.to_string() == "json");
-        for sourced in others {
-            let reason = "changelogs of packages are not collected";
-            findings.refuse(unsupported("ManifestFormat", sourced, reason));
-        }
-        !json.is_empty()
     }
 
     fn cache_only(&self) -> CacheOnly {

@@ -1,7 +1,9 @@
 //! The recipe of one image: every setting typed, with its origin.
 
+mod outputs;
 mod packages;
 
+pub use self::outputs::{ChecksumSignature, OciLayout, OciOutput, Outputs};
 pub use self::packages::PackageSources;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,7 @@ use super::origin::Origin;
 use super::scope::Sourced;
 use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource};
-use crate::ddi::{Designator, PartitionArchitecture, SectorSize};
+use crate::ddi::SectorSize;
 use crate::format::compression::Codec;
 
 /// What is made of an image.
@@ -28,6 +30,7 @@ pub enum Format {
     Cpio,
     Tar,
     Directory,
+    Oci,
     Disk,
     None,
 }
@@ -41,6 +44,7 @@ impl Format {
             "cpio" => Some(Self::Cpio),
             "tar" => Some(Self::Tar),
             "directory" => Some(Self::Directory),
+            "oci" => Some(Self::Oci),
             "disk" => Some(Self::Disk),
             "none" => Some(Self::None),
             _ => None,
@@ -56,6 +60,7 @@ impl Format {
             Self::Cpio => "cpio",
             Self::Tar => "tar",
             Self::Directory => "directory",
+            Self::Oci => "oci",
             Self::Disk => "disk",
             Self::None => "none",
         }
@@ -87,7 +92,7 @@ impl Format {
             Self::Sysext | Self::Confext | Self::Portable | Self::Disk => "raw",
             Self::Cpio => "cpio",
             Self::Tar => "tar",
-            Self::Directory | Self::None => "",
+            Self::Directory | Self::Oci | Self::None => "",
         }
     }
 }
@@ -161,6 +166,14 @@ pub enum SplitArtifact {
     Partitions,
     /// The root hash of the hash tree, as text.
     RootHash,
+    /// An archive of the tree.
+    Tar,
+    /// The description of the system.
+    OsRelease,
+    /// The newest kernel in the tree.
+    Kernel,
+    /// The initrd of that kernel.
+    Initrd,
 }
 
 /// What must come from the cache.
@@ -225,6 +238,8 @@ pub struct Recipe {
     pub image_id: Option<String>,
     pub image_version: Option<String>,
     pub checksum: bool,
+    /// What is written besides the image.
+    pub outputs: Outputs,
     pub cache_only: CacheOnly,
     /// The images to build before this one.
     pub dependencies: Vec<String>,
@@ -255,96 +270,5 @@ impl Recipe {
     /// Returns what a setting is worth, each value with its origin.
     pub fn values(&self, setting: &str) -> &[Sourced] {
         self.values.get(setting).map_or(&[], Vec::as_slice)
-    }
-
-    /// Returns the name of the file or directory that is made, such as `btrfs.raw`, `initrd.cpio.zst` or `base`.
-    pub fn output_file_name(&self) -> String {
-        self.uncompressed_file_name() + self.outer_compression().extension()
-    }
-
-    /// Returns the compression around the whole output. As mkosi has it, a directory has none whatever the recipe says.
-    pub fn outer_compression(&self) -> Compression {
-        match self.format.is_compressed_whole() {
-            true => self.compress_output,
-            false => Compression::None,
-        }
-    }
-
-    /// Returns the name that the output has before it is compressed.
-    fn uncompressed_file_name(&self) -> String {
-        let extension = self
-            .output_extension
-            .as_deref()
-            .unwrap_or(self.format.extension());
-        let mut name = self.output.clone();
-        if !extension.is_empty() {
-            name.push('.');
-            name.push_str(extension);
-        }
-        name
-    }
-
-    /// Returns the name of the file of a partition called `partition`, as `systemd-repart` gives it.
-    pub fn partition_file_name(&self, partition: &str) -> String {
-        let name = self.uncompressed_file_name();
-        let compression = self.outer_compression().extension();
-        match name.strip_suffix(".raw") {
-            Some(stem) => format!("{stem}.{partition}.raw{compression}"),
-            None => format!("{name}.{partition}{compression}"),
-        }
-    }
-
-    /// Returns the name of the file of the root hash.
-    pub fn root_hash_file_name(&self) -> String {
-        format!("{}.roothash", self.output)
-    }
-
-    /// Returns the name of the file of digests.
-    pub fn checksums_file_name(&self) -> String {
-        format!("{}.SHA256SUMS", self.output)
-    }
-
-    /// Returns the name of the file with the list of packages.
-    pub fn manifest_file_name(&self) -> String {
-        format!("{}.manifest", self.output)
-    }
-
-    /// Tells whether the root hash becomes a file: for who asks for it, and for who is to sign it.
-    pub fn wants_root_hash(&self) -> bool {
-        self.format.has_verity()
-            && (self.verity == Verity::Deferred
-                || self.split_artifacts.contains(&SplitArtifact::RootHash))
-    }
-
-    /// Returns the names of all files that may be made beside the image.
-    pub fn artifact_names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        if self.manifest {
-            names.push(self.manifest_file_name());
-        }
-        let architecture = PartitionArchitecture::named(self.architecture.systemd_name());
-        let splits = self.split_artifacts.contains(&SplitArtifact::Partitions);
-        if let (Ok(architecture), true, true) = (architecture, splits, self.format.is_disk_image())
-        {
-            let parts = match self.format.has_verity() {
-                true => 3,
-                false => 1,
-            };
-            names.extend(
-                Designator::OF_ROOT[..parts]
-                    .iter()
-                    .map(|part| self.partition_file_name(&part.partition_name(architecture))),
-            );
-        }
-        if self.wants_root_hash() {
-            names.push(self.root_hash_file_name());
-        }
-        names
-    }
-
-    /// Returns the name of the symbolic link to the output; `None` when the output has that name itself.
-    pub fn output_link_name(&self) -> Option<&str> {
-        let is_file = !matches!(self.format, Format::Directory | Format::None);
-        (is_file && self.output_file_name() != self.output).then_some(self.output.as_str())
     }
 }

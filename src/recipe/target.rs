@@ -313,6 +313,29 @@ impl Architecture {
         self.row().2
     }
 
+    /// Returns the name that OCI images use, which is Go's, and the variant; `None` when Go does not know it.
+    pub fn oci_name(self) -> Option<(&'static str, Option<&'static str>)> {
+        let name = match self {
+            // Debian's and Fedora's are for ARMv7.
+            Self::Arm => return Some(("arm", Some("v7"))),
+            Self::Arm64 => "arm64",
+            Self::Loongarch64 => "loong64",
+            Self::Mips64Le => "mips64le",
+            Self::MipsLe => "mipsle",
+            Self::Ppc => "ppc",
+            Self::Ppc64 => "ppc64",
+            Self::Ppc64Le => "ppc64le",
+            Self::Riscv32 => "riscv",
+            Self::Riscv64 => "riscv64",
+            Self::S390 => "s390",
+            Self::S390x => "s390x",
+            Self::X86 => "386",
+            Self::X86_64 => "amd64",
+            Self::Alpha | Self::Arc | Self::Ia64 | Self::Parisc | Self::Tilegx => return None,
+        };
+        Some((name, None))
+    }
+
     /// Returns the architecture with this name of systemd's.
     pub fn named(name: &str) -> Option<Self> {
         ARCHITECTURES

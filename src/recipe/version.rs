@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 /// Compares two versions.
-pub(super) fn compare(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {
         let skipped = |c: char| !(c.is_ascii_alphanumeric() || "~-^.".contains(c));

@@ -46,7 +46,7 @@ fn write_members(
 }
 
 /// Tells what an archive leaves out of the tree, a line for each kind.
-fn describe_lost(format: &str, kinds: &[(&Vec<TreePath>, &str)]) -> Vec<String> {
+pub(super) fn describe_lost(format: &str, kinds: &[(&Vec<TreePath>, &str)]) -> Vec<String> {
     let describe = |(paths, what): &(&Vec<TreePath>, &str)| {
         let first = paths.first()?;
         let others = match paths.len() - 1 {

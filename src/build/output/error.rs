@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 
 use crate::Hint;
 use crate::ddi;
-use crate::format::{compression, cpio, directory, erofs, squashfs, tar};
+use crate::format::{compression, cpio, directory, erofs, oci, squashfs, tar};
+use crate::tree::ContentError;
 
 /// An output could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,10 @@ pub enum WriteError {
     Compression(#[from] compression::Error),
     #[error("making the directory")]
     Directory(#[from] directory::Error),
+    #[error("making the OCI image")]
+    Oci(#[from] oci::Error),
+    #[error("reading the tree")]
+    Content(#[from] ContentError),
     #[error("writing the file")]
     File(#[from] std::io::Error),
 }

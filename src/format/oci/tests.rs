@@ -27,7 +27,6 @@ fn image(codec: Codec) -> Image<'static> {
         reference: None,
         labels: NOTHING,
         annotations: NOTHING,
-        arguments: &[],
         codec,
         base: None,
     }
@@ -124,11 +123,9 @@ fn layout_has_one_image_of_which_every_digest_is_right() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path().join("image");
     let labels = BTreeMap::from([("who".to_owned(), "me".to_owned())]);
-    let arguments = ["quiet".to_owned()];
     let image = Image {
         labels: &labels,
         annotations: &labels,
-        arguments: &arguments,
         version: Some("7"),
         reference: Some("system"),
         ..image(GZIP)
@@ -148,7 +145,7 @@ fn layout_has_one_image_of_which_every_digest_is_right() {
         configuration,
         json!({
             "architecture": "amd64",
-            "config": { "Cmd": ["/sbin/init", "quiet"], "Labels": { "who": "me" } },
+            "config": { "Cmd": ["/sbin/init"], "Labels": { "who": "me" } },
             "created": "2023-11-14T22:13:20Z",
             "history": [{ "created": "2023-11-14T22:13:20Z", "created_by": "overcoat build" }],
             "os": "linux",

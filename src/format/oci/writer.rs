@@ -38,8 +38,6 @@ pub struct Image<'a> {
     pub reference: Option<&'a str>,
     pub labels: &'a BTreeMap<String, String>,
     pub annotations: &'a BTreeMap<String, String>,
-    /// The arguments of the init that a container of it runs.
-    pub arguments: &'a [String],
     /// How its layer is compressed: with gzip, with zstd, or not at all.
     pub codec: Codec,
     pub base: Option<&'a BaseImage>,
@@ -269,8 +267,7 @@ fn configuration(tree: &FileTree, image: &Image<'_>, diff_id: Option<String>) ->
     };
     let init = TreePath::new(INIT).expect("a constant path is valid");
     if !says("Cmd") && !says("Entrypoint") && tree.resolve(&init).is_some() {
-        let command = std::iter::once(format!("/{INIT}")).chain(image.arguments.iter().cloned());
-        container["Cmd"] = command.collect();
+        container["Cmd"] = json!([format!("/{INIT}")]);
     }
     if !image.labels.is_empty() {
         if !container["Labels"].is_object() {

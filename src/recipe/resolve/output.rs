@@ -37,6 +37,11 @@ impl Resolver<'_> {
             findings.refuse(unsupported("CompressOutput", sourced, reason));
             return Compression::None;
         };
+        if (compression, format) == (Compression::Xz, Some(Format::Oci)) {
+            let reason = "layers of OCI images are compressed with `gz` or `zstd` only";
+            findings.refuse(unsupported("CompressOutput", sourced, reason));
+            return Compression::None;
+        }
         if compression != Compression::None && format.is_some_and(Format::has_verity) {
             let note = "systemd uses no compressed image: it is to be decompressed first";
             findings.note(&sourced.origin, note);
@@ -79,14 +84,24 @@ impl Resolver<'_> {
         bytes.and_then(SectorSize::of_bytes).unwrap_or_default()
     }
 
-    pub(super) fn split_artifacts(&self, findings: &mut Findings) -> Vec<SplitArtifact> {
+    pub(super) fn split_artifacts(
+        &self,
+        format: Option<Format>,
+        findings: &mut Findings,
+    ) -> Vec<SplitArtifact> {
         let mut artifacts = Vec::new();
         for sourced in self.all("SplitArtifacts") {
             let artifact = match sourced.value.to_string().as_str() {
                 "partitions" => SplitArtifact::Partitions,
                 "roothash" => SplitArtifact::RootHash,
+                "os-release" => SplitArtifact::OsRelease,
+                "kernel" => SplitArtifact::Kernel,
+                "initrd" => SplitArtifact::Initrd,
+                // The output is one already.
+                "tar" if format == Some(Format::Tar) => continue,
+                "tar" => SplitArtifact::Tar,
                 // Only bootable images have these.
-                "uki" | "kernel" | "initrd" | "pcrs" => continue,
+                "uki" | "pcrs" => continue,
                 "repart-definitions" => {
                     let note = "`SplitArtifacts=repart-definitions` has no effect: images are not made of definitions";
                     findings.note(&sourced.origin, note);

@@ -40,7 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Format",
         "format",
         Kind::Choice(FORMATS),
-        "What to make: sysext, confext, portable, cpio, tar, directory, disk or none",
+        "What to make: sysext, confext, portable, cpio, tar, directory, oci, disk or none",
     )
     .short('t')
     .matched(Matcher::Equal)
@@ -51,7 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "ManifestFormat",
         "manifest-format",
         Kind::Choices(&["json", "changelog"]),
-        "Lists of packages to write: json",
+        "Lists of packages to write: json, changelog",
     ),
     Setting::new(
         Section::Output,
@@ -87,7 +87,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Compression,
         "Compression around the output: none, zstd, xz or gz",
     )
-    .described("`zstd` for cpio and tar, else `none`"),
+    .described("`zstd` for cpio and tar, `gz` for oci, else `none`"),
     Setting::new(
         Section::Output,
         "CompressLevel",
@@ -145,22 +145,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "oci-labels",
         Kind::Labels,
         "Labels of an OCI image",
-    )
-    .no_effect("only `oci` images have them"),
+    ),
     Setting::new(
         Section::Output,
         "OciAnnotations",
         "oci-annotations",
         Kind::Labels,
         "Annotations of an OCI image",
-    )
-    .no_effect("only `oci` images have them"),
+    ),
     Setting::new(
         Section::Output,
         "SplitArtifacts",
         "split-artifacts",
         Kind::Parts(SPLIT_ARTIFACTS),
-        "Parts to write as files of their own: partitions, roothash",
+        "Parts to write as files of their own: partitions, roothash, tar, os-release, kernel, initrd",
     )
     .described("uki, kernel, initrd"),
     Setting::new(

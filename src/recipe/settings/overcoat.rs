@@ -90,4 +90,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::List(Rule::Unit),
         "Units that systemd then reloads, or restarts if they cannot be",
     ),
+    Setting::new(
+        Section::Overcoat,
+        "OciLayout",
+        "oci-layout",
+        Kind::Choice(&["directory", "archive"]),
+        "How an OCI image lies on disk: as a directory or as a tar archive of it",
+    )
+    .default("directory"),
 ];

@@ -213,16 +213,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Boolean,
         "Sign the checksums",
     )
-    .default("no")
-    .unsupported("checksums are not signed yet", &["no"]),
+    .default("no"),
     Setting::new(
         Section::Validation,
         "Key",
         "key",
         Kind::Text(Rule::Any),
         "Key that signs the checksums",
-    )
-    .no_effect("only `Sign=` uses it"),
+    ),
     Setting::new(
         Section::Validation,
         "OpenPGPTool",
@@ -230,6 +228,5 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Any),
         "Tool that signs the checksums",
     )
-    .default("gpg")
-    .no_effect("only `Sign=` uses it"),
+    .default("gpg"),
 ];
