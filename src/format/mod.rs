@@ -7,6 +7,7 @@ pub mod cpio;
 pub mod directory;
 mod duplicates;
 pub mod erofs;
+pub mod ext4;
 pub mod file_system;
 mod growing;
 mod inodes;

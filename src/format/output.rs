@@ -1,6 +1,6 @@
 //! Where file systems are written to.
 
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// The size of what can be given once more: a block of the usual size, which holds any superblock.
 pub const FIRST_BLOCK_BYTES: usize = 4096;
@@ -15,6 +15,14 @@ pub trait ImageOutput: Write {
     /// # Errors
     /// The error of seeking or writing.
     fn replace_first_block(&mut self, block: &[u8; FIRST_BLOCK_BYTES]) -> io::Result<()>;
+
+    /// Writes `count` zeros; an output that is a file may leave a hole.
+    ///
+    /// # Errors
+    /// The error of writing.
+    fn write_zeros(&mut self, count: u64) -> io::Result<()> {
+        io::copy(&mut io::repeat(0).take(count), self).map(drop)
+    }
 }
 
 /// An image that starts where a file starts.
