@@ -35,7 +35,10 @@ pub(super) fn download(
     let lock = builder.wait_for(&recipe.name, || {
         Lock::try_acquire(&tools.archives, "overcoat.lock")
     })?;
-    let mut missing = missing(builder, recipe, &tools.archives, resolved)?;
+    let (own, fetched): (Vec<_>, Vec<_>) = resolved
+        .iter()
+        .partition(|package| tools.local.has(package));
+    let mut missing = missing(builder, recipe, &tools.archives, &fetched)?;
     take_from_others(builder, tools, &mut missing)?;
     if let Some(package) = missing.first() {
         if recipe.cache_only == CacheOnly::Always {
@@ -59,10 +62,13 @@ pub(super) fn download(
             .map_err(|error| apt_error::classify(reach.classify(error), recipe, "Packages"))?;
     }
     store::own_directory(private, "partial")?;
-    for package in resolved {
+    for package in &fetched {
         take(&tools.archives, private, package)?;
     }
     drop(lock);
+    for package in own {
+        tools.local.copy(package, private)?;
+    }
     for package in resolved {
         verify(private, package)?;
     }
@@ -151,10 +157,10 @@ fn missing<'a>(
     builder: &Builder<'_>,
     recipe: &Recipe,
     archives: &Directory,
-    resolved: &'a [ResolvedPackage],
+    wanted: &[&'a ResolvedPackage],
 ) -> Result<Vec<&'a ResolvedPackage>, Error> {
     let mut missing = Vec::new();
-    for package in resolved {
+    for package in wanted.iter().copied() {
         match verify(archives, package) {
             Ok(()) => {}
             Err(Error::PackageMissing { .. }) => missing.push(package),

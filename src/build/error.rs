@@ -91,6 +91,15 @@ pub enum Error {
     PackageCorrupt { file_name: String },
     #[error("the package `{file_name}` was not downloaded")]
     PackageMissing { file_name: String },
+    #[error("`{path}` is not a package")]
+    LocalPackage {
+        path: PathBuf,
+        source: crate::packages::deb::Error,
+    },
+    #[error("the package `{path}` is not a regular file")]
+    LocalPackageNotFile { path: PathBuf },
+    #[error("the package `{path}` has changed since the build has started")]
+    LocalPackageChanged { path: PathBuf },
     #[error("reading the package `{path}`")]
     ReadPackage {
         path: PathBuf,
@@ -263,6 +272,8 @@ impl Error {
             | Self::BaseTreeNotDirectory { .. }
             | Self::BaseTreeWithoutPackages { .. }
             | Self::ExtraTreeNotDirectory { .. }
+            | Self::LocalPackage { .. }
+            | Self::LocalPackageNotFile { .. }
             | Self::KeyMissing { .. }
             | Self::InvalidPattern { .. }
             | Self::TreeHoldsPrivate { .. }
@@ -325,6 +336,10 @@ impl Hint for Error {
             Self::BaseTreeWithoutPackages { .. } => {
                 "set `CleanPackageMetadata=no` in the image that makes the base tree".to_owned()
             }
+            Self::LocalPackageNotFile { .. } => {
+                "put the file itself into the directory: links are not followed there".to_owned()
+            }
+            Self::LocalPackageChanged { .. } => "build again".to_owned(),
             Self::KeyMissing { .. } => {
                 "make one with `overcoat genkey`, or name one with `VerityKey=` and `VerityCertificate=`".to_owned()
             }

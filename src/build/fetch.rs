@@ -1,12 +1,16 @@
 //! Repository metadata, and the choice of packages from it. Nothing here runs a line of the recipe's or a package's
 //! code.
 
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::fs::{FileType, Mode};
 
 use super::install::Request;
+use super::local::LocalPackages;
 use super::policy::StepKind;
 use super::reach::Reach;
 use super::run::{Purpose, run};
@@ -33,11 +37,88 @@ const RELEASE_LIMIT_BYTES: u64 = 64 << 20;
 const METADATA: &str = "repository metadata";
 const RESOLVE: &str = "resolve packages";
 
-/// Returns the package manager's sandbox for `recipe`, with fresh repository metadata.
+/// Returns the package manager's sandbox for `recipe`, with fresh repository metadata, and the recipe's own packages with
+/// those in `built`.
+pub(super) fn tools(
+    builder: &mut Builder<'_>,
+    recipe: &Recipe,
+    built: Option<&Path>,
+) -> Result<Tools, Error> {
+    let local = local_packages(builder, recipe, built)?;
+    let tools = of_mirrors(builder, recipe)?;
+    if local.is_empty() {
+        return Ok(tools);
+    }
+    let index = local.index();
+    let key = KeyBuilder::new("metadata with local packages")
+        .field("lists", tools.lists.host_path().as_os_str().as_bytes())
+        .field("index", &index)
+        .finish();
+    let lists = match builder.metadata.get(&key) {
+        Some(lists) => Arc::clone(lists),
+        None => {
+            let lists = Arc::new(lists_with(builder, &tools, &index, &key)?);
+            builder.metadata.insert(key, Arc::clone(&lists));
+            lists
+        }
+    };
+    Ok(Tools {
+        sources: tools.sources.clone() + &apt::render_sources(&[LocalPackages::stanza()]),
+        lists,
+        local,
+        ..tools
+    })
+}
+
+/// Returns the recipe's own packages, which are looked at once in a build, and those that scripts left in `built`.
+fn local_packages(
+    builder: &mut Builder<'_>,
+    recipe: &Recipe,
+    built: Option<&Path>,
+) -> Result<Arc<LocalPackages>, Error> {
+    if built.is_some() {
+        return Ok(Arc::new(LocalPackages::find(recipe, built)?));
+    }
+    let places: Vec<PathBuf> = LocalPackages::places(recipe).map(Path::to_owned).collect();
+    if let Some(local) = builder.local_packages.get(&places) {
+        return Ok(Arc::clone(local));
+    }
+    let local = Arc::new(LocalPackages::find(recipe, None)?);
+    builder.local_packages.insert(places, Arc::clone(&local));
+    Ok(local)
+}
+
+/// Returns a directory with the metadata of `tools` and the index of the recipe's own packages.
+fn lists_with(
+    builder: &Builder<'_>,
+    tools: &Tools,
+    index: &str,
+    key: &Key,
+) -> Result<Directory, Error> {
+    let lists = builder.staging.subdirectory(&format!("lists-{key}"))?;
+    link_files(&tools.lists, &lists).map_err(unprepared)?;
+    store::own_directory(&lists, PARTIAL)?;
+    for (name, text) in [
+        (apt::LOCAL_INDEX, index),
+        (apt::LOCAL_RELEASE, apt::LOCAL_RELEASE_TEXT),
+    ] {
+        let write = || {
+            let mut file = lists.create_file(name, Mode::from_raw_mode(0o666))?;
+            file.write_all(text.as_bytes())
+        };
+        write().map_err(|source| Error::Prepare {
+            path: lists.path_of(name),
+            source,
+        })?;
+    }
+    Ok(lists)
+}
+
+/// Returns the package manager's sandbox with what the mirrors have.
 ///
 /// Metadata is refreshed once in a build for each set of repositories. Later steps read a snapshot of it, so a
 /// concurrent build that refreshes it again does not change what this one sees.
-pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools, Error> {
+fn of_mirrors(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools, Error> {
     let stanzas = repositories(builder, recipe)?;
     for stanza in &stanzas {
         if let Trust::Keyring(path) = &stanza.trust
@@ -68,6 +149,7 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
             sources,
             lists: lists.clone(),
             archives,
+            local: Arc::default(),
             readable_archives,
         });
     }
@@ -82,6 +164,7 @@ pub(super) fn tools(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools,
         sources,
         lists: Arc::new(current),
         archives,
+        local: Arc::default(),
         readable_archives,
     };
     let stay_offline = matches!(recipe.cache_only, CacheOnly::Always | CacheOnly::Metadata);
@@ -289,8 +372,9 @@ fn resolution_key(
         if file.file_type() != FileType::RegularFile {
             continue;
         }
-        // Release files name the digests of all others; an unsigned repository may lack them.
-        let content = match name.ends_with(b"Release") {
+        // Release files name the digests of all others; an unsigned repository may lack them, and our own does.
+        let is_whole = name.ends_with(b"Release") || name == apt::LOCAL_INDEX.as_bytes();
+        let content = match is_whole {
             true => file.read(RELEASE_LIMIT_BYTES).map_err(unprepared)?,
             false => {
                 let status = file.status();

@@ -1,5 +1,7 @@
 //! Recipes and trees for the tests of this module.
 
+use std::path::Path;
+
 use crate::recipe::{self, Architecture, Distribution, HostFacts, Invocation, Recipe};
 use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
@@ -8,7 +10,13 @@ pub(super) const TIME: Timestamp = Timestamp::from_seconds(1_700_000_000);
 /// Returns the recipe with the configuration `text`, and the directory that it is in.
 pub(super) fn recipe(text: &str) -> (tempfile::TempDir, Recipe) {
     let directory = tempfile::tempdir().unwrap();
-    fs_err::write(directory.path().join("mkosi.conf"), text).unwrap();
+    let recipe = recipe_in(directory.path(), text);
+    (directory, recipe)
+}
+
+/// Returns the recipe with the configuration `text` in a directory that has its other files.
+pub(super) fn recipe_in(directory: &Path, text: &str) -> Recipe {
+    fs_err::write(directory.join("mkosi.conf"), text).unwrap();
     let host = HostFacts {
         distribution: Some(Distribution::Debian),
         release: Some("bookworm".into()),
@@ -16,7 +24,7 @@ pub(super) fn recipe(text: &str) -> (tempfile::TempDir, Recipe) {
         systemd_version: None,
     };
     let invocation = Invocation {
-        directory: directory.path().into(),
+        directory: directory.into(),
         overrides: Vec::new(),
         environment: std::collections::BTreeMap::new(),
         host,
@@ -24,7 +32,7 @@ pub(super) fn recipe(text: &str) -> (tempfile::TempDir, Recipe) {
         programs: &super::SandboxedPrograms::STRICT,
     };
     let mut project = recipe::load(&invocation).unwrap();
-    (directory, project.recipes.pop().unwrap())
+    project.recipes.pop().unwrap()
 }
 
 pub(super) fn path(text: &str) -> TreePath {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::download;
 use super::fetch;
 use super::guard::Guard;
+use super::local::LocalPackages;
 use super::over::Over;
 use super::policy::{Places, StepKind};
 use super::run::{Purpose, run};
@@ -33,6 +34,8 @@ pub(super) struct Request<'a> {
     pub(super) setting: &'static str,
     pub(super) packages: &'a [String],
     pub(super) versions: Versions,
+    /// A directory in which build scripts left packages.
+    pub(super) built: Option<&'a Path>,
 }
 
 /// Whether an installed package may become an older one.
@@ -51,6 +54,7 @@ impl<'a> Request<'a> {
             setting: "Packages",
             packages: &recipe.packages,
             versions: Versions::Newer,
+            built: None,
         }
     }
 
@@ -62,6 +66,7 @@ impl<'a> Request<'a> {
             setting: "BuildPackages",
             packages: &recipe.package_sources.build_packages,
             versions: Versions::Newer,
+            built: None,
         }
     }
 
@@ -72,6 +77,7 @@ impl<'a> Request<'a> {
             setting: "VolatilePackages",
             packages: &recipe.package_sources.volatile_packages,
             versions: Versions::Any,
+            built: None,
         }
     }
 
@@ -88,7 +94,7 @@ impl<'a> Request<'a> {
 
 /// Returns the stack of a minimal system for `recipe`.
 pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Stack, Error> {
-    let tools = fetch::tools(builder, recipe)?;
+    let tools = fetch::tools(builder, recipe, None)?;
     let bootstrap = distribution::bootstrap(recipe.distribution, recipe.architecture);
     let request = Request {
         name: BOOTSTRAP,
@@ -125,7 +131,12 @@ pub(super) fn install(
     below: Stack,
     request: &Request<'_>,
 ) -> Result<Stack, Error> {
-    let tools = fetch::tools(builder, recipe)?;
+    let tools = fetch::tools(builder, recipe, request.built)?;
+    let packages = LocalPackages::in_apts_words(recipe, request.packages)?;
+    let request = &Request {
+        packages: &packages,
+        ..*request
+    };
     let resolved = fetch::resolve(builder, recipe, &tools, Some(&below), request)?;
     if resolved.is_empty() {
         return Ok(below);

@@ -18,6 +18,7 @@ mod guard;
 mod image;
 mod install;
 mod limits;
+mod local;
 mod made;
 mod manifest;
 mod output;
@@ -55,6 +56,7 @@ use overcoat_sandbox::seccomp::Profile;
 use overcoat_sandbox::{IdMapping, Spec};
 
 use self::disk::Disk;
+use self::local::LocalPackages;
 use self::output::Unsigned;
 use self::policy::{Host, Places, StepKind};
 use self::protection::Protection;
@@ -137,6 +139,8 @@ struct Builder<'a> {
     metadata: BTreeMap<Key, Arc<Directory>>,
     /// Checksums that are to be signed when the last sandbox is gone.
     unsigned: Vec<Unsigned>,
+    /// The recipes' own packages, by the places in which they were looked for.
+    local_packages: BTreeMap<Vec<PathBuf>, Arc<LocalPackages>>,
     /// Layers of this run that are not in the store, because it is ignored.
     own_layers: RefCell<BTreeMap<Key, (Layer, Staging)>>,
 }
@@ -303,6 +307,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),
         unsigned: Vec::new(),
+        local_packages: BTreeMap::new(),
         own_layers: RefCell::new(BTreeMap::new()),
     };
     for left in builder

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::local::LocalPackages;
 use super::policy::Places;
 use super::stack::Stack;
 
 use crate::beneath::Directory;
+use crate::packages::apt;
 
 /// What a package manager's steps are given besides the host's programs.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Tools {
     pub(super) lists: Arc<Directory>,
     /// The directory with downloaded packages, on the host.
     pub(super) archives: Arc<Directory>,
+    /// The recipe's own packages, whose index is among the metadata.
+    pub(super) local: Arc<LocalPackages>,
     /// Directories of others with downloaded packages, in which nothing is changed.
     pub(super) readable_archives: Vec<Arc<Directory>>,
 }
@@ -25,7 +29,13 @@ pub(super) struct Tools {
 impl Tools {
     /// Returns the places of a step that works on what is above `below`.
     pub(super) fn places(&self, below: Option<&Stack>) -> Places {
+        let (path, text) = apt::LOCAL_PREFERENCE;
+        let files = match self.local.is_empty() {
+            true => Vec::new(),
+            false => vec![(path.into(), text.into())],
+        };
         Places {
+            files,
             configuration: self.configuration.clone(),
             repositories: self.sources.clone(),
             lists: Some(self.lists.host_path().into()),

@@ -99,6 +99,11 @@ fn is_package(text: &str) -> bool {
         }
 }
 
+/// Tells whether a package is named by the path of its file, and not by a name or by a file that it has.
+pub(super) fn is_package_file(text: &str) -> bool {
+    (text.starts_with(['/', '.']) && text.contains('/')) && text.ends_with(".deb")
+}
+
 /// Returns what packages are sorted by, as mkosi does: names, then paths, then expressions.
 pub(super) fn package_order(package: &str) -> (u8, String) {
     let class = match package.as_bytes().first() {
@@ -229,6 +234,21 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(Rule::Package.check(text).is_ok(), holds, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn package_files_are_told_from_packages() {
+        for (text, expected) in [
+            ("./a_1_all.deb", true),
+            ("../a.deb", true),
+            ("/srv/a.deb", true),
+            ("a.deb", false),
+            (".deb", false),
+            ("/usr/bin/ld", false),
+            ("nginx/bookworm.deb", false),
+        ] {
+            assert_eq!(is_package_file(text), expected, "{text}");
         }
     }
 

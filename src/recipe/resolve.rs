@@ -66,7 +66,7 @@ pub(super) fn recipe(
         base_trees: settings.paths("BaseTrees"),
         extra_trees: settings.trees("ExtraTrees"),
         packages: settings.packages("Packages"),
-        package_sources: settings.package_sources(),
+        package_sources: settings.package_sources(findings),
         with_recommends: settings.boolean("WithRecommends", false),
         with_docs: settings.boolean("WithDocs", true),
         remove_files: settings.texts("RemoveFiles"),

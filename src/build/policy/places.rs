@@ -20,6 +20,8 @@ pub struct Places {
     pub configuration: String,
     /// The text of its list of repositories.
     pub repositories: String,
+    /// More files of its configuration, by their paths inside.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
     /// What a step with the mirrors' network reaches.
     pub reach: Reach,
     pub lists: Option<PathBuf>,
@@ -65,6 +67,7 @@ impl Places {
         Self {
             configuration: String::new(),
             repositories: String::new(),
+            files: Vec::new(),
             reach: Reach::of_public_mirrors(),
             lists: Some(place("LISTS")),
             archives: Some(place("ARCHIVES")),

@@ -80,13 +80,17 @@ pub fn without_programs(spec: Spec, hosts: &str) -> Spec {
 fn package_manager(spec: Spec, policy: &Policy, places: &Places) -> Spec {
     match policy.package_manager {
         PackageManager::Absent => spec,
-        PackageManager::Configured => spec
-            .file(apt::CONFIGURATION_FILE, places.configuration.as_str())
-            .file(apt::SOURCES_FILE, places.repositories.as_str())
-            .directory("/etc/apt/apt.conf.d")
-            .directory("/etc/apt/preferences.d")
-            .directory("/etc/apt/trusted.gpg.d")
-            .directory("/etc/dpkg/dpkg.cfg.d"),
+        PackageManager::Configured => {
+            let spec = spec
+                .file(apt::CONFIGURATION_FILE, places.configuration.as_str())
+                .file(apt::SOURCES_FILE, places.repositories.as_str())
+                .directory("/etc/apt/apt.conf.d")
+                .directory("/etc/apt/preferences.d")
+                .directory("/etc/apt/trusted.gpg.d")
+                .directory("/etc/dpkg/dpkg.cfg.d");
+            let files = places.files.iter();
+            files.fold(spec, |spec, (path, text)| spec.file(path, text.as_slice()))
+        }
     }
 }
 

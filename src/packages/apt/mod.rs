@@ -32,5 +32,18 @@ pub const CONFIGURATION_FILE: &str = "/etc/apt/overcoat.conf";
 pub const SOURCES_FILE: &str = "/etc/apt/sources.list.d/overcoat.sources";
 /// Where the repositories' metadata is, inside the sandbox.
 pub const LISTS: &str = "/apt/lists";
+/// The address of the recipe's own packages. Nothing is there: their index is laid among the others' metadata, and apt
+/// finds their files where downloaded ones are.
+pub const LOCAL_REPOSITORY: &str = "copy:/apt/local";
+/// The names that apt gives to the metadata of that repository, which has one directory.
+pub const LOCAL_INDEX: &str = "_apt_local_._Packages";
+pub const LOCAL_RELEASE: &str = "_apt_local_._Release";
+/// What tells that repository from others in [`LOCAL_PREFERENCE`].
+pub const LOCAL_RELEASE_TEXT: &str = "Label: overcoat-local\n";
+/// The name and text of the file that makes apt prefer that repository, to newer versions too (apt_preferences(5)).
+pub const LOCAL_PREFERENCE: (&str, &str) = (
+    "/etc/apt/preferences.d/overcoat-local",
+    "Package: *\nPin: release l=overcoat-local\nPin-Priority: 1100\n",
+);
 /// Where downloaded packages are, inside the sandbox.
 pub const ARCHIVES: &str = "/apt/archives";

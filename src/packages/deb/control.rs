@@ -84,6 +84,11 @@ impl Control {
         })
     }
 
+    /// Returns the argument by which apt takes this package in this version, and no other.
+    pub fn exact_name(&self) -> String {
+        format!("{}:{}={}", self.name, self.architecture, self.version)
+    }
+
     /// Returns the name that the file has in a package cache, in which a colon would be taken for something else.
     pub fn file_name(&self) -> String {
         format!(

@@ -6,7 +6,7 @@ mod control;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::control::Control;
 

@@ -49,6 +49,11 @@ fn package(member: &str, control: &[u8]) -> Vec<u8> {
     ])
 }
 
+/// Returns a package with this `control` file and nothing else.
+pub(crate) fn package_of(control: &str) -> Vec<u8> {
+    package("control.tar", &tar(&[("control", control.as_bytes())]))
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();

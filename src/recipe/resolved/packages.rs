@@ -1,10 +1,19 @@
-//! Which packages an image is made of besides those of `Packages=`.
+//! Which packages an image is made of besides those of `Packages=`, and where they come from besides the mirrors.
 
-/// What a recipe says about packages that are not simply installed.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a recipe says about packages that are not simply installed from a mirror.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PackageSources {
     /// Only build scripts see them. Sorted as the image's own packages, like those below.
     pub build_packages: Vec<String>,
     /// They are installed after build scripts.
     pub volatile_packages: Vec<String>,
+    /// Directories of package files.
+    pub directories: Vec<PathBuf>,
+    /// The same; nothing depends on whether they change often.
+    pub volatile_directories: Vec<PathBuf>,
+    /// The package files that are named where packages are, by the word that names each.
+    pub files: BTreeMap<String, PathBuf>,
 }

@@ -51,8 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .tools()
     .scope(Scope::Universal)
-    .magic(&[Magic::Path("mkosi.packages")])
-    .unsupported("directories of local packages are not read yet", &[]),
+    .magic(&[Magic::Path("mkosi.packages")]),
     Setting::new(
         Section::Content,
         "VolatilePackageDirectories",
@@ -60,8 +59,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Paths(PathRule::PRESENT),
         "Directories of local packages that change often",
     )
-    .scope(Scope::Universal)
-    .unsupported("directories of local packages are not read yet", &[]),
+    .scope(Scope::Universal),
     Setting::new(
         Section::Content,
         "WithRecommends",

@@ -107,8 +107,11 @@ fn an_empty_assignment_brings_the_default_back() {
 #[test]
 fn packages_are_sorted_and_there_once() {
     assert_eq!(
-        packages(&[("mkosi.conf", "[Content]\nPackages=b,/z.deb (x if y) a b\n")]),
-        ["a", "b", "/z.deb", "(x if y)"]
+        packages(&[(
+            "mkosi.conf",
+            "[Content]\nPackages=b,/usr/bin/z (x if y) a b\n"
+        )]),
+        ["a", "b", "/usr/bin/z", "(x if y)"]
     );
 }
 
