@@ -32,6 +32,7 @@ mod printed;
 mod private_mounts;
 mod programs;
 mod range;
+mod recipes;
 mod repository;
 mod reproducibility;
 mod trees;
