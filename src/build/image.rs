@@ -70,6 +70,7 @@ impl Work<'_> {
             }
             Step::InstallPackages => self.install(builder, &Request::of_image(recipe)),
             Step::InstallVolatilePackages => self.install(builder, &Request::volatile(recipe)),
+            Step::RemovePackages => self.install(builder, &Request::removal(recipe)),
             Step::CleanSystem => self.made.edit(|tree| finish::clean_system(tree, time)),
             Step::AddExtraTrees => self.made.edit(|mut tree| {
                 extra::add(&mut tree, None, recipe, time)?;
@@ -287,7 +288,7 @@ pub(super) fn check_base_tree(recipe: &Recipe, path: &Path, found: &Path) -> Res
     private::check(recipe, &tree, &origin)?;
     let status = tree.inode_as_root(&finish::path("var/lib/dpkg/status"));
     let has_packages = status.is_ok_and(|status| status.file_type() == FileType::RegularFile);
-    if !recipe.packages.is_empty() && !has_packages {
+    if recipe.changed_packages().next().is_some() && !has_packages {
         return Err(Error::BaseTreeWithoutPackages { path, origin });
     }
     Ok(())

@@ -25,7 +25,7 @@ const BOOTSTRAP: &str = "bootstrap";
 /// The kind of the layer's key, whoever asked for the packages.
 const INSTALL: &str = "install packages";
 
-/// Packages to install as one layer, and why.
+/// Packages to install or remove as one layer, and why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     /// What the step is called for people. Layers do not depend on it.
@@ -33,17 +33,19 @@ pub(super) struct Request<'a> {
     /// The setting that names the packages, for messages.
     pub(super) setting: &'static str,
     pub(super) packages: &'a [String],
-    pub(super) versions: Versions,
+    pub(super) verb: Verb,
     /// A directory in which build scripts left packages.
     pub(super) built: Option<&'a Path>,
 }
 
-/// Whether an installed package may become an older one.
+/// What becomes of the packages of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Versions {
-    Newer,
-    /// Older too, where the repository that is preferred has an older one.
-    Any,
+pub(super) enum Verb {
+    Install,
+    /// As before; an installed one may become older, where the repository that is preferred has an older one.
+    InstallAnyVersion,
+    /// They go, with their configuration and what is there for their sake alone.
+    Purge,
 }
 
 impl<'a> Request<'a> {
@@ -53,7 +55,7 @@ impl<'a> Request<'a> {
             name: "install packages",
             setting: "Packages",
             packages: &recipe.packages,
-            versions: Versions::Newer,
+            verb: Verb::Install,
             built: None,
         }
     }
@@ -65,7 +67,7 @@ impl<'a> Request<'a> {
             name: "install build packages",
             setting: "BuildPackages",
             packages: &recipe.package_sources.build_packages,
-            versions: Versions::Newer,
+            verb: Verb::Install,
             built: None,
         }
     }
@@ -76,16 +78,28 @@ impl<'a> Request<'a> {
             name: "install volatile packages",
             setting: "VolatilePackages",
             packages: &recipe.package_sources.volatile_packages,
-            versions: Versions::Any,
+            verb: Verb::InstallAnyVersion,
             built: None,
         }
     }
 
-    /// Returns apt's arguments that install the packages.
+    /// Returns the packages that are removed at the end.
+    pub(super) fn removal(recipe: &'a Recipe) -> Self {
+        Self {
+            name: "remove packages",
+            setting: "RemovePackages",
+            packages: &recipe.package_sources.removed_packages,
+            verb: Verb::Purge,
+            built: None,
+        }
+    }
+
+    /// Returns apt's arguments that do it.
     pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
-        let options: &[&str] = match self.versions {
-            Versions::Newer => &["install", "--"],
-            Versions::Any => &["--allow-downgrades", "install", "--"],
+        let options: &[&str] = match self.verb {
+            Verb::Install => &["install", "--"],
+            Verb::InstallAnyVersion => &["--allow-downgrades", "install", "--"],
+            Verb::Purge => &["--allow-remove-essential", "purge", "--"],
         };
         let packages = self.packages.iter().map(String::as_str);
         options.iter().copied().chain(packages)
@@ -124,7 +138,8 @@ pub(super) fn bootstrap(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<St
     Ok(Stack::of_layer(layer, key))
 }
 
-/// Returns `below` with the packages of `request` installed on top, or `below` itself when it has them all.
+/// Returns `below` with the packages of `request` installed on top, or removed from it; `below` itself when it has all
+/// that are to be installed.
 pub(super) fn install(
     builder: &mut Builder<'_>,
     recipe: &Recipe,
@@ -138,7 +153,8 @@ pub(super) fn install(
         ..*request
     };
     let resolved = fetch::resolve(builder, recipe, &tools, Some(&below), request)?;
-    if resolved.is_empty() {
+    // Removing takes no package, but what depended on one may want another instead.
+    if resolved.is_empty() && request.verb != Verb::Purge {
         return Ok(below);
     }
     // apt records which packages were asked for by name, so the same files can come with another record of them.

@@ -395,7 +395,15 @@ fn is_wanted(plan: &ImagePlan<'_>, options: &Options<'_>) -> bool {
 
 /// Fails when packages are to be installed and the host lacks a program for it.
 fn check_programs(plans: &[&ImagePlan<'_>]) -> Result<(), Error> {
-    let installs = |step: &Step| matches!(step, Step::Bootstrap | Step::InstallPackages);
+    let installs = |step: &Step| {
+        matches!(
+            step,
+            Step::Bootstrap
+                | Step::InstallPackages
+                | Step::InstallVolatilePackages
+                | Step::RemovePackages
+        )
+    };
     if !plans.iter().any(|plan| plan.steps.iter().any(installs)) {
         return Ok(());
     }

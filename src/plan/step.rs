@@ -28,6 +28,8 @@ pub enum Step {
     AddExtraTrees,
     /// Complete the tree of a whole system: links for the initrd, its name, certificates.
     CompleteSystem,
+    /// Remove the packages that the image is not to keep.
+    RemovePackages,
     /// Note for the manifest which packages there are.
     ListPackages,
     /// Leave what was added to the base trees.
@@ -108,10 +110,10 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
         });
     } else if !extension {
         steps.push(Step::Bootstrap);
-    } else if !recipe.packages.is_empty() {
+    } else if let Some((setting, package)) = recipe.changed_packages().next() {
         return Err(Error::ExtensionWithoutBase {
             image: recipe.name.clone(),
-            origin: recipe.origin_of("Packages", &recipe.packages[0]),
+            origin: recipe.origin_of(setting, package),
         });
     }
     if !recipe.packages.is_empty() {
@@ -129,6 +131,9 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     }
     if whole_system {
         steps.push(Step::CompleteSystem);
+    }
+    if !recipe.package_sources.removed_packages.is_empty() {
+        steps.push(Step::RemovePackages);
     }
     if recipe.manifest || recipe.outputs.changelog {
         steps.push(Step::ListPackages);
@@ -289,5 +294,42 @@ mod tests {
             errors[0].to_string(),
             "mkosi.images/a/mkosi.conf:4: the extension `a` has packages but no base tree to install them on"
         );
+    }
+
+    #[test]
+    fn packages_are_removed_from_the_whole_tree_before_it_is_listed() {
+        let packages = "VolatilePackages=a\nRemovePackages=b\n";
+        let recipes = recipes(
+            "[Output]\nFormat=none\nOutputDirectory=out\n",
+            &[
+                ("base", BASE),
+                (
+                    "c",
+                    &format!("{EXTENSION}{packages}[Output]\nManifestFormat=json\n"),
+                ),
+            ],
+        );
+        let plans = plan(&recipes).unwrap();
+        use Step::*;
+        let expected = [
+            UseBaseTrees,
+            InstallPackages,
+            InstallVolatilePackages,
+            RemovePackages,
+            ListPackages,
+            TakePayload,
+            RemoveFiles,
+            MakeExtension,
+            Write,
+        ];
+        assert_eq!(plans[1].steps, expected);
+    }
+
+    #[test]
+    fn nothing_is_removed_from_an_extension_that_stands_on_nothing() {
+        let text = "[Output]\nFormat=sysext\n[Content]\nRemovePackages=b\n";
+        let recipes = recipes("[Output]\nFormat=none\n", &[("c", text)]);
+        let errors = plan(&recipes).unwrap_err();
+        assert!(matches!(&errors[..], [Error::ExtensionWithoutBase { .. }]));
     }
 }

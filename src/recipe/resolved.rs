@@ -267,6 +267,21 @@ impl Recipe {
             .map_or_else(|| format!("`{setting}=`"), ToString::to_string)
     }
 
+    /// Returns the packages that are installed or removed, each with the setting that names it.
+    pub fn changed_packages(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let sources = &self.package_sources;
+        let settings = [
+            ("Packages", &self.packages),
+            ("VolatilePackages", &sources.volatile_packages),
+            ("RemovePackages", &sources.removed_packages),
+        ];
+        settings.into_iter().flat_map(|(setting, packages)| {
+            packages
+                .iter()
+                .map(move |package| (setting, package.as_str()))
+        })
+    }
+
     /// Returns what a setting is worth, each value with its origin.
     pub fn values(&self, setting: &str) -> &[Sourced] {
         self.values.get(setting).map_or(&[], Vec::as_slice)

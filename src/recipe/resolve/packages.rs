@@ -20,6 +20,7 @@ impl Resolver<'_> {
         PackageSources {
             build_packages: self.packages("BuildPackages"),
             volatile_packages: self.packages("VolatilePackages"),
+            removed_packages: self.packages("RemovePackages"),
             directories: self.paths("PackageDirectories"),
             volatile_directories: self.paths("VolatilePackageDirectories"),
             files: self.package_files(findings),

@@ -10,6 +10,8 @@ pub struct PackageSources {
     pub build_packages: Vec<String>,
     /// They are installed after build scripts.
     pub volatile_packages: Vec<String>,
+    /// They are removed at the end.
+    pub removed_packages: Vec<String>,
     /// Directories of package files.
     pub directories: Vec<PathBuf>,
     /// The same; nothing depends on whether they change often.

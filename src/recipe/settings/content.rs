@@ -40,8 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "volatile-package",
         Kind::Packages,
         "Packages to install after the build scripts",
-    )
-    .unsupported("volatile packages are not installed yet", &[]),
+    ),
     Setting::new(
         Section::Content,
         "PackageDirectories",
@@ -117,8 +116,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "remove-package",
         Kind::List(Rule::Package),
         "Packages to remove at the end",
-    )
-    .unsupported("packages are not removed yet", &[]),
+    ),
     Setting::new(
         Section::Content,
         "RemoveFiles",
