@@ -42,11 +42,10 @@ pub(super) fn path(text: &str) -> TreePath {
 
 /// Takes from the tree of a freshly installed system what belongs to one machine, one boot or one build.
 pub(super) fn clean_system(tree: FileTree, time: Timestamp) -> Result<FileTree, Error> {
-    let leftovers = LEFTOVERS.map(path);
     let volatile = VOLATILE.map(path);
-    let mut tree = tree.retain(|candidate, _| {
+    let mut tree = remove_leftovers(tree, None).retain(|candidate, _| {
         let parent = candidate.parent();
-        !leftovers.contains(candidate) && !parent.is_some_and(|parent| volatile.contains(&parent))
+        !parent.is_some_and(|parent| volatile.contains(&parent))
     });
     if tree.get(&path("etc")).is_some_and(Entry::is_directory) {
         let content = Content::from_bytes(UNINITIALIZED.as_bytes());
@@ -79,6 +78,13 @@ pub(super) fn complete_system(
         tree.insert(path("etc/initrd-release"), link("/etc/os-release", time))?;
     }
     add_certificate(tree, recipe, time)
+}
+
+/// Removes what a step of packages leaves behind, but what was there `before` it: the recipe may have put it there.
+pub(super) fn remove_leftovers(tree: FileTree, before: Option<&FileTree>) -> FileTree {
+    let leftovers = LEFTOVERS.map(path);
+    let was_there = |candidate: &TreePath| before.is_some_and(|before| before.get(candidate).is_some());
+    tree.retain(|candidate, _| !leftovers.contains(candidate) || was_there(candidate))
 }
 
 fn link(target: &str, time: Timestamp) -> Entry {

@@ -70,7 +70,7 @@ impl Work<'_> {
             }
             Step::InstallPackages => self.install(builder, &Request::of_image(recipe)),
             Step::InstallVolatilePackages => self.install(builder, &Request::volatile(recipe)),
-            Step::RemovePackages => self.install(builder, &Request::removal(recipe)),
+            Step::RemovePackages => self.remove_packages(builder),
             Step::CleanSystem => self.made.edit(|tree| finish::clean_system(tree, time)),
             Step::AddExtraTrees => self.made.edit(|mut tree| {
                 extra::add(&mut tree, None, recipe, time)?;
@@ -124,6 +124,14 @@ impl Work<'_> {
         let stack = install::install(builder, self.recipe, below, request)?;
         self.made.replace(stack);
         Ok(())
+    }
+
+    /// Removes packages, and what that leaves behind.
+    fn remove_packages(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
+        let before = self.made.tree()?.clone();
+        self.install(builder, &Request::removal(self.recipe))?;
+        self.made
+            .edit(|tree| Ok(finish::remove_leftovers(tree, Some(&before))))
     }
 
     fn list_packages(&mut self) -> Result<(), Error> {

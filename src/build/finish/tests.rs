@@ -104,3 +104,20 @@ fn a_release_file_that_is_hard_linked_is_changed_alone() {
     );
     assert_eq!(text(&tree, "usr/lib/other"), "usr/lib/other");
 }
+
+#[test]
+fn what_a_later_step_leaves_behind_goes_and_what_the_recipe_put_there_stays() {
+    let before = tree(&["etc/", "etc/machine-info", "var/", "var/log/"]);
+    let after = tree(&[
+        "etc/",
+        "etc/machine-info",
+        "var/",
+        "var/log/",
+        "var/log/dpkg.log",
+    ]);
+    let left = super::remove_leftovers(after, Some(&before));
+    assert_eq!(
+        names(&left),
+        ["etc/", "etc/machine-info", "var/", "var/log/"]
+    );
+}
