@@ -41,6 +41,36 @@ fn image_is_signed_later_as_if_it_had_been_signed_at_once() {
 }
 
 #[test]
+fn checksums_are_those_of_the_signed_image() {
+    let world = deferred();
+    let build = world.run(&["-f", "--checksum=yes"]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    let sums = || fs_err::read_to_string(world.path("tools.SHA256SUMS")).unwrap();
+    let before = sums();
+    world.write("tools.SHA256SUMS.gpg", "");
+    let root_hash = fs_err::read_to_string(world.path("tools.roothash")).unwrap();
+    let signed = world.run(&["sign", "tools.raw"]);
+    assert_eq!(
+        signed.stderr,
+        format!(
+            "signed tools.raw: root hash {root_hash}\nupdated tools.SHA256SUMS\n\
+             warning: tools.SHA256SUMS.gpg is the signature of the checksums as they were before; sign them again with \
+             `gpg --detach-sign`\n"
+        )
+    );
+    assert_eq!(signed.status, Some(0));
+    assert_ne!(sums(), before);
+    let build = world.run(&["-f", "--checksum=yes", "--verity=signed"]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    let image = |sums: String| sums.lines().next().map(str::to_owned);
+    let at_once = image(sums());
+    let again = world.run(&["-f", "--checksum=yes"]);
+    assert_eq!(again.status, Some(0), "{}", again.stderr);
+    world.run(&["sign", "tools.raw"]);
+    assert_eq!(image(sums()), at_once);
+}
+
+#[test]
 fn what_cannot_be_signed_is_told() {
     let world = deferred();
     world.run(&["sign", "absent.raw"]).assert_failed(

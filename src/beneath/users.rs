@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 44] = [
+const BY_PATH: [(&str, &str); 46] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",
@@ -51,6 +51,10 @@ const BY_PATH: [(&str, &str); 44] = [
     ),
     ("cli/signal.rs", "reads /proc/self"),
     ("format/read_at.rs", "opens the image that a person named"),
+    (
+        "publish/checksums.rs",
+        "finds where the image really is that a person named, and opens its directory",
+    ),
     (
         "publish/hidden.rs",
         "makes the output directory, and removes it while it is empty",
@@ -131,6 +135,10 @@ const BY_PATH: [(&str, &str); 44] = [
     (
         "signing/key_files.rs",
         "makes new files beside each other in the directory that a person named",
+    ),
+    (
+        "signing/openpgp.rs",
+        "finds the person's own program, and the key that a person named for it",
     ),
     (
         "signing/signer.rs",

@@ -14,6 +14,7 @@ use super::render::inert;
 use super::{exit, images};
 use crate::ddi::{self, SignError, Signed};
 use crate::digest::hexadecimal;
+use crate::publish::{self, Refreshed};
 use crate::signing::{self, CERTIFICATE_FILE, KEY_FILE, Signer};
 
 const ABOUT: &str = "Signs images that were built with `Verity=defer`, in place, after it has checked that their data are \
@@ -33,6 +34,11 @@ pub(super) enum Error {
     },
     #[error("signing the image `{path}`")]
     Sign { path: PathBuf, source: SignError },
+    #[error("`{path}` is signed, but its checksums are those it had before")]
+    Checksums {
+        path: PathBuf,
+        source: publish::Error,
+    },
 }
 
 /// Runs the verb with the program's arguments, and returns its exit status.
@@ -72,7 +78,7 @@ fn run(matches: &ArgMatches, style: Style) -> Result<u8, Failure> {
     let signer = Signer::from_files(&key, &images::path(matches, "certificate"))
         .map_err(|error: signing::Error| Failure::new(error, exit::BAD_RECIPE))?;
     for path in matches.get_many::<PathBuf>("image").into_iter().flatten() {
-        let root_hash =
+        let (root_hash, refreshed) =
             sign(path, &signer, signed).map_err(|error| Failure::new(error, exit::BUILD_FAILED))?;
         let path = path.to_string_lossy();
         if matches.get_flag("json") {
@@ -81,18 +87,37 @@ fn run(matches: &ArgMatches, style: Style) -> Result<u8, Failure> {
                 "path": path,
                 "root_hash": root_hash,
                 "certificate_fingerprint": hexadecimal(&signer.certificate_fingerprint()),
+                "checksums": refreshed.checksums,
+                "stale_signatures": refreshed.stale_signatures,
             });
             output::json(format_args!("{event}\n"));
         } else {
             let path = inert(&path, style);
             output::people(format_args!("signed {path}: root hash {root_hash}\n"));
+            tell(&refreshed, style);
         }
     }
     Ok(exit::SUCCESS)
 }
 
-/// Returns the root hash of the image.
-fn sign(path: &Path, signer: &Signer, signed: Signed) -> Result<String, Error> {
+/// Tells what has become of the checksums.
+fn tell(refreshed: &Refreshed, style: Style) {
+    for path in &refreshed.checksums {
+        let path = path.to_string_lossy();
+        output::people(format_args!("updated {}\n", inert(&path, style)));
+    }
+    for path in &refreshed.stale_signatures {
+        let path = path.to_string_lossy();
+        output::people(format_args!(
+            "warning: {} is the signature of the checksums as they were before; sign them again with `gpg \
+             --detach-sign`\n",
+            inert(&path, style)
+        ));
+    }
+}
+
+/// Returns the root hash of the image, and what has become of its checksums.
+fn sign(path: &Path, signer: &Signer, signed: Signed) -> Result<(String, Refreshed), Error> {
     // NONBLOCK: a FIFO in the place of an image must not stall.
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file: File = rustix::fs::open(path, flags, Mode::empty())
@@ -105,5 +130,9 @@ fn sign(path: &Path, signer: &Signer, signed: Signed) -> Result<String, Error> {
         path: path.to_owned(),
         source,
     })?;
-    Ok(root_hash.to_string())
+    let refreshed = publish::refresh_checksums(path).map_err(|source| Error::Checksums {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((root_hash.to_string(), refreshed))
 }

@@ -4,12 +4,14 @@
 //! places by rename when the last image is done. A name is exchanged with what was there, so that at every moment it
 //! is the old output or the new one.
 
+mod checksums;
 mod error;
 mod hidden;
 mod manifest;
 mod outputs;
 mod place;
 
+pub use self::checksums::{Refreshed, refresh_checksums};
 pub use self::error::Error;
 pub use self::manifest::{Manifest, Protected};
 pub use self::outputs::{OutputDirectory, Published};
