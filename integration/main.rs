@@ -26,6 +26,7 @@ mod interruption;
 mod limits;
 mod malformed;
 mod oracles;
+mod outputs;
 mod owners;
 mod ownership;
 mod printed;

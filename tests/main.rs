@@ -21,6 +21,7 @@ mod hostile;
 mod images;
 mod manifest;
 mod output;
+mod outputs;
 mod programs;
 mod readme;
 mod recipe;

@@ -213,8 +213,8 @@ fn general_options() -> Vec<Arg> {
             .action(ArgAction::Append)
             .help(
                 "Let the recipe have what it asks for outside its directory: `network`, `path:DIR` (`path:DIR:rw` to \
-                 write there), `env:NAME`, `device:PATH`; or `weaker-sandbox`, to build where the host enforces less. \
-                 `OVERCOAT_ALLOW` is a list of them too",
+                 write there), `env:NAME`, `device:PATH`; `sign`, with your own key; or `weaker-sandbox`, to build where the host enforces \
+                 less. `OVERCOAT_ALLOW` is a list of them too",
             ),
         flag("json", "Print JSON instead of text"),
         flag("origin", "Say with `summary` where each value comes from, and what it took the place of"),

@@ -45,7 +45,11 @@ pub(super) fn clean(project: &Project, invoked: &Invoked, style: Style) -> Resul
 fn remove(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Error> {
     enter_namespace()?;
     for recipe in &project.recipes {
-        let outputs = [recipe.output_file_name(), recipe.checksums_file_name()];
+        let outputs = [
+            recipe.output_file_name(),
+            recipe.checksums_file_name(),
+            recipe.signature_file_name(),
+        ];
         for name in outputs.into_iter().chain(recipe.artifact_names()) {
             let path = recipe.output_directory.join(name);
             if publish::remove_output(&path)? {

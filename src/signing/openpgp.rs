@@ -59,7 +59,7 @@ pub enum OpenPgpError {
 
 /// Adds what a program said, indented.
 fn said(message: &str) -> String {
-    let lines = message.lines().map(|line| format!("\n    {line}"));
+    let lines = message.lines().map(|line| format!("\n  {line}"));
     lines.collect()
 }
 
@@ -275,7 +275,7 @@ mod tests {
         let error = signer.sign(b"sums").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`sop` has made no signature (exit status: 3)\n    no"
+            "`sop` has made no signature (exit status: 3)\n  no"
         );
     }
 

@@ -92,7 +92,8 @@ fn what_cannot_be_granted_is_told_with_a_hint() {
         (
             "all",
             "unknown grant `all`",
-            "what can be granted is `network`, `path:DIR[:rw]`, `env:NAME`, `device:PATH`, `weaker-sandbox`",
+            "what can be granted is `network`, `path:DIR[:rw]`, `env:NAME`, `device:PATH`, `weaker-sandbox`, \
+             `sign`",
         ),
         (
             "path",

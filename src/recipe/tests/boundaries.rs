@@ -498,20 +498,16 @@ fn what_cannot_be_built_is_said_at_its_line() {
             "`Format=uki` is not supported: bootable images are out of scope",
         ),
         (
-            "[Output]\nFormat=oci\n",
-            "`Format=oci` is not supported: this format is not written yet",
+            "[Output]\nCompressOutput=xz\nFormat=oci\n",
+            "`CompressOutput=xz` is not supported: layers of OCI images are compressed with `gz` or `zstd` only",
         ),
         (
             "[Output]\nCompressOutput=bz2\n",
             "`CompressOutput=bz2` is not supported: outputs are compressed with `zstd`, `xz` or `gz` only",
         ),
         (
-            "[Output]\nSplitArtifacts=roothash,tar\n",
-            "`SplitArtifacts=tar` is not supported: this part is not split off yet",
-        ),
-        (
-            "[Output]\nManifestFormat=json,changelog\n",
-            "`ManifestFormat=changelog` is not supported: changelogs of packages are not collected",
+            "[Output]\nSplitArtifacts=roothash,kernel-modules-initrd\n",
+            "`SplitArtifacts=kernel-modules-initrd` is not supported: this part is not split off yet",
         ),
         (
             "[Distribution]\nArchitecture=tilegx\n",

@@ -604,4 +604,9 @@ pub(super) const REFUSED: &[(&str, &str, &str)] = &[
         "maybe",
         "`ReloadManager=` is `maybe`, expected a boolean (`yes` or `no`)",
     ),
+    (
+        "OciLayout",
+        "tar",
+        "`OciLayout=` is `tar`, expected one of `directory`, `archive`",
+    ),
 ];

@@ -606,4 +606,5 @@ pub(super) const VALUES: &[(&str, &str, &str)] = &[
         r#"["a.service", "b@1.socket"]"#,
     ),
     ("ReloadOrRestartUnits", "c.service", r#"["c.service"]"#),
+    ("OciLayout", "archive", r#""archive""#),
 ];
