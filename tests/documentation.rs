@@ -54,6 +54,40 @@ fn sections_and_everything_are_described() {
 }
 
 #[test]
+fn how_far_each_setting_is_supported_is_said_with_it_and_in_one_table() {
+    let text = World::new().run(&["documentation"]).stdout;
+    let (settings, table) = text.split_once("Support at a glance\n\n").unwrap();
+    let described = settings
+        .lines()
+        .filter(|line| line.starts_with("    support: "));
+    let rows: Vec<_> = table
+        .lines()
+        .map(|line| line.trim_start().split_once(": ").unwrap())
+        .collect();
+    let words: Vec<_> = rows
+        .iter()
+        .map(|(word, _)| word.split(" (").next().unwrap())
+        .collect();
+    assert_eq!(words, ["yes", "in part", "none", "no"]);
+    let names: Vec<_> = rows
+        .iter()
+        .flat_map(|(_, names)| names.split(", "))
+        .collect();
+    assert_eq!(names.len(), described.count());
+    for (index, name) in [
+        (0, "Packages"),
+        (1, "Distribution"),
+        (2, "Bootloader"),
+        (3, "Bootable"),
+    ] {
+        assert!(
+            rows[index].1.split(", ").any(|found| found == name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn mistyped_setting_is_told_with_what_was_meant() {
     World::new()
         .run(&["documentation", "Pakages"])

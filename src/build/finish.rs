@@ -83,7 +83,8 @@ pub(super) fn complete_system(
 /// Removes what a step of packages leaves behind, but what was there `before` it: the recipe may have put it there.
 pub(super) fn remove_leftovers(tree: FileTree, before: Option<&FileTree>) -> FileTree {
     let leftovers = LEFTOVERS.map(path);
-    let was_there = |candidate: &TreePath| before.is_some_and(|before| before.get(candidate).is_some());
+    let was_there =
+        |candidate: &TreePath| before.is_some_and(|before| before.get(candidate).is_some());
     tree.retain(|candidate, _| !leftovers.contains(candidate) || was_there(candidate))
 }
 

@@ -19,7 +19,8 @@ pub(super) fn text(names: &[String]) -> Result<String, ArgumentError> {
         }
         chosen.extend(found);
     }
-    if names.is_empty() {
+    let is_whole = names.is_empty();
+    if is_whole {
         chosen.extend(settings::all());
     }
     let mut text = String::new();
@@ -31,7 +32,30 @@ pub(super) fn text(names: &[String]) -> Result<String, ArgumentError> {
         }
         describe(&mut text, setting);
     }
+    if is_whole {
+        list_support(&mut text);
+    }
     Ok(text)
+}
+
+/// Ends the reference with what is supported, at a glance.
+fn list_support(text: &mut String) {
+    text.push_str("Support at a glance\n\n");
+    for word in ["yes", "in part", "none", "no"] {
+        let of_word = settings::all().filter(|setting| support(setting).0 == word);
+        let names: Vec<_> = of_word.map(|setting| setting.name).collect();
+        let _ = writeln!(text, "    {word} ({}): {}", names.len(), names.join(", "));
+    }
+}
+
+/// Returns how far a setting is supported: a word, and what there is to say about it.
+fn support(setting: &Setting) -> (&'static str, String) {
+    match setting.support {
+        Support::Supported if setting.missing.is_empty() => ("yes", String::new()),
+        Support::Supported => ("in part", format!(": {}", setting.missing)),
+        Support::NoEffect(reason) => ("none", format!(", and accepted without effect: {reason}")),
+        Support::Unsupported { reason, .. } => ("no", format!(": {reason}")),
+    }
 }
 
 fn named(name: &str) -> Vec<&'static Setting> {
@@ -77,14 +101,8 @@ fn describe(text: &mut String, setting: &Setting) {
         "condition",
         setting.matcher.map_or("", condition).to_owned(),
     );
-    row(
-        "support",
-        match setting.support {
-            Support::Supported => String::new(),
-            Support::NoEffect(reason) => format!("accepted without effect: {reason}"),
-            Support::Unsupported { reason, .. } => format!("not built: {reason}"),
-        },
-    );
+    let (word, remark) = support(setting);
+    row("support", format!("{word}{remark}"));
     text.push('\n');
 }
 

@@ -59,7 +59,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     .scope(Scope::Universal)
     .matched(Matcher::Equal)
     .specifier('d')
-    .described("the host's"),
+    .described("the host's")
+    .partly("only debian and ubuntu are built"),
     Setting::new(
         Section::Distribution,
         "Release",
@@ -82,7 +83,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     .scope(Scope::Universal)
     .matched(Matcher::Equal)
     .specifier('a')
-    .described("the host's"),
+    .described("the host's")
+    .partly("packages are installed for the architecture of this machine alone"),
     Setting::new(
         Section::Distribution,
         "Mirror",

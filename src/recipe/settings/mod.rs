@@ -167,6 +167,8 @@ pub struct Setting {
     /// One line, a fragment without a full stop.
     pub help: &'static str,
     pub support: Support,
+    /// What is missing where the rest is supported, a fragment; empty when nothing is.
+    pub missing: &'static str,
 }
 
 /// A file or directory whose presence sets a setting.
@@ -215,6 +217,7 @@ impl Setting {
             described: false,
             help,
             support: Support::Supported,
+            missing: "",
         }
     }
 
@@ -277,6 +280,11 @@ impl Setting {
 
     const fn no_effect(mut self, reason: &'static str) -> Self {
         self.support = Support::NoEffect(reason);
+        self
+    }
+
+    const fn partly(mut self, missing: &'static str) -> Self {
+        self.missing = missing;
         self
     }
 

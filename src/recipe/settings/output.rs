@@ -45,7 +45,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     .short('t')
     .matched(Matcher::Equal)
     .specifier('t')
-    .default("disk"),
+    .default("disk")
+    .partly("esp, uki and addon are not written"),
     Setting::new(
         Section::Output,
         "ManifestFormat",
@@ -87,7 +88,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Compression,
         "Compression around the output: none, zstd, xz or gz",
     )
-    .described("`zstd` for cpio and tar, `gz` for oci, else `none`"),
+    .described("`zstd` for cpio and tar, `gz` for oci, else `none`")
+    .partly("only zstd, xz and gz compress"),
     Setting::new(
         Section::Output,
         "CompressLevel",
