@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::extension::Finding;
+
 /// Receives the events of a build, possibly from several threads.
 pub trait Observer: Send + Sync {
     /// Takes one event.
@@ -46,6 +48,11 @@ pub enum Event<'a> {
         path: &'a Path,
         size_bytes: u64,
         elapsed: Duration,
+    },
+    /// Something to know about an extension that was made.
+    Finding {
+        image: &'a str,
+        finding: &'a Finding,
     },
     /// Something the person should know that does not stop the build.
     Warning { image: &'a str, text: &'a str },

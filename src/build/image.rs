@@ -10,14 +10,14 @@ use super::made::Made;
 use super::manifest::Listed;
 use super::stack::Stack;
 use super::{
-    Builder, Error, Event, extra, finish, install, manifest, output, portable, private, removal,
+    Builder, Error, Event, extend, extra, finish, install, manifest, output, portable, private,
+    removal,
 };
 use crate::beneath::Directory;
-use crate::distribution;
-use crate::extension::{self, Accounts, ExtensionKind, OsRelease, Release};
+use crate::extension::{ExtensionKind, Finding, OsRelease};
 use crate::plan::{ImagePlan, Step};
-use crate::recipe::{Format, Recipe};
-use crate::tree::{Entry, FileTree, Timestamp, TreePath};
+use crate::recipe::Recipe;
+use crate::tree::{Entry, FileTree, Timestamp};
 
 /// The work on one image.
 pub(super) struct Work<'a> {
@@ -142,19 +142,15 @@ impl Work<'_> {
 
     /// Leaves of the image what was added to its base.
     fn take_payload(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
+        let recipe = self.recipe;
         let epoch_seconds = self.made.epoch_seconds();
         let base = self
             .made
             .base()
             .expect("the plan puts the base trees before the payload")
             .clone();
-        let payload = extension::difference(&base, self.made.tree()?)?;
-        for path in &payload.deleted {
-            self.warn(
-                builder,
-                &format!("`/{path}` of the base is deleted, which an extension cannot express"),
-            );
-        }
+        let payload = extend::payload(&base, self.made.tree()?, ExtensionKind::of(recipe.format))?;
+        self.find(builder, &payload.findings);
         self.base = Some(base);
         self.made = Made::of_tree(payload.tree, epoch_seconds);
         Ok(())
@@ -162,50 +158,14 @@ impl Work<'_> {
 
     fn make_extension(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
         let recipe = self.recipe;
-        let kind = match recipe.format {
-            Format::Confext => ExtensionKind::Confext,
-            _ => ExtensionKind::Sysext,
-        };
         let modified = self.build_time();
         let epoch_seconds = self.made.epoch_seconds();
         let base = self.base.as_ref().or(self.made.base()).cloned();
-        let base = base.as_ref();
-        let tree = self.made.tree()?.clone();
-        let accounts = Accounts::read(&tree, base, kind)?;
-        let selection = extension::select(tree, kind);
-        let static_ids = distribution::static_ids(recipe.distribution);
-        let owners = extension::allocated_owners(&selection.tree, &accounts, static_ids);
-        for lint in selection.lints.iter().chain(&owners) {
-            let remedy = lint.remedy().map(|remedy| format!("; {remedy}"));
-            self.warn(builder, &format!("{lint}{}", remedy.unwrap_or_default()));
-        }
-        if let Some(text) = describe_left_out(&selection.left_out, kind) {
-            self.warn(builder, &text);
-        }
-        let base = base.map(extension::read_os_release).transpose()?;
-        let shipped = extension::read_shipped_release(&selection.tree, kind, &recipe.output)?;
-        let text = extension::extension_release(&Release {
-            kind,
-            base: base.as_ref(),
-            shipped: shipped.as_ref(),
-            image_id: recipe.image_id.as_deref(),
-            image_version: recipe.image_version.as_deref(),
-            scope: recipe
-                .environment
-                .get(kind.scope_variable())
-                .map(String::as_str),
-            architecture: recipe.architecture.systemd_name(),
-            settings: &recipe.extension,
-        })?;
-        self.release = Some(extension::parse_os_release(&text));
-        let tree = extension::file_tree_with_release(
-            selection.tree,
-            kind,
-            &recipe.output,
-            &text,
-            modified,
-        )?;
-        self.made = Made::of_tree(tree, epoch_seconds);
+        let payload = self.made.tree()?.clone();
+        let extension = extend::extension(recipe, base.as_ref(), payload, modified)?;
+        self.find(builder, &extension.findings);
+        self.release = Some(extension.release);
+        self.made = Made::of_tree(extension.tree, epoch_seconds);
         Ok(())
     }
 
@@ -238,47 +198,21 @@ impl Work<'_> {
         Ok(())
     }
 
+    fn find(&self, builder: &Builder<'_>, findings: &[Finding]) {
+        for finding in findings {
+            builder.observer.event(&Event::Finding {
+                image: &self.recipe.name,
+                finding,
+            });
+        }
+    }
+
     fn warn(&self, builder: &Builder<'_>, text: &str) {
         builder.observer.event(&Event::Warning {
             image: &self.recipe.name,
             text,
         });
     }
-}
-
-/// What installing packages changes outside of an extension's hierarchies in any case.
-const EXPECTED_OUTSIDE: [&str; 9] = [
-    "etc/.pwd.lock",
-    "etc/ld.so.cache",
-    "run",
-    "tmp",
-    "var/cache",
-    "var/lib/apt",
-    "var/lib/dpkg",
-    "var/lib/systemd/deb-systemd-helper-enabled",
-    "var/log",
-];
-
-/// Tells what a package or tree brings that an extension cannot hold, `None` when there is nothing unusual.
-fn describe_left_out(left_out: &[TreePath], kind: ExtensionKind) -> Option<String> {
-    let expected = EXPECTED_OUTSIDE.map(finish::path);
-    let mut unusual = left_out.iter().filter(|path| {
-        !expected
-            .iter()
-            .any(|known| path.starts_with(known) || known.starts_with(path))
-    });
-    let first = unusual.next()?;
-    let others = match unusual.count() {
-        0 => String::new(),
-        count => format!(" and {count} more"),
-    };
-    let hierarchies = match kind {
-        ExtensionKind::Sysext => "`/usr` and `/opt`",
-        ExtensionKind::Confext => "`/etc`",
-    };
-    Some(format!(
-        "`/{first}`{others} is outside of {hierarchies} and not in the extension"
-    ))
 }
 
 /// Fails when the base tree `path` of `recipe`, which is `found` on disk, is not what images can be built on.
@@ -300,27 +234,4 @@ pub(super) fn check_base_tree(recipe: &Recipe, path: &Path, found: &Path) -> Res
         return Err(Error::BaseTreeWithoutPackages { path, origin });
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::describe_left_out;
-    use super::finish::path;
-    use crate::extension::ExtensionKind;
-
-    #[test]
-    fn only_what_every_installation_changes_is_left_out_without_a_word() {
-        let usual = ["var", "var/lib", "var/lib/dpkg/status", "etc/ld.so.cache"].map(path);
-        assert_eq!(describe_left_out(&usual, ExtensionKind::Sysext), None);
-        let unusual = ["etc/a.conf", "var/lib/b", "var/lib/dpkg/status"].map(path);
-        assert_eq!(
-            describe_left_out(&unusual, ExtensionKind::Sysext).unwrap(),
-            "`/etc/a.conf` and 1 more is outside of `/usr` and `/opt` and not in the extension"
-        );
-        let unusual = ["usr/bin/a", "var/lib/dpkg/status"].map(path);
-        assert_eq!(
-            describe_left_out(&unusual, ExtensionKind::Confext).unwrap(),
-            "`/usr/bin/a` is outside of `/etc` and not in the extension"
-        );
-    }
 }

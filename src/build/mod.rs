@@ -7,6 +7,7 @@ mod disk;
 mod download;
 mod error;
 mod event;
+mod extend;
 mod extra;
 mod fetch;
 mod finish;

@@ -72,11 +72,9 @@ impl Accounts {
             names.of_base = parse_names(&base_alone.read(&file)?);
         }
         for directory in SYSUSERS_DIRECTORIES {
-            // What the extension does not ship fixes nothing where it is merged.
-            let shipped = kind.hierarchies().contains(&first_name(directory));
-            let trees = if shipped { installed } else { base_alone };
-            for file in trees.files(&constant(directory), b".conf") {
-                accounts.fix(&trees.read(&file)?);
+            let trees = Trees::merged(payload, base, kind, directory);
+            for text in trees.texts(directory, b".conf")? {
+                accounts.fix(&text);
             }
         }
         Ok(accounts)
@@ -148,11 +146,33 @@ impl Accounts {
 
 /// A payload over its base, each of which may be absent.
 #[derive(Clone, Copy)]
-struct Trees<'a>(Option<&'a FileTree>, Option<&'a FileTree>);
+pub(super) struct Trees<'a>(Option<&'a FileTree>, Option<&'a FileTree>);
 
-impl Trees<'_> {
+impl<'a> Trees<'a> {
+    pub(super) fn of(payload: Option<&'a FileTree>, base: Option<&'a FileTree>) -> Self {
+        Self(payload, base)
+    }
+
+    /// Returns what is there of `directory` when an extension of `kind` made of `payload` is merged on `base`: what the
+    /// extension does not ship counts for nothing.
+    pub(super) fn merged(
+        payload: &'a FileTree,
+        base: Option<&'a FileTree>,
+        kind: ExtensionKind,
+        directory: &str,
+    ) -> Self {
+        let shipped = kind.hierarchies().contains(&first_name(directory));
+        Self(shipped.then_some(payload), base)
+    }
+
+    /// Returns the texts of the files that lie directly in `directory` and have names with that end, sorted by name.
+    pub(super) fn texts(&self, directory: &str, end: &[u8]) -> Result<Vec<String>, Error> {
+        let files = self.files(&constant(directory), end);
+        files.iter().map(|file| self.read(file)).collect()
+    }
+
     /// Returns the text of a file behind whatever links; empty when there is none that fits.
-    fn read(&self, path: &TreePath) -> Result<String, Error> {
+    pub(super) fn read(&self, path: &TreePath) -> Result<String, Error> {
         let find = |path: &TreePath| {
             let upper = self.0.and_then(|tree| tree.get(path));
             upper.or_else(|| self.1?.get(path))
@@ -184,7 +204,7 @@ impl Trees<'_> {
 }
 
 /// Reads `name:password:id:...` lines; of several names with one id the first counts, as for getpwuid(3).
-fn parse_names(text: &str) -> BTreeMap<u32, String> {
+pub(super) fn parse_names(text: &str) -> BTreeMap<u32, String> {
     let mut names = BTreeMap::new();
     for line in text.lines() {
         let mut fields = line.split(':');

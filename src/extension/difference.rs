@@ -11,6 +11,8 @@
 
 use std::fmt;
 
+use super::Lint;
+use super::caches::is_kept_cache;
 use crate::tree::{ContentError, Entry, EntryKind, FileTree, TreePath, number_hard_links};
 
 /// What an image makes of its base.
@@ -149,6 +151,17 @@ pub fn difference(base: &FileTree, image: &FileTree) -> Result<Payload, ContentE
         deleted,
         equal_count,
     })
+}
+
+/// Returns what there is to know of what an extension's `tree` has otherwise than its base. Caches that are meant to be
+/// so are told elsewhere.
+///
+/// # Errors
+/// As [`difference`].
+pub fn shadowing(base: &FileTree, tree: &FileTree) -> Result<Vec<Lint>, ContentError> {
+    let mut shadowing = difference(base, tree)?.shadowing;
+    shadowing.retain(|shadowed| !is_kept_cache(&shadowed.path));
+    Ok(Lint::of_shadowing(&shadowing))
 }
 
 /// Tells whether the image has the directory in which `path`, which it lacks, would be.

@@ -6,27 +6,34 @@
 //! Specification: systemd-sysext(8), os-release(5), and the matching rules of `extension_release_validate()`.
 
 mod accounts;
+mod caches;
+mod declared;
 mod difference;
 #[cfg(test)]
 mod fixture;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod hierarchy;
+mod left_out;
 mod lint;
 mod os_release;
 mod owners;
 mod release;
 
 pub use self::accounts::{AccountKind, Accounts};
-pub use self::difference::{Change, Payload, Shadowed, difference};
+pub use self::caches::{CachePolicy, CacheRow, settle_caches};
+pub use self::difference::{Change, Payload, Shadowed, difference, shadowing};
 pub use self::hierarchy::{Selection, select};
-pub use self::lint::{Lint, Severity};
+pub use self::left_out::{LeftOut, LeftOutItem, LeftOutKind, left_out};
+pub use self::lint::{Finding, FindingItem, Lint, Severity};
 pub use self::os_release::{OsRelease, parse_os_release, quoted};
 pub use self::owners::{AllocatedOwner, allocated_owners};
 pub use self::release::{
     Error, Release, extension_release, file_tree_with_release, read_os_release,
     read_shipped_release, release_path,
 };
+
+use crate::tree::TreePath;
 
 /// Which hierarchies an extension adds to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,6 +59,22 @@ impl ExtensionKind {
             Self::Sysext => "SYSEXT_SCOPE",
             Self::Confext => "CONFEXT_SCOPE",
         }
+    }
+
+    /// Returns its name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sysext => "sysext",
+            Self::Confext => "confext",
+        }
+    }
+
+    /// Tells whether `path` lies in one of its hierarchies, or is one.
+    pub(crate) fn holds(self, path: &TreePath) -> bool {
+        let first = path.components().next().unwrap_or_default();
+        self.hierarchies()
+            .iter()
+            .any(|hierarchy| hierarchy.as_bytes() == first)
     }
 
     fn release_directory(self) -> &'static str {

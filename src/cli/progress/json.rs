@@ -61,6 +61,9 @@ pub(super) fn object(event: &Event<'_>, detail: Detail) -> Option<Value> {
             "size_bytes": size_bytes,
             "elapsed_seconds": elapsed.as_secs_f64(),
         }),
+        Event::Finding { image, finding } => {
+            json!({ "event": "finding", "image": image, "finding": finding })
+        }
         Event::Warning { image, text } => {
             json!({ "event": "warning", "image": image, "text": text })
         }

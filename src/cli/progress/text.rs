@@ -7,6 +7,7 @@ use crate::build::Event;
 use crate::cli::output::Style;
 use crate::cli::render::{self, inert};
 use crate::cli::table::{Align, size, table, time};
+use crate::extension::Severity;
 
 /// Returns the line of an event, for where lines stay.
 pub(super) fn line(event: &Event<'_>, style: Style, detail: Detail) -> Option<String> {
@@ -30,6 +31,12 @@ pub(super) fn line(event: &Event<'_>, style: Style, detail: Detail) -> Option<St
         }
         Event::StepOutput { image, line, .. } if detail == Detail::ProgramOutput => {
             Some(format!("{} | {}\n", shown(image), shown(line.trim_end())))
+        }
+        // What is as it should be is for programs.
+        Event::Finding { image, finding } if finding.severity > Severity::Note => {
+            let remedy = finding.remedy.as_ref().map(|remedy| format!("; {remedy}"));
+            let text = format!("{}{}", finding.reason, remedy.unwrap_or_default());
+            Some(render::warning(image, &text, style))
         }
         Event::Warning { image, text } => Some(render::warning(image, text, style)),
         _ => None,
