@@ -23,6 +23,7 @@ pub mod plan;
 pub mod publish;
 pub mod recipe;
 pub mod signing;
+pub mod source;
 pub mod store;
 pub mod tree;
 
