@@ -217,13 +217,13 @@ fn base_tree_that_nothing_makes_is_told_before_the_other_images_are_built() {
 }
 
 #[test]
-fn extra_tree_that_is_a_file_is_told_before_anything_is_built() {
-    let world = world("[Output]\nFormat=directory\n\n[Content]\nExtraTrees=file\n");
-    world.write("file", "");
+fn extra_tree_that_is_not_there_is_told_before_anything_is_built() {
+    let world = world("[Output]\nFormat=directory\n\n[Content]\nExtraTrees=none\n");
     world.run(&["-f"]).assert_failed(
         2,
-        "error: mkosi.conf:5: the extra tree `<world>/recipe/file` is not a directory\n\n\
-         hint: put the file into a directory, and name the directory in `ExtraTrees=`\n",
+        "error: mkosi.conf:5: the tree cannot be read\n  \
+         caused by: opening `<world>/recipe/none`\n  \
+         caused by: No such file or directory (os error 2)\n",
     );
 }
 

@@ -107,8 +107,18 @@ pub enum Error {
     },
     #[error("{origin}: the base tree `{path}` does not exist")]
     BaseTreeMissing { path: PathBuf, origin: String },
-    #[error("{origin}: the base tree `{path}` is not a directory")]
-    BaseTreeNotDirectory { path: PathBuf, origin: String },
+    #[error("{origin}: the base tree cannot be read")]
+    BaseTree {
+        origin: String,
+        source: Box<crate::source::Error>,
+    },
+    #[error("the base tree `{path}` changed while it was read")]
+    BaseTreeChanged { path: PathBuf },
+    #[error("unpacking the base tree `{path}`")]
+    UnpackBaseTree {
+        path: PathBuf,
+        source: crate::format::directory::Error,
+    },
     #[error("{origin}: the base tree `{path}` has no package database (`/var/lib/dpkg/status`)")]
     BaseTreeWithoutPackages { path: PathBuf, origin: String },
     #[error("{origin}: `Verity=` asks for a signature, but there is no {what}")]
@@ -125,8 +135,17 @@ pub enum Error {
         image: String,
         source: crate::signing::OpenPgpError,
     },
-    #[error("{origin}: the extra tree `{path}` is not a directory")]
-    ExtraTreeNotDirectory { path: PathBuf, origin: String },
+    #[error("{origin}: the tree cannot be read")]
+    SourceTree {
+        origin: String,
+        source: Box<crate::source::Error>,
+    },
+    #[error("{origin}: `{path}` is a file, and `/{target}` in the image a directory")]
+    FileOverDirectory {
+        path: PathBuf,
+        target: crate::tree::TreePath,
+        origin: String,
+    },
     #[error("{origin}: the tree `{path}` holds {what}")]
     TreeHoldsPrivate {
         path: PathBuf,
@@ -266,14 +285,16 @@ impl Error {
     pub fn is_bad_recipe(&self) -> bool {
         match self {
             Self::Image { source, .. } => source.is_bad_recipe(),
+            Self::SourceTree { source, .. } | Self::BaseTree { source, .. } => {
+                source.is_bad_recipe()
+            }
             Self::UnknownPackage { .. }
             | Self::MirrorOutOfReach { .. }
             | Self::BaseTreeMissing { .. }
-            | Self::BaseTreeNotDirectory { .. }
             | Self::BaseTreeWithoutPackages { .. }
-            | Self::ExtraTreeNotDirectory { .. }
             | Self::LocalPackage { .. }
             | Self::LocalPackageNotFile { .. }
+            | Self::FileOverDirectory { .. }
             | Self::KeyMissing { .. }
             | Self::InvalidPattern { .. }
             | Self::TreeHoldsPrivate { .. }
@@ -332,7 +353,7 @@ impl Hint for Error {
             Self::BaseTreeMissing { .. } => {
                 "correct the path, or name the image that makes it in `Dependencies=`".to_owned()
             }
-            Self::BaseTreeNotDirectory { .. } => "use the output of an image with `Format=directory`".to_owned(),
+            Self::BaseTree { source, .. } | Self::SourceTree { source, .. } => return source.hint(),
             Self::BaseTreeWithoutPackages { .. } => {
                 "set `CleanPackageMetadata=no` in the image that makes the base tree".to_owned()
             }
@@ -356,8 +377,8 @@ impl Hint for Error {
             Self::TreeHoldsPrivate { .. } => {
                 "name a directory below it that holds only what the image is to have".to_owned()
             }
-            Self::ExtraTreeNotDirectory { .. } => {
-                "put the file into a directory, and name the directory in `ExtraTrees=`".to_owned()
+            Self::FileOverDirectory { .. } => {
+                "name the file in the image as well, such as `SOURCE:/etc/name`".to_owned()
             }
             Self::SpaceLacking { .. } => {
                 "free some space, or name another directory with `CacheDirectory=`".to_owned()

@@ -1,19 +1,16 @@
 //! One image, from its base to its staged outputs.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rustix::fs::FileType;
-
+use super::extra::Trees;
 use super::install::Request;
 use super::made::Made;
 use super::manifest::Listed;
 use super::stack::Stack;
 use super::{
-    Builder, Error, Event, extend, extra, finish, install, manifest, output, portable, private,
+    Builder, Error, Event, bases, extend, extra, finish, install, manifest, output, portable,
     removal,
 };
-use crate::beneath::Directory;
 use crate::extension::{ExtensionKind, Finding, OsRelease};
 use crate::plan::{ImagePlan, Step};
 use crate::recipe::Recipe;
@@ -73,7 +70,8 @@ impl Work<'_> {
             Step::RemovePackages => self.remove_packages(builder),
             Step::CleanSystem => self.made.edit(|tree| finish::clean_system(tree, time)),
             Step::AddExtraTrees => self.made.edit(|mut tree| {
-                extra::add(&mut tree, None, recipe, time)?;
+                let scratch = builder.scratch(builder.staging.directory());
+                extra::add(&mut tree, Trees::Extra, recipe, &scratch, time)?;
                 Ok(tree)
             }),
             Step::CompleteSystem => self.made.edit(|mut tree| {
@@ -100,23 +98,8 @@ impl Work<'_> {
     }
 
     fn use_base_trees(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
-        let mut directories = Vec::new();
-        for path in &self.recipe.base_trees {
-            directories.push(self.base_tree(builder, path)?);
-        }
-        // mkosi stacks the first of several overlay bases on top, and copies others in order, so that the last wins.
-        if self.recipe.overlay {
-            directories.reverse();
-        }
-        self.made.replace(Stack::of_directories(directories)?);
+        self.made.replace(bases::stack(builder, self.recipe)?);
         Ok(())
-    }
-
-    /// Returns where a base tree is on disk: an image of this very run is still staged.
-    fn base_tree(&self, builder: &Builder<'_>, path: &Path) -> Result<PathBuf, Error> {
-        let found = builder.output.staged(path).unwrap_or_else(|| path.into());
-        check_base_tree(self.recipe, path, &found)?;
-        Ok(found)
     }
 
     fn install(&mut self, builder: &mut Builder<'_>, request: &Request<'_>) -> Result<(), Error> {
@@ -213,25 +196,4 @@ impl Work<'_> {
             text,
         });
     }
-}
-
-/// Fails when the base tree `path` of `recipe`, which is `found` on disk, is not what images can be built on.
-pub(super) fn check_base_tree(recipe: &Recipe, path: &Path, found: &Path) -> Result<(), Error> {
-    let origin = recipe.origin_of("BaseTrees", &path.to_string_lossy());
-    let path = path.to_owned();
-    // The person named it, or the recipe one that was found inside its own directory, or an earlier image is there.
-    let tree = match Directory::open(found) {
-        Ok(tree) => tree,
-        Err(error) if error.is_not_directory() => {
-            return Err(Error::BaseTreeNotDirectory { path, origin });
-        }
-        Err(_) => return Err(Error::BaseTreeMissing { path, origin }),
-    };
-    private::check(recipe, &tree, &origin)?;
-    let status = tree.inode_as_root(&finish::path("var/lib/dpkg/status"));
-    let has_packages = status.is_ok_and(|status| status.file_type() == FileType::RegularFile);
-    if recipe.changed_packages().next().is_some() && !has_packages {
-        return Err(Error::BaseTreeWithoutPackages { path, origin });
-    }
-    Ok(())
 }

@@ -1,6 +1,8 @@
 //! One image's steps in pipeline order; the only caller of the sandbox.
 
+mod accounts;
 mod apt_error;
+mod bases;
 mod changelog;
 mod configuration;
 mod disk;
@@ -69,6 +71,7 @@ use crate::plan::{ImagePlan, Key, KeyBuilder, Step};
 use crate::publish::OutputDirectory;
 use crate::recipe::{Grants, Recipe};
 use crate::signing::Signers;
+use crate::source::Scratch;
 use crate::store::{self, Layer, LayerMetadata, Lock, Place, Staging, Store, Trust, TrustedStore};
 
 /// What a build needs to know besides its plan.
@@ -113,6 +116,9 @@ impl std::fmt::Debug for Options<'_> {
 /// How long to wait before asking for a lock again. A call that blocks until the lock is free could not be interrupted:
 /// signals go to a thread of their own.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a tree may hold where nobody has set a limit: one that says more would be read for hours.
+const CONTENTS_LIMIT_BYTES: u64 = 1 << 40;
 
 /// The state of one run over all images.
 struct Builder<'a> {
@@ -177,6 +183,14 @@ impl<'a> Builder<'a> {
             disk: &self.disk,
             observer: self.observer,
             interrupt: self.interrupt,
+        }
+    }
+
+    /// Returns where archives and images are unpacked, and how much they may hold.
+    fn scratch<'b>(&self, directory: &'b Directory) -> Scratch<'b> {
+        Scratch {
+            directory,
+            limit_bytes: self.limits.disk_bytes.unwrap_or(CONTENTS_LIMIT_BYTES),
         }
     }
 
@@ -422,14 +436,12 @@ fn check_programs(plans: &[&ImagePlan<'_>]) -> Result<(), Error> {
 /// Fails when a base tree neither exists nor is made by an earlier image, before anything is downloaded for the others.
 fn check_base_trees(plans: &[&ImagePlan<'_>]) -> Result<(), Error> {
     for (index, plan) in plans.iter().enumerate() {
-        let made = |path: &PathBuf| {
+        let made = |path: &Path| {
             plans[..index]
                 .iter()
                 .any(|earlier| output_path(earlier.recipe) == *path)
         };
-        for path in plan.recipe.base_trees.iter().filter(|path| !made(path)) {
-            image::check_base_tree(plan.recipe, path, path)?;
-        }
+        bases::check(plan.recipe, &made)?;
     }
     Ok(())
 }

@@ -1,17 +1,25 @@
 //! Keeps what belongs to the person out of images: a tree of the recipe must not hold it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Error;
 use crate::beneath::{Directory, Inode};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Value};
 
-/// Fails when the directory `tree`, named at `origin`, holds the recipe's key, outputs or caches.
+/// Settings that name files with secrets, besides the key that signs images.
+const SECRETS: [&str; 4] = [
+    "Passphrase",
+    "SecureBootKey",
+    "SignExpectedPcrKey",
+    "VerityKey",
+];
+
+/// Fails when the directory `tree`, named at `origin`, holds the recipe's keys, outputs or caches.
 ///
 /// `ExtraTrees=.` would put the signing key into the image, and `BaseTrees=.` show it to maintainer scripts.
 pub(super) fn check(recipe: &Recipe, tree: &Directory, origin: &str) -> Result<(), Error> {
-    let private = [
-        (recipe.verity_key.as_deref(), "the signing key"),
+    let places = [
         (Some(recipe.output_directory.as_path()), "the outputs"),
         (recipe.cache_directory.as_deref(), "the cache"),
         (
@@ -19,8 +27,11 @@ pub(super) fn check(recipe: &Recipe, tree: &Directory, origin: &str) -> Result<(
             "the package cache",
         ),
     ];
-    for (path, what) in private {
-        if path.is_some_and(|path| holds(tree, path)) {
+    let places = places
+        .into_iter()
+        .filter_map(|(path, what)| Some((path?, what)));
+    for (path, what) in secrets(recipe).chain(places) {
+        if holds(tree, path) {
             return Err(Error::TreeHoldsPrivate {
                 path: tree.host_path().into(),
                 what,
@@ -29,6 +40,38 @@ pub(super) fn check(recipe: &Recipe, tree: &Directory, origin: &str) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Fails when the file at `path`, named at `origin`, is one of the recipe's keys, by whatever name.
+pub(super) fn check_file(recipe: &Recipe, path: &Path, origin: &str) -> Result<(), Error> {
+    let number = |path: &Path| {
+        let metadata = fs_err::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let found = number(path);
+    match secrets(recipe).find(|(secret, _)| found.is_some() && number(secret) == found) {
+        Some((_, what)) => Err(Error::TreeHoldsPrivate {
+            path: path.into(),
+            what,
+            origin: origin.into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn secrets(recipe: &Recipe) -> impl Iterator<Item = (&Path, &'static str)> {
+    let signing = recipe
+        .verity_key
+        .as_deref()
+        .map(|path| (path, "the signing key"));
+    let others = SECRETS.iter().flat_map(|setting| {
+        let values = recipe.values(setting).iter();
+        values.filter_map(|sourced| match &sourced.value {
+            Value::Path(path) => Some((path.as_path(), "a key")),
+            _ => None,
+        })
+    });
+    signing.into_iter().chain(others)
 }
 
 /// Tells whether `path` is `tree` or lies in it, by whatever name the tree was opened.
@@ -45,7 +88,7 @@ fn holds(tree: &Directory, path: &Path) -> bool {
 mod tests {
     use super::super::Error;
     use super::super::fixture::recipe;
-    use super::check;
+    use super::{check, check_file};
     use crate::beneath::Directory;
 
     #[test]
@@ -69,6 +112,30 @@ mod tests {
                 Err(other) => panic!("{other:?}"),
             };
             assert_eq!(found, held, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_no_tree_by_any_of_its_names() {
+        let text = "[Output]\nFormat=directory\n[Validation]\nVerityKey=mine.key\n";
+        let (directory, recipe) = recipe(text);
+        let place = |name: &str| directory.path().join(name);
+        fs_err::write(place("mine.key"), "").unwrap();
+        fs_err::write(place("other"), "").unwrap();
+        fs_err::hard_link(place("mine.key"), place("hard")).unwrap();
+        fs_err::os::unix::fs::symlink("mine.key", place("soft")).unwrap();
+        for (name, is_key) in [
+            ("mine.key", true),
+            ("hard", true),
+            ("soft", true),
+            ("other", false),
+        ] {
+            let refused = check_file(&recipe, &place(name), "mkosi.conf:1");
+            assert_eq!(
+                matches!(refused, Err(Error::TreeHoldsPrivate { .. })),
+                is_key,
+                "{name}"
+            );
         }
     }
 }

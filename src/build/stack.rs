@@ -77,6 +77,12 @@ impl Stack {
         })
     }
 
+    /// Takes `key` for what the stack is made of, where that is known without reading it.
+    pub(super) fn known_as(mut self, key: Key) -> Self {
+        self.key = key.into();
+        self
+    }
+
     /// Puts `layer` on top.
     pub(super) fn with_layer(mut self, layer: Layer, key: Key) -> Self {
         self.epoch_seconds = self.epoch_seconds.max(layer.metadata.epoch_seconds);

@@ -64,6 +64,7 @@ pub(super) fn recipe(
         manifest: settings.has_manifest("json"),
         overlay: settings.boolean("Overlay", false),
         base_trees: settings.paths("BaseTrees"),
+        skeleton_trees: settings.trees("SkeletonTrees"),
         extra_trees: settings.trees("ExtraTrees"),
         packages: settings.packages("Packages"),
         package_sources: settings.package_sources(findings),

@@ -212,6 +212,7 @@ pub struct Recipe {
     pub overlay: bool,
     /// Whether they exist is known only when the images they come from are built.
     pub base_trees: Vec<PathBuf>,
+    pub skeleton_trees: Vec<TreeSource>,
     pub extra_trees: Vec<TreeSource>,
     /// Sorted: names, then paths, then expressions; none twice.
     pub packages: Vec<String>,

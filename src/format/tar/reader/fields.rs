@@ -150,7 +150,7 @@ pub(super) fn number(field: &[u8]) -> Option<i64> {
     let start = field.iter().position(|byte| !is_blank(byte));
     let digits = &field[start.unwrap_or(field.len())..];
     let end = digits.iter().position(is_blank).unwrap_or(digits.len());
-    if !digits[end..].iter().all(|byte| is_blank(byte)) {
+    if !digits[end..].iter().all(is_blank) {
         return None;
     }
     digits[..end].iter().try_fold(0_i64, |value, digit| {

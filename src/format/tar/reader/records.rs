@@ -111,9 +111,8 @@ impl Records {
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
                     // libarchive writes both forms of an attribute, and this one where the other cannot express it.
                     let name = unescaped(name);
-                    if !self.xattrs.contains_key(&name) {
-                        self.xattrs.insert(name, base64(value)?);
-                    }
+                    let value = base64(value)?;
+                    self.xattrs.entry(name).or_insert(value);
                 } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     let sparse = self.sparse.get_or_insert_default();
                     sparse.record(key, value)?;
@@ -230,7 +229,8 @@ mod tests {
 
     #[test]
     fn records_have_their_length_in_front() {
-        let cases: [(&[u8], Option<(&[u8], &[u8])>); 9] = [
+        type Record<'a> = Option<(&'a [u8], &'a [u8])>;
+        let cases: [(&[u8], Record<'_>); 9] = [
             (b"9 a=b=c\n\n", Some((b"a", b"b=c\n"))),
             (b"8 a=b=c\n", Some((b"a", b"b=c"))),
             (b"6 a=b\n", Some((b"a", b"b"))),

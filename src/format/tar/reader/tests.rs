@@ -280,11 +280,11 @@ fn damaged_archives_are_told_with_the_place() {
             "the archive ends at byte 100, before its end is marked",
         ),
         (
-            joined(&[file.clone()]),
+            joined(std::slice::from_ref(&file)),
             "the archive ends at byte 1024, before its end is marked",
         ),
         (
-            joined(&[file.clone()])[..514].to_vec(),
+            joined(std::slice::from_ref(&file))[..514].to_vec(),
             "the archive ends at byte 514, before its end is marked",
         ),
         (
