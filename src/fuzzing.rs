@@ -13,7 +13,7 @@ pub use crate::format::erofs::fuzzing::{erofs_damaged, erofs_image};
 pub use crate::format::erofs::reader::fuzzing::erofs_compressed;
 pub use crate::format::squashfs::fuzzing::{squashfs_damaged, squashfs_image};
 pub use crate::format::tar::fuzzing::tar_archive;
-pub use crate::packages::apt::fuzzing::apt_sources;
+pub use crate::packages::apt::fuzzing::{apt_files, apt_sources};
 pub use crate::packages::deb::fuzzing::package_file;
 pub use crate::recipe::fuzzing::{
     grants, recipe_conditions, recipe_files, recipe_syntax, recipe_values,
@@ -26,6 +26,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target of this crate with the name of its file and corpus in `integration/fuzz`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("apt_files", apt_files),
     ("apt_output", apt_output),
     ("apt_sources", apt_sources),
     ("base_tree", base_tree),

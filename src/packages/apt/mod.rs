@@ -6,10 +6,14 @@
 mod configuration;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod listed;
+mod options;
 mod output;
 mod sources;
 
 pub use self::configuration::{Configuration, command, configuration};
+pub use self::listed::{Form, Listed, Problem, parse_listed};
+pub use self::options::permitted_options;
 pub use self::output::{
     InvalidOutput, ResolvedPackage, Status, build_time, parse_status, parse_uris,
 };
