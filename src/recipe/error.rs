@@ -246,6 +246,8 @@ pub enum RecipeError {
         "more than {MOST_FILES} files of configuration are read, of which `{path}` is the first too many"
     )]
     TooManyFiles { path: PathBuf },
+    #[error("{path}: the definition does not say what partition it is of")]
+    DefinitionWithoutType { path: PathBuf },
     #[error("no configuration in `{directory}`")]
     NoConfiguration { directory: PathBuf },
     #[error("the directory `{directory}` does not exist")]

@@ -43,6 +43,7 @@ mod place;
 mod program;
 mod project;
 mod real;
+mod repart;
 mod resolve;
 mod resolved;
 mod scope;
@@ -76,6 +77,9 @@ pub use self::place::Place;
 pub use self::program::{ConfigurationProgram, ConfigurationPrograms};
 pub use self::project::{Invocation, Override, Project, load};
 pub(crate) use self::real::RealPaths;
+pub use self::repart::{
+    CopiedFiles, Definition, Excluded, GRAIN_BYTES, PartitionFormat, PartitionType, VerityPart,
+};
 pub use self::resolved::{
     CacheOnly, ChecksumSignature, Compression, Format, OciLayout, OciOutput, Outputs,
     PackageSources, Recipe, SplitArtifact, Verity,

@@ -1,5 +1,6 @@
 //! From the values an image was given to its typed recipe.
 
+mod disk;
 mod extension;
 mod file_system;
 mod output;
@@ -42,6 +43,16 @@ pub(super) fn recipe(
         findings,
     );
     let compress_output = settings.compression(format, findings);
+    let split_artifacts = settings.split_artifacts(format, findings);
+    let target = disk::Target {
+        format,
+        architecture,
+        distribution: distribution.unwrap_or(Distribution::Custom),
+        release: release.as_deref().unwrap_or_default(),
+        payload,
+    };
+    let definitions = settings.definitions(&target, findings);
+    settings.check_split_names(&definitions, &split_artifacts, findings);
     let recipe = Recipe {
         name: image.name.clone(),
         is_main: image.is_main(),
@@ -79,7 +90,8 @@ pub(super) fn recipe(
         sector_size: settings.sector_size(),
         payload,
         extension: settings.extension(format, findings),
-        split_artifacts: settings.split_artifacts(format, findings),
+        split_artifacts,
+        definitions,
         verity: settings.verity(),
         verity_key: settings.key("VerityKey"),
         verity_certificate: settings.key("VerityCertificate"),

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::extension::ExtensionSettings;
 use super::file_system::Payload;
 use super::origin::Origin;
+use super::repart::Definition;
 use super::scope::Sourced;
 use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource};
@@ -174,6 +175,8 @@ pub enum SplitArtifact {
     Kernel,
     /// The initrd of that kernel.
     Initrd,
+    /// What the partitions were made by.
+    RepartDefinitions,
 }
 
 /// What must come from the cache.
@@ -231,6 +234,8 @@ pub struct Recipe {
     /// What its extension-release file is to say.
     pub extension: ExtensionSettings,
     pub split_artifacts: Vec<SplitArtifact>,
+    /// The partitions of a disk, none for the usual one.
+    pub definitions: Vec<Definition>,
     pub verity: Verity,
     pub verity_key: Option<PathBuf>,
     pub verity_certificate: Option<PathBuf>,

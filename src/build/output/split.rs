@@ -41,7 +41,9 @@ pub(super) fn parts(recipe: &Recipe, tree: &FileTree) -> Vec<Part> {
             }
             SplitArtifact::Kernel => What::File(kernel(tree)?.1),
             SplitArtifact::Initrd => What::File(initrd(tree)?),
-            SplitArtifact::Partitions | SplitArtifact::RootHash => return None,
+            SplitArtifact::Partitions
+            | SplitArtifact::RootHash
+            | SplitArtifact::RepartDefinitions => return None,
         };
         let name = recipe.split_file_name(*artifact)?;
         Some(Part { name, what })

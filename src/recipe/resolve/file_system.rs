@@ -83,7 +83,7 @@ impl Resolver<'_> {
         FileCompression::None
     }
 
-    fn oldest_kernel(&self, findings: &mut Findings) -> Option<KernelVersion> {
+    pub(super) fn oldest_kernel(&self, findings: &mut Findings) -> Option<KernelVersion> {
         let sourced = self.one("OldestKernel")?;
         let text = sourced.value.to_string();
         let kernel = parse_kernel(&text);

@@ -102,8 +102,11 @@ impl Resolver<'_> {
                 "tar" => SplitArtifact::Tar,
                 // Only bootable images have these.
                 "uki" | "pcrs" => continue,
+                "repart-definitions" if format == Some(Format::Disk) => {
+                    SplitArtifact::RepartDefinitions
+                }
                 "repart-definitions" => {
-                    let note = "`SplitArtifacts=repart-definitions` has no effect: images are not made of definitions";
+                    let note = "`SplitArtifacts=repart-definitions` has no effect: only `disk` images are made of definitions";
                     findings.note(&sourced.origin, note);
                     continue;
                 }

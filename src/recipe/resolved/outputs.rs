@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Compression, Format, Recipe, SplitArtifact};
 use crate::ddi::{Designator, PartitionArchitecture};
+use crate::recipe::repart::{Definition, VerityPart};
 
 /// What else an image's outputs are.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -98,7 +99,9 @@ impl Recipe {
             SplitArtifact::OsRelease => "osrelease".to_owned(),
             SplitArtifact::Kernel => "vmlinuz".to_owned(),
             SplitArtifact::Initrd => "initrd".to_owned(),
-            SplitArtifact::Partitions | SplitArtifact::RootHash => return None,
+            SplitArtifact::Partitions
+            | SplitArtifact::RootHash
+            | SplitArtifact::RepartDefinitions => return None,
         };
         Some(format!("{}.{extension}", self.output))
     }
@@ -130,7 +133,8 @@ impl Recipe {
 
     /// Tells whether the root hash becomes a file: for who asks for it, and for who is to sign it.
     pub fn wants_root_hash(&self) -> bool {
-        self.format.has_verity()
+        let is_data = |definition: &Definition| definition.verity == VerityPart::Data;
+        (self.format.has_verity() || self.definitions.iter().any(is_data))
             && (self.verity == super::Verity::Deferred
                 || self.split_artifacts.contains(&SplitArtifact::RootHash))
     }
@@ -146,7 +150,12 @@ impl Recipe {
         }
         let architecture = PartitionArchitecture::named(self.architecture.systemd_name());
         let splits = self.split_artifacts.contains(&SplitArtifact::Partitions);
-        if let (Ok(architecture), true, true) = (architecture, splits, self.format.is_disk_image())
+        if !self.definitions.is_empty() {
+            let split = self.definitions.iter().filter(|_| splits);
+            let split_names = split.filter_map(|definition| definition.split_name.as_deref());
+            names.extend(split_names.map(|name| self.partition_file_name(name)));
+        } else if let (Ok(architecture), true, true) =
+            (architecture, splits, self.format.is_disk_image())
         {
             let parts = match self.format.has_verity() {
                 true => 3,
@@ -167,6 +176,14 @@ impl Recipe {
             names.push(self.signature_file_name());
         }
         names
+    }
+
+    /// Returns the name of the directory with the definitions of the partitions, if there is to be one.
+    pub fn definitions_name(&self) -> Option<String> {
+        let wanted = self
+            .split_artifacts
+            .contains(&SplitArtifact::RepartDefinitions);
+        (wanted && !self.definitions.is_empty()).then(|| format!("{}.repart.d", self.output))
     }
 
     /// Returns the name of the symbolic link to the output; `None` when the output has that name itself.

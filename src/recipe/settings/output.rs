@@ -170,8 +170,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Paths(PathRule::PRESENT),
         "Partition definitions",
     )
-    .magic(&[Magic::Path("mkosi.repart")])
-    .unsupported("own partition definitions are not built yet", &[]),
+    .magic(&[Magic::Path("mkosi.repart")]),
     Setting::new(
         Section::Output,
         "SectorSize",
