@@ -19,7 +19,9 @@ use crate::signing::{self, Signer};
 const ALIGNMENT_BYTES: u64 = 4096;
 
 /// Writers give bytes in pieces as small as an inode; this many are collected for each write(2).
-const BUFFER_BYTES: usize = 256 << 10;
+pub(super) const BUFFER_BYTES: usize = 256 << 10;
+/// Fewer zeros are written, more are left out: each hole flushes the buffer.
+const LEAST_HOLE_BYTES: u64 = 64 << 10;
 
 /// How an image is laid out, and what its identifiers come from.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +92,14 @@ pub enum AssembleError<E: Error + 'static> {
         "the signature of the root hash takes {size_bytes} bytes, and its partition has {SIGNATURE_PARTITION_BYTES}"
     )]
     SignatureTooLarge { size_bytes: usize },
+    #[error(
+        "what is in the partition `{label}` takes {found_bytes} bytes, and at most {limit_bytes} are allowed"
+    )]
+    PartitionTooLarge {
+        label: String,
+        found_bytes: u64,
+        limit_bytes: u64,
+    },
     #[error("writing {part} of the image")]
     WriteImage {
         part: &'static str,
@@ -200,11 +210,7 @@ impl<W: Write + Seek> Image<W> {
             VerityMode::None => Hashing::Digest(Sha256::new()),
             _ => Hashing::Tree(HashTreeBuilder::new(identity.salt())),
         };
-        let mut writer = PayloadWriter {
-            output: &mut self.output,
-            hashing,
-            size_bytes: 0,
-        };
+        let mut writer = PayloadWriter::new(&mut self.output, FIRST_PARTITION_BYTES, hashing);
         write_payload(&mut writer).map_err(|source| AssembleError::Payload { source })?;
         let found_bytes = writer.size_bytes;
         let hashing = writer.hashing;
@@ -219,6 +225,7 @@ impl<W: Write + Seek> Image<W> {
         self.end_bytes += found_bytes;
         match hashing {
             _ if found_bytes == 0 => Err(AssembleError::EmptyPayload),
+            Hashing::Nothing => Err(AssembleError::EmptyPayload),
             Hashing::Digest(hash) => Ok(Payload::Digest(hash.finish())),
             Hashing::Tree(builder) => builder
                 .finish()
@@ -318,13 +325,27 @@ impl<W: Write + Seek> Image<W> {
 }
 
 /// Passes a payload on and hashes it on the way.
-struct PayloadWriter<'a, W: Write + Seek> {
+pub(super) struct PayloadWriter<'a, W: Write + Seek> {
     output: &'a mut BufWriter<W>,
-    hashing: Hashing,
-    size_bytes: u64,
+    start_bytes: u64,
+    pub(super) hashing: Hashing,
+    pub(super) size_bytes: u64,
 }
 
-enum Hashing {
+impl<'a, W: Write + Seek> PayloadWriter<'a, W> {
+    /// Returns a writer into `output`, which stands at `start_bytes`.
+    pub(super) fn new(output: &'a mut BufWriter<W>, start_bytes: u64, hashing: Hashing) -> Self {
+        Self {
+            output,
+            start_bytes,
+            hashing,
+            size_bytes: 0,
+        }
+    }
+}
+
+pub(super) enum Hashing {
+    Nothing,
     Digest(Sha256),
     Tree(HashTreeBuilder),
 }
@@ -339,6 +360,7 @@ impl<W: Write + Seek> Write for PayloadWriter<'_, W> {
         self.output.write_all(bytes)?;
         self.size_bytes += bytes.len() as u64;
         match &mut self.hashing {
+            Hashing::Nothing => {}
             Hashing::Digest(hash) => hash.update(bytes),
             Hashing::Tree(builder) => builder.update(bytes),
         }
@@ -358,20 +380,35 @@ impl<W: Write + Seek> ImageOutput for PayloadWriter<'_, W> {
                 "a first block is replaced before it is written",
             ));
         }
-        self.output.seek(SeekFrom::Start(FIRST_PARTITION_BYTES))?;
+        self.output.seek(SeekFrom::Start(self.start_bytes))?;
         self.output.write_all(block)?;
         self.output
-            .seek(SeekFrom::Start(FIRST_PARTITION_BYTES + self.size_bytes))?;
+            .seek(SeekFrom::Start(self.start_bytes + self.size_bytes))?;
         match &mut self.hashing {
+            Hashing::Nothing => {}
             // What is replaced has been hashed already; the digest need only be the same for the same bytes.
             Hashing::Digest(hash) => hash.update(block),
             Hashing::Tree(builder) => builder.replace_first_block(block),
         }
         Ok(())
     }
+
+    fn write_zeros(&mut self, count: u64) -> io::Result<()> {
+        if count < LEAST_HOLE_BYTES || matches!(self.hashing, Hashing::Digest(_)) {
+            return io::copy(&mut io::Read::take(io::repeat(0), count), self).map(drop);
+        }
+        // Something is written behind, if only the partition table.
+        let end = self.start_bytes + self.size_bytes + count;
+        self.output.seek(SeekFrom::Start(end))?;
+        self.size_bytes += count;
+        if let Hashing::Tree(builder) = &mut self.hashing {
+            builder.update_zeros(count);
+        }
+        Ok(())
+    }
 }
 
-fn writing<E: Error>(part: &'static str) -> impl FnOnce(io::Error) -> AssembleError<E> {
+pub(super) fn writing<E: Error>(part: &'static str) -> impl FnOnce(io::Error) -> AssembleError<E> {
     move |source| AssembleError::WriteImage { part, source }
 }
 

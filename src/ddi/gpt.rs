@@ -79,6 +79,8 @@ pub(super) struct Table<'a> {
     sector: SectorSize,
     last_lba: u64,
     partitions: &'a [Partition],
+    /// Of each partition, in their order.
+    attributes: Option<&'a [u64]>,
 }
 
 impl<'a> Table<'a> {
@@ -95,7 +97,14 @@ impl<'a> Table<'a> {
             sector,
             last_lba,
             partitions,
+            attributes: None,
         }
+    }
+
+    /// Gives the partitions these attributes instead of the one that says they are only read.
+    pub(super) fn with_attributes(self, attributes: &'a [u64]) -> Self {
+        let attributes = Some(attributes);
+        Self { attributes, ..self }
     }
 
     /// Returns the bytes from the image's start to its first partition.
@@ -145,10 +154,13 @@ impl<'a> Table<'a> {
 
     fn entries(&self) -> Vec<u8> {
         let mut entries = vec![0; ENTRIES_BYTES];
-        for (entry, partition) in entries
+        for (index, (entry, partition)) in entries
             .chunks_exact_mut(ENTRY_BYTES as usize)
             .zip(self.partitions)
+            .enumerate()
         {
+            let given = self.attributes.and_then(|given| given.get(index));
+            let attributes = given.copied().unwrap_or(READ_ONLY);
             let first_lba = partition.offset_bytes / self.sector.bytes();
             let last_lba = first_lba + partition.size_bytes / self.sector.bytes() - 1;
             // GUIDs are stored with their first three fields little-endian, unlike in a verity superblock.
@@ -156,7 +168,7 @@ impl<'a> Table<'a> {
             entry[16..32].copy_from_slice(&partition.uuid.as_uuid().to_bytes_le());
             entry[32..40].copy_from_slice(&first_lba.to_le_bytes());
             entry[40..48].copy_from_slice(&last_lba.to_le_bytes());
-            entry[48..56].copy_from_slice(&READ_ONLY.to_le_bytes());
+            entry[48..56].copy_from_slice(&attributes.to_le_bytes());
             for (unit, field) in partition
                 .name
                 .encode_utf16()

@@ -11,6 +11,7 @@
 //! <https://uapi-group.org/specifications/specs/discoverable_disk_image/>.
 
 mod assemble;
+mod disk;
 mod gpt;
 mod identity;
 mod partition_types;
@@ -20,6 +21,7 @@ mod signature;
 mod verity;
 
 pub use self::assemble::{AssembleError, Ddi, Layout, Partition, VerityMode, assemble};
+pub use self::disk::{Disk, DiskContent, DiskLayout, DiskPartition, assemble_disk, derive_uuid};
 pub use self::gpt::SectorSize;
 pub use self::identity::{PartitionUuid, RootHash};
 pub use self::partition_types::{Designator, PartitionArchitecture, UnknownArchitecture};

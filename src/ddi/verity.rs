@@ -69,6 +69,26 @@ impl HashTreeBuilder {
         self.partial.extend_from_slice(blocks.remainder());
     }
 
+    /// Takes `count` zeros, each block of which has the same digest.
+    pub(super) fn update_zeros(&mut self, mut count: u64) {
+        const ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+        if !self.partial.is_empty() {
+            let missing = BLOCK_BYTES - self.partial.len();
+            let head = usize::try_from(count).map_or(missing, |count| missing.min(count));
+            self.update(&ZEROS[..head]);
+            count -= head as u64;
+        }
+        if count >= BLOCK_BYTES as u64 {
+            let digest = digest(&self.salted, &ZEROS);
+            while count >= BLOCK_BYTES as u64 {
+                self.leaves.extend_from_slice(&digest);
+                count -= BLOCK_BYTES as u64;
+            }
+        }
+        let rest = usize::try_from(count).expect("it is less than a block");
+        self.update(&ZEROS[..rest]);
+    }
+
     /// Takes another first block in place of the one that went by.
     ///
     /// # Panics
@@ -133,6 +153,18 @@ impl HashTree {
             .checked_mul(BLOCK_BYTES as u64)
             .ok_or("it is of more data than there can be")?;
         Ok((uuid, salt, data_bytes))
+    }
+
+    /// Returns the length of the tree over `data_bytes`, which are whole blocks.
+    pub(super) fn size_over(data_bytes: u64) -> u64 {
+        let digests_per_block = (BLOCK_BYTES / DIGEST_BYTES) as u64;
+        let mut blocks = data_bytes / BLOCK_BYTES as u64;
+        let mut total = 1;
+        while blocks > 1 {
+            blocks = blocks.div_ceil(digests_per_block);
+            total += blocks;
+        }
+        total * BLOCK_BYTES as u64
     }
 
     /// Returns the length of what [`HashTree::write_to`] writes.

@@ -87,6 +87,9 @@ pub enum FileSystemError {
     Read { source: std::io::Error },
 }
 
+/// What is found where no format is recognised.
+pub const UNKNOWN: &str = "something else";
+
 /// Where a format says what it is.
 const MAGICS: [(u64, &[u8], &str); 8] = [
     (EROFS_MAGIC_OFFSET, b"\xe2\xe1\xf5\xe0", "erofs"),
@@ -131,7 +134,7 @@ impl FileSystem {
                 .map(|image| Self::Squashfs(Arc::new(image)))
                 .map_err(|source| FileSystemError::Squashfs { source }),
             found => Err(FileSystemError::Unknown {
-                found: found.unwrap_or("something else"),
+                found: found.unwrap_or(UNKNOWN),
             }),
         }
     }

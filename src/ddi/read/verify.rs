@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::ddi::RootHash;
 use crate::ddi::gpt::protective_mbr;
 use crate::ddi::identity::{is_derived, superblock_uuid};
-use crate::format::file_system::{FileSystem, FileSystemError};
+use crate::format::file_system::{FileSystem, FileSystemError, UNKNOWN};
 use crate::format::pipeline;
 use crate::tree::{Content, ContentError, EntryKind, FileTree, TreePath};
 
@@ -390,7 +390,10 @@ impl Verification {
         let opened = FileSystem::open(payload.bytes.clone());
         let file_system = match opened {
             Ok(file_system) => file_system,
-            Err(FileSystemError::Unknown { found }) if payload.verity.is_some() => {
+            // One that others read is not known to be damaged.
+            Err(FileSystemError::Unknown { found })
+                if payload.verity.is_some() || found != UNKNOWN =>
+            {
                 self.unchecked.push(format!(
                     "whether the file system of `{name}`, which is {found}, can be read"
                 ));
