@@ -18,6 +18,7 @@ pub use crate::packages::deb::fuzzing::package_file;
 pub use crate::recipe::fuzzing::{
     grants, recipe_conditions, recipe_files, recipe_syntax, recipe_values,
 };
+pub use crate::recipe::repart::fuzzing::partition_definitions;
 pub use crate::signing::fuzzing::keys;
 pub use crate::store::fuzzing::store_metadata;
 
@@ -40,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("layer_attributes", layer_attributes),
     ("limits", limits),
     ("package_file", package_file),
+    ("partition_definitions", partition_definitions),
     ("recipe_conditions", recipe_conditions),
     ("recipe_files", recipe_files),
     ("recipe_syntax", recipe_syntax),

@@ -5,9 +5,11 @@
 
 mod archive;
 mod compressed;
+mod disk;
 mod error;
 mod image;
 mod oci;
+mod partition;
 mod signature;
 mod split;
 
@@ -61,6 +63,9 @@ pub(super) fn check_place(recipe: &Recipe) -> Result<(), Error> {
     }
     for name in recipe.artifact_names() {
         publish::check_file_place(&recipe.output_directory.join(name))?;
+    }
+    if let Some(name) = recipe.definitions_name() {
+        publish::check_directory_place(&recipe.output_directory.join(name))?;
     }
     Ok(())
 }
@@ -184,6 +189,9 @@ fn write_image(
                 .write(place, image, codec)
                 .map_err(writing(&artifact.name))
         })?;
+        if !artifact.is_file() {
+            outputs.files.retain(|file| *file != artifact.name);
+        }
     }
     if is_wrapped {
         outputs

@@ -50,7 +50,9 @@ fn remove(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Erro
             recipe.checksums_file_name(),
             recipe.signature_file_name(),
         ];
-        for name in outputs.into_iter().chain(recipe.artifact_names()) {
+        let artifacts = recipe.artifact_names().into_iter();
+        let artifacts = artifacts.chain(recipe.definitions_name());
+        for name in outputs.into_iter().chain(artifacts) {
             let path = recipe.output_directory.join(name);
             if publish::remove_output(&path)? {
                 say("removed", &path, style);

@@ -43,7 +43,7 @@ mod place;
 mod program;
 mod project;
 mod real;
-mod repart;
+pub(crate) mod repart;
 mod resolve;
 mod resolved;
 mod scope;

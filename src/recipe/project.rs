@@ -509,5 +509,6 @@ fn written_names(recipe: &Recipe) -> Vec<String> {
     std::iter::once(recipe.output_file_name())
         .chain(link)
         .chain(recipe.artifact_names())
+        .chain(recipe.definitions_name())
         .collect()
 }

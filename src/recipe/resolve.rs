@@ -53,6 +53,7 @@ pub(super) fn recipe(
     };
     let definitions = settings.definitions(&target, findings);
     settings.check_split_names(&definitions, &split_artifacts, findings);
+    settings.check_signatures(format, &definitions, findings);
     let recipe = Recipe {
         name: image.name.clone(),
         is_main: image.is_main(),

@@ -4,8 +4,10 @@ use std::io::ErrorKind;
 
 use crate::Hint;
 use crate::ddi;
-use crate::format::{compression, cpio, directory, erofs, oci, squashfs, tar};
+use crate::format::{compression, cpio, directory, erofs, ext4, oci, squashfs, tar};
 use crate::tree::ContentError;
+
+use super::partition::ContentsError;
 
 /// An output could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,10 @@ pub enum FileSystemError {
     Erofs(#[from] erofs::Error),
     #[error("making a squashfs file system")]
     Squashfs(#[from] squashfs::Error),
+    #[error("making an ext4 file system")]
+    Ext4(#[from] ext4::Error),
+    #[error("choosing the files of a partition")]
+    Contents(#[from] ContentsError),
 }
 
 impl Hint for WriteError {

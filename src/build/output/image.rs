@@ -8,15 +8,15 @@ use std::thread;
 use uuid::Uuid;
 
 use super::error::{FileSystemError, WriteError};
-use super::{Made, beside, compressed, create, sync, writing};
+use super::{Made, beside, compressed, create, disk, sync, writing};
 use crate::beneath::Place;
 use crate::build::Error;
 use crate::ddi::{self, Ddi, Layout, PartitionArchitecture, VerityMode};
 use crate::format::compression::Codec;
 use crate::format::output::ImageOutput;
-use crate::format::{erofs, squashfs};
+use crate::format::{directory, erofs, squashfs};
 use crate::plan::KeyBuilder;
-use crate::recipe::{FileSystem, Recipe, SplitArtifact, Verity};
+use crate::recipe::{Definition, FileSystem, Payload, Recipe, SplitArtifact, Verity, VerityPart};
 use crate::signing::Signer;
 use crate::tree::{FileTree, Timestamp};
 
@@ -24,17 +24,23 @@ use crate::tree::{FileTree, Timestamp};
 #[derive(Debug)]
 pub(super) struct Artifact {
     pub(super) name: String,
-    part: Part,
+    pub(super) part: Part,
 }
 
 /// What an artifact holds.
 #[derive(Debug)]
-enum Part {
+pub(super) enum Part {
     Partition { offset_bytes: u64, size_bytes: u64 },
     Text(String),
+    Directory(FileTree),
 }
 
 impl Artifact {
+    /// Tells whether it is a file, and no directory.
+    pub(super) fn is_file(&self) -> bool {
+        !matches!(self.part, Part::Directory(_))
+    }
+
     /// Writes the artifact at `place`, a partition compressed with `codec`; the image is beside it under the name `image`.
     pub(super) fn write(
         &self,
@@ -56,6 +62,7 @@ impl Artifact {
                 file.write_all(text.as_bytes())?;
                 Ok(sync(&file)?)
             }
+            Part::Directory(tree) => Ok(directory::write_at(tree, place)?),
         }
     }
 }
@@ -98,7 +105,9 @@ pub(in crate::build) fn check_keys(recipe: &Recipe) -> Result<(), Error> {
 
 /// Tells whether the image gets a signature.
 pub(in crate::build) fn is_signed(recipe: &Recipe) -> bool {
-    recipe.format.has_verity()
+    let is_signature =
+        |definition: &Definition| matches!(definition.verity, VerityPart::Signature { .. });
+    (recipe.format.has_verity() || recipe.definitions.iter().any(is_signature))
         && match recipe.verity {
             Verity::Signed => true,
             Verity::Auto => recipe.verity_key.is_some() && recipe.verity_certificate.is_some(),
@@ -137,6 +146,10 @@ pub(super) fn write(
     tree: &FileTree,
     build_time: Timestamp,
 ) -> Result<Made, Error> {
+    if !recipe.definitions.is_empty() {
+        let signer = signer(recipe)?;
+        return disk::write(place, name, recipe, tree, build_time, signer.as_ref());
+    }
     let architecture = recipe.architecture.systemd_name();
     let architecture =
         PartitionArchitecture::named(architecture).map_err(|source| Error::Architecture {
@@ -161,7 +174,13 @@ pub(super) fn write(
     };
     let mut file = create(place).map_err(writing(name))?;
     let ddi = ddi::assemble(&mut file, &layout, |payload| {
-        write_file_system(payload, recipe, tree, build_time)
+        packed(
+            payload,
+            &recipe.payload,
+            tree,
+            volume_uuid(recipe),
+            build_time,
+        )
     })
     .map_err(writing(name))?;
     sync(&file).map_err(writing(name))?;
@@ -171,15 +190,20 @@ pub(super) fn write(
     })
 }
 
-/// Writes the file system of an image.
-fn write_file_system(
+/// Writes a file system that is only read.
+pub(super) fn packed(
     out: &mut dyn ImageOutput,
-    recipe: &Recipe,
+    payload: &Payload,
     tree: &FileTree,
+    uuid: Uuid,
     build_time: Timestamp,
 ) -> Result<(), FileSystemError> {
     let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let payload = recipe.payload;
+    let erofs_options = erofs::Options {
+        uuid,
+        build_time,
+        volume_name: String::new(),
+    };
     match (payload.file_system, payload.codec) {
         (FileSystem::Squashfs, Some(codec)) => {
             let options = squashfs::Options::new(codec, build_time);
@@ -193,23 +217,14 @@ fn write_file_system(
                 deduplicate: true,
                 oldest_kernel: payload.oldest_kernel,
             };
-            let options = erofs_options(recipe, build_time);
-            erofs::write_compressed(tree, &options, &compression, workers, out)?;
+            erofs::write_compressed(tree, &erofs_options, &compression, workers, out)?;
         }
         // There is no squashfs without compression, which the recipe has been told.
         (FileSystem::Erofs | FileSystem::Squashfs, None) => {
-            erofs::Plan::new(tree, &erofs_options(recipe, build_time))?.write(out)?;
+            erofs::Plan::new(tree, &erofs_options)?.write(out)?;
         }
     }
     Ok(())
-}
-
-fn erofs_options(recipe: &Recipe, build_time: Timestamp) -> erofs::Options {
-    erofs::Options {
-        uuid: volume_uuid(recipe),
-        build_time,
-        volume_name: String::new(),
-    }
 }
 
 /// Tells what the person should know about the protection of an image.
@@ -255,7 +270,7 @@ fn artifacts(recipe: &Recipe, ddi: &Ddi) -> Vec<Artifact> {
 }
 
 /// Returns the file system's UUID: of the seed if there is one, else of the image's name.
-fn volume_uuid(recipe: &Recipe) -> Uuid {
+pub(super) fn volume_uuid(recipe: &Recipe) -> Uuid {
     let seed = recipe.seed.unwrap_or_default();
     let key = KeyBuilder::new("volume")
         .field("seed", seed.as_bytes())

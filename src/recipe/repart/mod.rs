@@ -4,8 +4,12 @@
 //! not supported is an error with its place, never dropped; what cannot matter when an image is made from nothing, as
 //! it always is here, is accepted: nothing is left to be distributed by weight or taken away by priority.
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod load;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod text;
 mod types;
 mod verity;

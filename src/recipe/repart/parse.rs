@@ -115,6 +115,10 @@ pub(super) fn definition(
         parser.assignment(assignment);
     }
     let values = std::mem::take(&mut parser.values);
+    // A type that is none was reported.
+    if values.kind.is_none() && assignments.iter().any(|found| found.key == "Type") {
+        return None;
+    }
     parser.finish(path, values)
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::super::error::RecipeError;
 use super::super::file_system::{FileCompression, Payload};
 use super::super::findings::Findings;
 use super::super::origin::Origin;
 use super::super::outside;
-use super::super::repart::{self, Context, Definition};
-use super::super::resolved::{Format, SplitArtifact};
+use super::super::repart::{self, Context, Definition, VerityPart};
+use super::super::resolved::{Format, SplitArtifact, Verity};
 use super::super::target::{Architecture, Distribution};
 use super::super::values::Value;
 use super::{Resolver, unsupported};
@@ -104,7 +105,7 @@ impl Resolver<'_> {
                 continue;
             };
             if !seen.insert(name) {
-                findings.refuse(super::RecipeError::Unsupported {
+                findings.refuse(RecipeError::Unsupported {
                     origin: definition.origin.clone(),
                     setting: "SplitName",
                     value: name.clone(),
@@ -113,4 +114,50 @@ impl Resolver<'_> {
             }
         }
     }
+
+    /// Reports partitions for signatures that nothing can be put into, and a disk that is to be signed without any.
+    pub(super) fn check_signatures(
+        &self,
+        format: Option<Format>,
+        definitions: &[Definition],
+        findings: &mut Findings,
+    ) {
+        let is_signature =
+            |found: &&Definition| matches!(found.verity, VerityPart::Signature { .. });
+        let signature = definitions.iter().find(is_signature);
+        let has_keys = self.one("VerityKey").is_some() && self.one("VerityCertificate").is_some();
+        match (signature, self.verity()) {
+            (Some(found), Verity::Auto) if !has_keys => refuse(
+                found,
+                "there is no key and certificate to sign with; make both with `overcoat genkey`, or leave room with \
+                 `Verity=defer`",
+                findings,
+            ),
+            (Some(found), verity @ (Verity::Disabled | Verity::Hash)) => {
+                let name = if verity == Verity::Hash {
+                    "hash"
+                } else {
+                    "disabled"
+                };
+                let reason = format!("the image is not to be signed, with `Verity={name}`");
+                refuse(found, &reason, findings);
+            }
+            (None, Verity::Signed) if format == Some(Format::Disk) => {
+                if let Some(sourced) = self.one("Verity") {
+                    let reason = "a disk is signed in partitions with `Verity=signature`, and no definition is of one";
+                    findings.refuse(unsupported("Verity", sourced, reason));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn refuse(found: &Definition, reason: &str, findings: &mut Findings) {
+    findings.refuse(RecipeError::Unsupported {
+        origin: found.origin.clone(),
+        setting: "Verity",
+        value: "signature".to_owned(),
+        reason: reason.to_owned(),
+    });
 }
