@@ -15,6 +15,7 @@ mod require;
 mod archives;
 mod attacks;
 mod ddi;
+mod disks;
 mod dissected;
 mod egress;
 mod faults;

@@ -129,14 +129,28 @@ impl Image {
         SETS.into_iter().filter_map(payload).collect()
     }
 
-    /// Opens the first file system.
+    /// Opens the first file system that can be read: a disk may have others that are written to.
     ///
     /// # Errors
-    /// An [`OpenError`] when there is none that can be read.
+    /// The [`OpenError`] of the first when there is none.
     pub fn file_system(&self) -> Result<FileSystem, OpenError> {
-        let payloads = self.payloads();
-        let payload = payloads.first().ok_or(OpenError::NoPayload)?;
-        FileSystem::open(payload.bytes.clone()).map_err(|source| OpenError::FileSystem { source })
+        let mut first_error = OpenError::NoPayload;
+        for payload in self.payloads() {
+            match FileSystem::open(payload.bytes.clone()) {
+                Ok(file_system) => return Ok(file_system),
+                Err(source) => {
+                    let is_unknown = matches!(source, FileSystemError::Unknown { .. });
+                    if matches!(first_error, OpenError::NoPayload) {
+                        first_error = OpenError::FileSystem { source };
+                    }
+                    // What is damaged is not passed over.
+                    if !is_unknown {
+                        return Err(first_error);
+                    }
+                }
+            }
+        }
+        Err(first_error)
     }
 
     /// Reads what protects a file system; `None` when it has no hash tree.

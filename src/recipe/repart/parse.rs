@@ -389,7 +389,8 @@ impl Parser<'_, '_> {
                 _ => unsupported("blocks of 4096 bytes are the ones that are made"),
             },
             "SplitName" => {
-                self.values.split_name = Some((value.to_owned(), origin.clone()));
+                let name = self.expand(name, &keep_own(value), origin)?;
+                self.values.split_name = Some((name, origin.clone()));
                 Ok(())
             }
             "Flags" => {
@@ -503,10 +504,11 @@ impl Parser<'_, '_> {
         origin: &Origin,
     ) -> Result<String, Wrong> {
         // What only the host or the finished image knows would not be the same everywhere.
-        let mut letters = text
-            .split('%')
-            .skip(1)
-            .filter_map(|rest| rest.chars().next());
+        let mut characters = text.chars();
+        let mut letters = std::iter::from_fn(|| {
+            characters.find(|character| *character == '%')?;
+            characters.next()
+        });
         if let Some(letter) = letters.find(|letter| "bBHlmqvwWTVU".contains(*letter)) {
             return Err(Wrong::Unsupported(format!(
                 "`%{letter}` stands for something of the host or the finished image"
@@ -841,6 +843,27 @@ fn without_effect(name: &str, value: &str) -> Outcome {
         },
         _ => unsupported("it is not known what it means"),
     }
+}
+
+/// Escapes the specifiers that only stand for something when all partitions are known, and what is escaped already.
+fn keep_own(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        kept.push(character);
+        if character != '%' {
+            continue;
+        }
+        match characters.next() {
+            Some('%') => kept.push_str("%%%"),
+            Some(letter @ ('t' | 'T' | 'n')) => {
+                kept.push('%');
+                kept.push(letter);
+            }
+            letter => kept.extend(letter),
+        }
+    }
+    kept
 }
 
 fn boolean(text: &str) -> Option<bool> {

@@ -18,7 +18,7 @@ fn settings_say_what_repart_d_says_they_do() {
     let text = "Type=root\nLabel=os_%A\nUUID=null\nFormat=ext4\nCopyFiles=/:/\nCopyFiles=/etc:/factory/etc\n\
                 CopyFiles=/opt\nExcludeFiles=/usr/ /boot\nMakeDirectories=/usr /efi\nMakeSymlinks=/bin:usr/bin\n\
                 SizeMinBytes=100M\nSizeMaxBytes=1G\nPaddingMinBytes=1\nMinimize=guess\nWeight=500\nPriority=-1\n\
-                FactoryReset=yes\nSplitName=%t.%n\nMountPoint=/\n";
+                FactoryReset=yes\nSplitName=%t_%A.%n\nMountPoint=/\n";
     let (found, problems) = one(text);
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(found.label.as_deref(), Some("os_1.2"));
@@ -42,7 +42,7 @@ fn settings_say_what_repart_d_says_they_do() {
     assert_eq!(found.least_bytes(), 100 << 20);
     assert_eq!(found.size_max_bytes, Some(1 << 30));
     assert_eq!(found.padding_min_bytes, 4096);
-    assert_eq!(found.split_name.as_deref(), Some("root-x86-64.1"));
+    assert_eq!(found.split_name.as_deref(), Some("root-x86-64_1.2.1"));
     assert_eq!(found.attributes, GROW_FILE_SYSTEM);
 }
 
