@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::Error;
 use super::blocks::Run;
-use super::layout::{BLOCK_BYTES, INODE_BYTES, checksum, high16, low16, low32, put};
+use super::layout::{BLOCK_BYTES, INODE_BYTES, PlacedBlock, checksum, high16, low16, low32, put};
 use super::xattr::Attributes;
 use crate::tree::{DeviceNumber, Timestamp, TreePath};
 
@@ -86,11 +86,7 @@ pub(super) struct Inode {
 
 impl Inode {
     /// Returns the bytes of the inode, and the blocks of its map.
-    pub(super) fn encode(
-        &self,
-        uuid: Uuid,
-        number: u32,
-    ) -> ([u8; INODE_BYTES], Vec<(u32, Vec<u8>)>) {
+    pub(super) fn encode(&self, uuid: Uuid, number: u32) -> ([u8; INODE_BYTES], Vec<PlacedBlock>) {
         let mut bytes = [0; INODE_BYTES];
         let (flags, block, nodes) = self.block(uuid, number);
         let (seconds, extra) = time(self.modified);
@@ -130,7 +126,7 @@ impl Inode {
         (bytes, nodes)
     }
 
-    fn block(&self, uuid: Uuid, number: u32) -> (u32, [u8; 60], Vec<(u32, Vec<u8>)>) {
+    fn block(&self, uuid: Uuid, number: u32) -> (u32, [u8; 60], Vec<PlacedBlock>) {
         let mut block = [0; 60];
         let mut nodes = Vec::new();
         match &self.body {

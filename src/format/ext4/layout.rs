@@ -20,6 +20,9 @@ pub(super) const LOST_AND_FOUND_BLOCKS: u32 = 4;
 /// A group descriptor without the `64bit` feature.
 pub(super) const DESCRIPTOR_BYTES: usize = 32;
 
+/// A block of metadata with its number.
+pub(super) type PlacedBlock = (u32, Vec<u8>);
+
 /// Computes the checksum of `parts` in the file system with this UUID: CRC-32C without the final inversion, which
 /// starts with the UUID everywhere but in the superblock.
 pub(super) fn checksum(uuid: Uuid, parts: &[&[u8]]) -> u32 {

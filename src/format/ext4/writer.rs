@@ -8,7 +8,8 @@ use super::directory::{self, Name};
 use super::inode::{Body, Inode, extents};
 use super::journal;
 use super::layout::{
-    BLOCK, BLOCK_BYTES, BLOCKS_PER_GROUP, FIRST_INODE, INODE_BYTES, JOURNAL_INODE, ROOT_INODE,
+    BLOCK, BLOCK_BYTES, BLOCKS_PER_GROUP, FIRST_INODE, INODE_BYTES, JOURNAL_INODE, PlacedBlock,
+    ROOT_INODE,
 };
 use super::plan::Plan;
 use super::superblock::{SUPERBLOCK_BYTES, Usage, descriptors, journal_inode, superblock};
@@ -86,7 +87,7 @@ impl Plan<'_> {
     /// Returns everything that is no content of a file, each with its first block.
     fn metadata(&self) -> Vec<(u32, Piece)> {
         let (uuid, places) = (self.options.uuid, &self.places);
-        let mut pieces: Vec<(u32, Vec<u8>)> = self.attribute_blocks().collect();
+        let mut pieces: Vec<PlacedBlock> = self.attribute_blocks().collect();
         let mut inodes: Vec<(u32, Inode)> = vec![(FIRST_INODE, self.lost_and_found())];
         if !places.journal.is_empty() {
             let inode = journal_inode(&places.journal, self.options.build_time);
@@ -159,12 +160,7 @@ impl Plan<'_> {
     }
 
     /// Adds the superblocks with the descriptors behind each.
-    fn add_groups(
-        &self,
-        pieces: &mut Vec<(u32, Vec<u8>)>,
-        usage: &[Usage],
-        bitmaps: &[[Vec<u8>; 2]],
-    ) {
+    fn add_groups(&self, pieces: &mut Vec<PlacedBlock>, usage: &[Usage], bitmaps: &[[Vec<u8>; 2]]) {
         let descriptors = descriptors(self, usage, bitmaps);
         for group in (0..self.places.blocks.group_count).filter(|group| has_superblock(*group)) {
             let mut block = vec![0; BLOCK_BYTES];
@@ -178,7 +174,7 @@ impl Plan<'_> {
     }
 
     /// Returns the inode tables as far as they are used, what is used of them, and the blocks of maps.
-    fn tables(&self, inodes: &[(u32, Inode)]) -> (Vec<Vec<u8>>, Vec<Usage>, Vec<(u32, Vec<u8>)>) {
+    fn tables(&self, inodes: &[(u32, Inode)]) -> (Vec<Vec<u8>>, Vec<Usage>, Vec<PlacedBlock>) {
         let per_group = self.places.inodes_per_group;
         let groups = usize::try_from(self.places.blocks.group_count).unwrap_or_default();
         let mut tables = vec![Vec::new(); groups];
