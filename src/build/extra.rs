@@ -11,11 +11,11 @@ use rustix::fs::FileType;
 
 use crate::beneath::{Directory, Place};
 use crate::capture;
+use crate::format::tar::accounts::Accounts;
 use crate::recipe::{Recipe, TreeSource, Value};
 use crate::source::{self, Scratch, Source};
 use crate::tree::{self, Content, Entry, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath};
 
-use super::accounts::OwnerNames;
 use super::{Error, bases, private};
 
 /// Which trees of a recipe.
@@ -126,7 +126,7 @@ pub(super) fn add(
                 continue;
             }
             Opened::Packed(packed) => {
-                let names = OwnerNames::of(tree)?;
+                let names = Accounts::of_tree(tree);
                 let architecture = bases::architecture(recipe);
                 let owner = |member: &_| names.owner(member);
                 packed

@@ -1,6 +1,5 @@
 //! One image's steps in pipeline order; the only caller of the sandbox.
 
-mod accounts;
 mod apt_error;
 mod bases;
 mod changelog;

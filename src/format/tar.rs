@@ -9,6 +9,7 @@
 //! attributes have the keys that GNU tar, star, Go and container tools share: `SCHILY.xattr.NAME`; access control lists
 //! are there as attributes and, for GNU tar's `--acls`, as text (`SCHILY.acl.access`).
 
+pub mod accounts;
 mod acl;
 #[cfg(test)]
 mod fixture;

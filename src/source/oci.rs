@@ -7,16 +7,19 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use oci_spec::image::{
     Descriptor, DigestAlgorithm, ImageConfiguration, ImageIndex, ImageManifest, MediaType,
     OciLayout,
 };
 use openssl::hash::MessageDigest;
+use rustix::fs::FileType;
 
 use super::Error;
 use super::archive::numeric;
 use super::kept::{Scratch, keep};
+use crate::beneath::Directory;
 use crate::digest::hexadecimal;
 use crate::format::tar::unpack::{Rules, unpack};
 use crate::tree::{
@@ -89,6 +92,8 @@ pub enum OciError {
     Digest { expected: String, found: String },
     #[error("`{digest}` has a digest that is not known; SHA-256, SHA-384 and SHA-512 are")]
     UnknownDigest { digest: String },
+    #[error("listing the files of the layout")]
+    Files(#[source] crate::beneath::Error),
     #[error("a digest is no name of a file")]
     Name(#[from] InvalidTreePath),
     #[error("the layout has no image for `{architecture}`; it has {found}")]
@@ -122,6 +127,38 @@ pub(super) fn is_layout(tree: &FileTree) -> bool {
             .and_then(|path| tree.get(&path))
             .is_some_and(|entry| matches!(entry.kind, EntryKind::Regular(_)))
     })
+}
+
+/// Returns the files of the layout in `directory`. Who owns them does not matter, as their digests say what they are.
+pub(super) fn files(directory: &Directory) -> Result<FileTree, OciError> {
+    let root = Arc::new(directory.try_clone().map_err(OciError::Files)?);
+    let mut tree = FileTree::new(Entry::directory(Timestamp::default()))?;
+    let mut pending = vec![TreePath::root()];
+    while let Some(path) = pending.pop() {
+        let names = root
+            .directory(&path)
+            .and_then(|directory| directory.names())
+            .map_err(OciError::Files)?;
+        for name in names {
+            let path = path.join(&name)?;
+            let inode = root.inode(&path).map_err(OciError::Files)?;
+            let depth = path.components().count();
+            let kind = match inode.file_type() {
+                FileType::RegularFile => {
+                    let size_bytes = inode.status().stx_size;
+                    EntryKind::Regular(Content::from_file(root.clone(), path.clone(), size_bytes))
+                }
+                // `blobs` and one for each algorithm.
+                FileType::Directory if depth <= 2 => {
+                    pending.push(path.clone());
+                    EntryKind::Directory
+                }
+                _ => continue,
+            };
+            tree.insert(path, Entry::new(kind, 0o755, Timestamp::default()))?;
+        }
+    }
+    Ok(tree)
 }
 
 /// Finds the image for `architecture`, by Go's name of it, in the layout `tree`. Its layers are not read.

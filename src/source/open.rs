@@ -227,10 +227,12 @@ impl SourceFile {
 }
 
 fn layout_image(directory: &Directory, architecture: &str) -> Result<OciImage, Error> {
-    oci::find(&merged(directory)?, architecture).map_err(|source| Error::Oci {
-        path: directory.host_path().into(),
-        source,
-    })
+    oci::files(directory)
+        .and_then(|files| oci::find(&files, architecture))
+        .map_err(|source| Error::Oci {
+            path: directory.host_path().into(),
+            source,
+        })
 }
 
 fn merged(directory: &Directory) -> Result<FileTree, Error> {

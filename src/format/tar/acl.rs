@@ -1,5 +1,7 @@
 //! Access control lists as text, the form that GNU tar gives to acl_from_text(3).
 
+use super::accounts::Accounts;
+
 /// The version of the attribute's layout (`POSIX_ACL_XATTR_VERSION`, linux/posix_acl_xattr.h).
 const VERSION: u32 = 2;
 
@@ -37,8 +39,8 @@ pub(super) fn acl_text(value: &[u8]) -> Option<String> {
 /// Returns the value of a `system.posix_acl_*` attribute of its text; `None` when it is none.
 ///
 /// The entries stand in lines or between commas, have letters or their first ones, and may end in an id (star, libarchive).
-/// A name without an id stands for somebody of the machine that the archive was made on, who is not known here.
-pub(super) fn acl_value(text: &[u8]) -> Option<Vec<u8>> {
+/// A name without an id is looked up in `accounts`; nobody of that name makes the text none.
+pub(super) fn acl_value(text: &[u8], accounts: &Accounts) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(text).ok()?;
     let mut entries = Vec::new();
     for entry in text.split(['\n', ',']) {
@@ -56,7 +58,11 @@ pub(super) fn acl_value(text: &[u8]) -> Option<Vec<u8>> {
         };
         let id = match name {
             "" => u32::MAX,
-            id => id.parse().ok()?,
+            name => match name.parse() {
+                Ok(id) => id,
+                Err(_) if who.starts_with('u') => accounts.user(name.as_bytes())?,
+                Err(_) => accounts.group(name.as_bytes())?,
+            },
         };
         let tag: u16 = match (who, name.is_empty()) {
             ("user" | "u", true) => 0x01,
@@ -93,7 +99,23 @@ pub(super) fn acl_value(text: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{acl_text, acl_value};
+    use super::super::accounts::Accounts;
+    use super::acl_text;
+
+    fn acl_value(text: &[u8]) -> Option<Vec<u8>> {
+        let mut accounts = Accounts::default();
+        accounts.add_users(b"mail:x:8:8::/:\n");
+        accounts.add_groups(b"tty:x:5:\n");
+        super::acl_value(text, &accounts)
+    }
+
+    #[test]
+    fn names_without_numbers_are_those_of_the_accounts() {
+        let named = acl_value(b"user::rwx\nuser:mail:r--\ngroup:tty:-w-");
+        let numbered = acl_value(b"user::rwx\nuser:8:r--\ngroup:5:-w-");
+        assert!(named.is_some());
+        assert_eq!(named, numbered);
+    }
 
     #[test]
     fn text_of_any_producer_is_the_same_list() {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use self::contents::Part;
 use self::fields::Fields;
 use self::records::Records;
+use super::accounts::Accounts;
 use crate::format::budget::{Budget, OverBudget};
 use crate::format::read_at::ReadAt;
 use crate::tree::{Content, DeviceNumber, Timestamp};
@@ -101,18 +102,22 @@ pub struct Members {
     offset: u64,
     global: Records,
     budget: Budget,
+    accounts: Arc<Accounts>,
     is_done: bool,
 }
 
 impl Members {
     /// Starts at the first member of the archive `bytes`, which is not compressed.
-    pub fn new(bytes: Arc<dyn ReadAt>) -> Self {
+    ///
+    /// `accounts` are those that names without numbers stand for.
+    pub fn new(bytes: Arc<dyn ReadAt>, accounts: Arc<Accounts>) -> Self {
         let budget = Budget::of(bytes.size_bytes());
         Self {
             bytes,
             offset: 0,
             global: Records::default(),
             budget,
+            accounts,
             is_done: false,
         }
     }
@@ -124,13 +129,13 @@ impl Members {
             match fields.flag() {
                 b'x' | b'X' => {
                     let body = self.extension(offset, &fields)?;
-                    extended.add(&body, offset)?;
+                    extended.add(&body, offset, &self.accounts)?;
                 }
                 b'g' => {
                     let body = self.extension(offset, &fields)?;
                     self.budget.take(body.len() as u64)?;
-                    self.global.add(&body, offset)?;
-                    extended.add(&body, offset)?;
+                    self.global.add(&body, offset, &self.accounts)?;
+                    extended.add(&body, offset, &self.accounts)?;
                 }
                 b'L' => long_name = Some(until_nul(self.extension(offset, &fields)?)),
                 b'K' => long_target = Some(until_nul(self.extension(offset, &fields)?)),

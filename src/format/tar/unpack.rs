@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use super::accounts::Accounts;
 use super::reader::{Member, MemberKind, Members, ReadError};
 use crate::format::budget::{Budget, OverBudget};
 use crate::format::read_at::ReadAt;
@@ -96,18 +97,29 @@ pub fn unpack(
         budget: Budget::of(archive.size_bytes()),
         next_group,
     };
+    let accounts = Arc::new(accounts(unpacking.tree, archive)?);
     if rules == Rules::Layer {
         // They are about the layers below, wherever among its members they stand.
-        for member in Members::new(archive.clone()) {
+        for member in Members::new(archive.clone(), accounts.clone()) {
             unpacking.delete(&member?)?;
         }
     }
-    for member in Members::new(archive.clone()) {
+    for member in Members::new(archive.clone(), accounts.clone()) {
         let member = member?;
         let owner = owner(&member);
         unpacking.add(member, owner)?;
     }
     Ok(())
+}
+
+/// Returns the accounts of the tree, with those that the archive brings.
+fn accounts(tree: &FileTree, archive: &Arc<dyn ReadAt>) -> Result<Accounts, ReadError> {
+    let mut accounts = Accounts::of_tree(tree);
+    // What names stand for cannot be asked before it is known.
+    for member in Members::new(archive.clone(), Arc::new(Accounts::of_anybody())) {
+        accounts.add_member(&member?);
+    }
+    Ok(accounts)
 }
 
 struct Unpacking<'a> {

@@ -7,6 +7,7 @@ use overcoat_sandbox::ownership::acl;
 use super::ReadError;
 use super::fields::id_of;
 use super::sparse::SparseRecords;
+use crate::format::tar::accounts::Accounts;
 use crate::format::tar::acl::acl_value;
 use crate::tree::{DeviceNumber, Timestamp};
 
@@ -29,7 +30,12 @@ pub(super) struct Records {
 
 impl Records {
     /// Adds the records of the extended header at `offset`; they count for more than those before.
-    pub(super) fn add(&mut self, mut body: &[u8], offset: u64) -> Result<(), ReadError> {
+    pub(super) fn add(
+        &mut self,
+        mut body: &[u8],
+        offset: u64,
+        accounts: &Accounts,
+    ) -> Result<(), ReadError> {
         // Lists as text are for archives that do not have them as attributes.
         let mut lists = BTreeMap::new();
         while !body.is_empty() {
@@ -38,10 +44,14 @@ impl Records {
                 reason: "a record of an extended header is not in order",
             })?;
             body = rest;
-            self.record(key, value, &mut lists)
+            let is_list = key.starts_with(b"SCHILY.acl.");
+            self.record(key, value, accounts, &mut lists)
                 .ok_or(ReadError::Damaged {
                     offset,
-                    reason: "a record of an extended header has a value that it cannot have",
+                    reason: match is_list {
+                        true => "an access control list is none, or names somebody who is not in `etc/passwd` or `etc/group`",
+                        false => "a record of an extended header has a value that it cannot have",
+                    },
                 })?;
         }
         for (name, value) in lists {
@@ -73,6 +83,7 @@ impl Records {
         &mut self,
         key: &[u8],
         value: &[u8],
+        accounts: &Accounts,
         lists: &mut BTreeMap<Vec<u8>, Vec<u8>>,
     ) -> Option<()> {
         // An empty value takes back what was said before.
@@ -100,10 +111,10 @@ impl Records {
             b"SCHILY.devmajor" => self.device_major = small(decimal(value))?,
             b"SCHILY.devminor" => self.device_minor = small(decimal(value))?,
             b"SCHILY.acl.access" if !is_empty => {
-                lists.insert(acl::ACCESS.into(), acl_value(value)?);
+                lists.insert(acl::ACCESS.into(), acl_value(value, accounts)?);
             }
             b"SCHILY.acl.default" if !is_empty => {
-                lists.insert(acl::DEFAULT.into(), acl_value(value)?);
+                lists.insert(acl::DEFAULT.into(), acl_value(value, accounts)?);
             }
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::super::fixture::{Raw, archive, joined, source, unpacked};
 use super::super::unpack::UnpackError;
 use super::{Members, ReadError, is_archive};
@@ -310,7 +312,11 @@ fn damaged_archives_are_told_with_the_place() {
         (pax("uid", b"-1"), value),
         (pax("size", b"1e3"), value),
         (pax("mtime", b"now"), value),
-        (pax("SCHILY.acl.access", b"user:joe:rwx"), value),
+        (
+            pax("SCHILY.acl.access", b"user:joe:rwx"),
+            "the archive is damaged at byte 0: an access control list is none, or names somebody who is not in \
+             `etc/passwd` or `etc/group`",
+        ),
         (
             archive(&[Raw::new("x", b'x').body(b"5 a=b\n"), file.clone()]),
             "the archive is damaged at byte 0: a record of an extended header is not in order",
@@ -339,7 +345,7 @@ fn what_follows_the_end_is_not_read() {
 
 #[test]
 fn an_error_is_the_last_thing_that_is_said() {
-    let mut members = Members::new(source(vec![1; 1024]));
+    let mut members = Members::new(source(vec![1; 1024]), Arc::default());
     assert!(matches!(
         members.next(),
         Some(Err(ReadError::Damaged { offset: 0, .. }))
@@ -357,4 +363,18 @@ fn archives_are_known_by_their_first_header() {
     ] {
         assert_eq!(is_archive(&*source(bytes)).unwrap(), expected);
     }
+}
+
+#[test]
+fn lists_name_those_that_the_archive_knows() {
+    let list: [(&str, &[u8]); 1] = [("SCHILY.acl.access", b"user::rw-,user:joe:r--")];
+    let tree = unpacked(archive(&[
+        Raw::pax(b'x', &list),
+        Raw::file("f", ""),
+        Raw::file("./etc/passwd", "joe:x:5:5::/:\n"),
+    ]))
+    .unwrap();
+    let found = &tree.get(&path("f")).unwrap().xattrs[&b"system.posix_acl_access"[..]];
+    let expected = b"\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff\x02\0\x04\0\x05\0\0\0";
+    assert_eq!(found[..], expected[..]);
 }
