@@ -14,6 +14,7 @@ mod require;
 
 mod archives;
 mod attacks;
+mod bases;
 mod ddi;
 mod disks;
 mod dissected;
