@@ -438,7 +438,8 @@ fn every_blob_is_held_against_its_digest() {
     let is_manifest = |bytes: &[u8]| bytes.starts_with(b"{") && memory_has(bytes, b"\"layers\":[");
     let is_configuration = |bytes: &[u8]| memory_has(bytes, b"diff_ids");
     let is_layer = |bytes: &[u8]| bytes.starts_with(b"\x1f\x8b");
-    let kinds: [&dyn Fn(&[u8]) -> bool; 3] = [&is_manifest, &is_configuration, &is_layer];
+    type Pick<'a> = &'a dyn Fn(&[u8]) -> bool;
+    let kinds: [Pick<'_>; 3] = [&is_manifest, &is_configuration, &is_layer];
     for (number, pick) in kinds.iter().enumerate() {
         let layout = Layout::of_two_layers();
         let place = blob(&layout, pick);
