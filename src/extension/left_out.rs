@@ -71,6 +71,29 @@ const ACCOUNT_FILES: [&str; 6] = [
     "etc/subuid",
 ];
 
+/// Directories that every system has, even where no base says so.
+const STANDARD: [&str; 19] = [
+    "etc",
+    "etc/alternatives",
+    "etc/default",
+    "etc/systemd",
+    "etc/systemd/system",
+    "etc/systemd/user",
+    "home",
+    "opt",
+    "root",
+    "srv",
+    "usr",
+    "usr/bin",
+    "usr/lib",
+    "usr/sbin",
+    "usr/share",
+    "var",
+    "var/lib",
+    "var/opt",
+    "var/spool",
+];
+
 /// What is left out, by what can be done about it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum LeftOutKind {
@@ -130,7 +153,10 @@ pub fn left_out(
     }
     let names = Names::read(payload, base)?;
     let expected = Expected::new();
-    let is_of_base = |path: &TreePath| base.is_some_and(|base| base.get(path).is_some());
+    let standard = STANDARD.map(constant);
+    let is_of_base = |path: &TreePath| {
+        standard.contains(path) || base.is_some_and(|base| base.get(path).is_some())
+    };
     let mut topmost: Option<(LeftOutKind, LeftOutItem)> = None;
     let mut add = |(kind, item)| found.entry(kind).or_default().push(item);
     for (path, entry) in payload.iter().skip(1) {
@@ -139,7 +165,7 @@ pub fn left_out(
         // dpkg removes empty directories, which Debian's packages keep so.
         let is_placeholder = path.file_name() == b".placeholder";
         let is_passed = kind.holds(path) || (!is_leaf && !is_new) || expected.holds(path);
-        if is_passed || is_placeholder {
+        if is_passed || is_placeholder || standard.contains(path) {
             continue;
         }
         let Some(what) = classify(path, entry, is_new) else {

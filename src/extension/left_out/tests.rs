@@ -96,7 +96,7 @@ fn each_kind_has_its_paths_and_the_lines_that_bring_them_about() {
     );
     assert_eq!(
         of(Alternatives),
-        ["etc/alternatives: L+ /etc/alternatives/web - - - - /usr/bin/daemon"]
+        ["etc/alternatives/web: L+ /etc/alternatives/web - - - - /usr/bin/daemon"]
     );
     assert_eq!(
         of(Configuration),
@@ -113,7 +113,7 @@ fn each_kind_has_its_paths_and_the_lines_that_bring_them_about() {
              C /var/lib/daemon/seed - - - -"
         ]
     );
-    assert_eq!(of(Elsewhere), ["srv: "]);
+    assert_eq!(of(Elsewhere), ["srv/www: "]);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn messages_say_what_it_is_and_what_to_do() {
              `/usr/lib/systemd/system/multi-user.target.wants/daemon.service -> ../daemon.service` and \
              `/usr/lib/systemd/system/web.service -> daemon.service`; in `.upholds` in place of `.wants` it also \
              starts what is merged later",
-            "`/etc/alternatives`, to which links in `/usr` lead, is not in the extension; have the link made at boot, \
+            "`/etc/alternatives/web`, to which links in `/usr` lead, is not in the extension; have the link made at boot, \
              with `L+ /etc/alternatives/web - - - - /usr/bin/daemon` in a file of `/usr/lib/tmpfiles.d`",
             "`/etc/daemon` and `/etc/logrotate.d/daemon` are configuration, which a sysext does not bring; ship them \
              in a confext, or below `/usr/share/factory` with `C /etc/daemon - - - -` and \
@@ -145,7 +145,7 @@ fn messages_say_what_it_is_and_what_to_do() {
             "`/var/lib/daemon` is state, which a sysext does not bring; have it made at boot, with \
              `d /var/lib/daemon 0750 daemon daemon -` and `d /var/lib/daemon/pages 0755 daemon daemon -` in a file of \
              `/usr/lib/tmpfiles.d` and what is copied below `/usr/share/factory`",
-            "`/srv` is outside of `/usr` and `/opt` and not in the extension; ",
+            "`/srv/www` is outside of `/usr` and `/opt` and not in the extension; ",
         ]
     );
 }
@@ -166,12 +166,7 @@ fn what_a_boot_makes_already_is_not_told() {
     let found = found(&payload, ExtensionKind::Sysext);
     let kinds: Vec<_> = found.iter().map(|left_out| left_out.kind).collect();
     use LeftOutKind::*;
-    assert_eq!(
-        kinds,
-        [Alternatives, Configuration, ChangedConfiguration, Elsewhere]
-    );
-    // The directory of links is new.
-    assert_eq!(items(&found, Alternatives), ["etc/alternatives: "]);
+    assert_eq!(kinds, [Configuration, ChangedConfiguration, Elsewhere]);
     assert_eq!(
         items(&found, Configuration),
         ["etc/logrotate.d/daemon: C /etc/logrotate.d/daemon - - - -"]
@@ -195,8 +190,8 @@ fn a_confext_is_told_of_what_is_outside_of_etc() {
     assert_eq!(
         items(&found, LeftOutKind::Elsewhere),
         [
-            "srv: ",
-            "usr/bin: ",
+            "srv/www: ",
+            "usr/bin/daemon: ",
             "usr/lib/systemd/system/daemon.service: "
         ]
     );
