@@ -38,6 +38,7 @@ mod range;
 mod recipes;
 mod repository;
 mod reproducibility;
+mod selinux;
 mod trees;
 mod trust;
 mod tutorial;

@@ -22,6 +22,7 @@ pub mod packages;
 pub mod plan;
 pub mod publish;
 pub mod recipe;
+pub mod selinux;
 pub mod signing;
 pub mod source;
 pub mod store;

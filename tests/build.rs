@@ -94,6 +94,52 @@ fn extension_of_a_tree_holds_its_hierarchies_and_its_release() {
 }
 
 #[test]
+fn files_are_labelled_by_a_file_of_contexts_without_root_or_policy() {
+    let world = extension();
+    let recipe = fs_err::read_to_string(world.path("mkosi.conf")).unwrap();
+    world.write(
+        "mkosi.conf",
+        &format!("{recipe}[Overcoat]\nFileContexts=contexts\n"),
+    );
+    world.write(
+        "contexts",
+        "/usr(/.*)? system_u:object_r:usr_t:s0\n/usr/bin/.* -- system_u:object_r:bin_t:s0\n/usr/lib <<none>>\n",
+    );
+    let build = world.run(&["-f"]);
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    let tree = tree(&fs_err::read(world.path("tools.raw")).unwrap());
+    let label = |name: &str| {
+        let entry = tree.get(&TreePath::new(name).unwrap()).unwrap();
+        let value = entry.xattrs.get(b"security.selinux".as_slice());
+        value.map(|value| String::from_utf8(value.clone()).unwrap())
+    };
+    for (name, expected) in [
+        ("", None),
+        ("usr", Some("system_u:object_r:usr_t:s0\0")),
+        ("usr/bin", Some("system_u:object_r:usr_t:s0\0")),
+        ("usr/bin/tool", Some("system_u:object_r:bin_t:s0\0")),
+        ("usr/lib", None),
+    ] {
+        assert_eq!(label(name).as_deref(), expected, "{name}");
+    }
+    world.write("contexts", "/usr usr_t\n");
+    let build = world.run(&["-f"]);
+    assert_eq!(build.status, Some(1), "{}", build.stderr);
+    let told = "caused by: line 1: `usr_t` is no context, such as `system_u:object_r:usr_t:s0`, nor `<<none>>`";
+    assert!(build.stderr.contains(told), "{}", build.stderr);
+}
+
+#[test]
+fn a_policy_that_is_asked_for_has_to_be_there() {
+    let world = extension();
+    let build = world.run(&["-f", "--selinux-relabel=yes"]);
+    assert_eq!(build.status, Some(1), "{}", build.stderr);
+    let told = "error: building the image `main`\n  caused by: image `main` is to be labelled for SELinux, and neither \
+                it nor its base has a policy\n\nhint: install one, such as";
+    assert!(build.stderr.contains(told), "{}", build.stderr);
+}
+
+#[test]
 fn confext_of_a_tree_holds_etc_and_its_release() {
     let world = extension();
     let build = world.run(&[

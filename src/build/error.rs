@@ -204,6 +204,12 @@ pub enum Error {
     RealIds(#[from] super::RealIdsError),
     #[error("capturing the tree")]
     Capture(#[from] crate::capture::Error),
+    #[error("labelling the image for SELinux")]
+    Labels(#[from] crate::selinux::Error),
+    #[error(
+        "image `{image}` is to be labelled for SELinux, and neither it nor its base has a policy"
+    )]
+    NoSelinuxPolicy { image: String },
     #[error("reading the tree")]
     Content(#[from] crate::tree::ContentError),
     #[error("laying down what was changed of the tree, for a program to see")]
@@ -314,6 +320,11 @@ impl Hint for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::LimitReached { reached, .. } => reached.hint(),
+            Self::NoSelinuxPolicy { .. } => {
+                "install one, such as `selinux-policy-default` or `selinux-policy-targeted`, or name a file of contexts \
+                 with `FileContexts=` in `[Overcoat]`"
+                    .to_owned()
+            }
             Self::ProgramFailed { stderr_tail, .. } => return limit_named_in(stderr_tail),
             Self::UnknownPackage { .. } => {
                 "check the name, or add the component that has it with `Repositories=`".to_owned()

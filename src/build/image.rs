@@ -8,8 +8,8 @@ use super::made::Made;
 use super::manifest::Listed;
 use super::stack::Stack;
 use super::{
-    Builder, Error, Event, bases, extend, extra, finish, install, manifest, output, portable,
-    removal,
+    Builder, Error, Event, bases, extend, extra, finish, install, label, manifest, output,
+    portable, removal,
 };
 use crate::extension::{ExtensionKind, Finding, OsRelease};
 use crate::plan::{ImagePlan, Step};
@@ -157,7 +157,8 @@ impl Work<'_> {
         let step = format!("write {}", self.recipe.output_file_name());
         let build_time = self.build_time();
         let made = std::mem::replace(&mut self.made, Made::of_stack(Stack::empty(0)));
-        let tree = made.into_tree()?.clamp_times(build_time);
+        let tree = label::label(self.recipe, self.base.as_ref(), made.into_tree()?)?
+            .clamp_times(build_time);
         let purpose = builder.purpose(&self.recipe.name, &step);
         let started = Instant::now();
         purpose.started();

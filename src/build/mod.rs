@@ -19,6 +19,7 @@ pub(crate) mod fuzzing;
 mod guard;
 mod image;
 mod install;
+mod label;
 mod limits;
 mod local;
 mod made;

@@ -3,6 +3,7 @@
 mod disk;
 mod extension;
 mod file_system;
+mod labels;
 mod output;
 mod outputs;
 mod packages;
@@ -91,6 +92,7 @@ pub(super) fn recipe(
         sector_size: settings.sector_size(),
         payload,
         extension: settings.extension(format, findings),
+        labels: settings.selinux_labels(format, findings),
         split_artifacts,
         definitions,
         verity: settings.verity(),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::extension::ExtensionSettings;
 use super::file_system::Payload;
+use super::labels::Labels;
 use super::origin::Origin;
 use super::repart::Definition;
 use super::scope::Sourced;
@@ -233,6 +234,7 @@ pub struct Recipe {
     pub payload: Payload,
     /// What its extension-release file is to say.
     pub extension: ExtensionSettings,
+    pub labels: Labels,
     pub split_artifacts: Vec<SplitArtifact>,
     /// The partitions of a disk, none for the usual one.
     pub definitions: Vec<Definition>,

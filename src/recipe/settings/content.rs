@@ -573,9 +573,5 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Feature,
         "Label files for SELinux",
     )
-    .default("auto")
-    .unsupported(
-        "files are not labelled for SELinux yet",
-        &["auto", "disabled"],
-    ),
+    .default("auto"),
 ];

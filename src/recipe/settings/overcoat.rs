@@ -2,7 +2,7 @@
 
 use super::{Scope, Section, Setting};
 use crate::recipe::names::Rule;
-use crate::recipe::values::Kind;
+use crate::recipe::values::{Kind, PathRule};
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -98,4 +98,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "How an OCI image lies on disk: as a directory or as a tar archive of it",
     )
     .default("directory"),
+    Setting::new(
+        Section::Overcoat,
+        "FileContexts",
+        "file-contexts",
+        Kind::Path(PathRule::ANY),
+        "File of SELinux contexts (`file_contexts`) to label the image by",
+    )
+    .scope(Scope::Inherit)
+    .described("that of the policy in the image or its base"),
 ];

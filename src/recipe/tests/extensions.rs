@@ -66,3 +66,20 @@ fn values_that_systemd_would_not_take_are_told_at_their_lines() {
         assert_eq!(errors, [expected]);
     }
 }
+
+#[test]
+fn labels_that_an_output_cannot_hold_are_refused_when_asked_for() {
+    for format in ["directory", "cpio"] {
+        let text = format!("[Output]\nFormat={format}\n[Content]\nSELinuxRelabel=yes\n");
+        let expected = format!(
+            "mkosi.conf:4: `SELinuxRelabel=` is `yes`, expected `auto` or `no`, because `Format={format}` holds no \
+             labels"
+        );
+        assert_eq!(Fixture::new(&[("mkosi.conf", &text)]).errors(), [expected]);
+    }
+    let loaded = Fixture::new(&[("mkosi.conf", "[Output]\nFormat=directory\n")]).load();
+    assert_eq!(loaded.recipe("main").labels.wanted, Feature::Disabled);
+    let text = "[Output]\nFormat=sysext\n[Content]\nSELinuxRelabel=yes\n";
+    let loaded = Fixture::new(&[("mkosi.conf", text)]).load();
+    assert_eq!(loaded.recipe("main").labels.wanted, Feature::Enabled);
+}

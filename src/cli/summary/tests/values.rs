@@ -607,4 +607,5 @@ pub(super) const VALUES: &[(&str, &str, &str)] = &[
     ),
     ("ReloadOrRestartUnits", "c.service", r#"["c.service"]"#),
     ("OciLayout", "archive", r#""archive""#),
+    ("FileContexts", "f", r#""<recipe>/f""#),
 ];
