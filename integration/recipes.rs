@@ -146,6 +146,33 @@ fn confext_holds_etc_alone() {
 }
 
 #[test]
+fn container_image_has_the_layer_of_its_base_and_one_more() {
+    require!(require::building());
+    let (skopeo, umoci) = (require!(tool("skopeo")), require!(tool("umoci")));
+    let built = Built::of("container", &[]);
+    let inspect = |name: &str| -> Value {
+        let image = format!("oci:{}:{name}", built.output(name).display());
+        serde_json::from_str(&skopeo.text(&["inspect", &image])).unwrap()
+    };
+    let (base, query) = (inspect("base"), inspect("query"));
+    let layers = |image: &Value| image["Layers"].as_array().unwrap().clone();
+    assert_eq!(layers(&base).len(), 1);
+    assert_eq!(layers(&query).len(), 2);
+    assert_eq!(layers(&base)[0], layers(&query)[0]);
+    assert_eq!(
+        query["Labels"]["org.opencontainers.image.title"].as_str(),
+        Some("query")
+    );
+    let image = format!("{}:query", built.output("query").display());
+    let bundle = built.0.path("bundle");
+    let bundle_name = bundle.display().to_string();
+    umoci.text(&["unpack", "--rootless", "--image", &image, &bundle_name]);
+    for program in ["jq", "bash"] {
+        assert!(bundle.join("rootfs/usr/bin").join(program).is_file());
+    }
+}
+
+#[test]
 fn extensions_on_one_base_hold_nothing_of_each_other() {
     let (fsck, sfdisk) = require!(tools());
     let built = Built::of("two-extensions", &[]);

@@ -94,6 +94,63 @@ fn oci_image_takes_the_place_of_an_earlier_one_and_of_nothing_else() {
 }
 
 #[test]
+fn oci_image_on_another_one_has_its_layers_and_one_more() {
+    let world = world("Format=oci\n");
+    world.write("base/usr/share/old/file", "old");
+    build(&world, &["--output=below"]);
+    world.write("tree/usr/share/new", "new");
+    let json = |path: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs_err::read(world.path(path)).unwrap()).unwrap()
+    };
+    let blob = |layout: &str, descriptor: &serde_json::Value| {
+        let digest = descriptor["digest"].as_str().unwrap().replace(':', "/");
+        format!("{layout}/blobs/{digest}")
+    };
+    let manifest = |layout: &str| {
+        let index = json(&format!("{layout}/index.json"));
+        json(&blob(layout, &index["manifests"][0]))
+    };
+    let below = manifest("below");
+    for (overlay, base) in [("no", "below"), ("yes", "below"), ("yes", "below.oci.tar")] {
+        if base == "below.oci.tar" {
+            build(&world, &["--output=below", "--oci-layout=archive"]);
+        }
+        world.write(
+            "mkosi.conf",
+            &format!(
+                "[Distribution]\nDistribution=debian\nRelease=trixie\nArchitecture=x86-64\n\
+                 [Content]\nBaseTrees={base}\nExtraTrees=tree\nRemoveFiles=/usr/share/old\n\
+                 SourceDateEpoch=1700000000\n[Output]\nOutput=out\nFormat=oci\nCompressOutput=no\n\
+                 Overlay={overlay}\n"
+            ),
+        );
+        build(&world, &[]);
+        let above = manifest("out");
+        let layers = above["layers"].as_array().unwrap();
+        assert_eq!(layers.len(), 2);
+        assert_eq!(layers[0], below["layers"][0]);
+        assert_eq!(
+            fs_err::read(world.path(blob("out", &layers[0]))).unwrap(),
+            fs_err::read(world.path(blob("below", &layers[0]))).unwrap()
+        );
+        let layer = fs_err::read(world.path(blob("out", &layers[1]))).unwrap();
+        let holds = |name: &str| {
+            layer
+                .windows(name.len())
+                .any(|part| part == name.as_bytes())
+        };
+        assert!(holds("usr/share/new"), "{overlay}");
+        assert!(holds("usr/share/.wh.old"), "{overlay}");
+        assert!(!holds("usr/lib/os-release"), "{overlay}");
+        fs_err::write(world.path("mkosi.conf"), BELOW).unwrap();
+    }
+}
+
+/// The recipe of an image that others are built on.
+const BELOW: &str = "[Distribution]\nDistribution=debian\nRelease=trixie\nArchitecture=x86-64\n\
+                     [Content]\nBaseTrees=base\nSourceDateEpoch=1700000000\n[Output]\nFormat=oci\n";
+
+#[test]
 fn oci_image_is_the_same_elsewhere() {
     let digest = |umask: &str, arguments: &str| {
         let world = world("Format=oci\nOciAnnotations=a=b c=d e=f\nOciLabels=a=b c=d e=f\n");

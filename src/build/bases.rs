@@ -16,7 +16,7 @@ use crate::beneath::{Directory, Place};
 use crate::format::directory;
 use crate::plan::{Key, KeyBuilder};
 use crate::recipe::Recipe;
-use crate::source::{self, Scratch, Source};
+use crate::source::{self, OciImage, Scratch, Source};
 use crate::store::LayerMetadata;
 use crate::tree::FileTree;
 
@@ -72,6 +72,23 @@ pub(super) fn stack(builder: &Builder<'_>, recipe: &Recipe) -> Result<Stack, Err
         return Err(without_packages(recipe, &recipe.base_trees[0]));
     }
     Ok(stack)
+}
+
+/// Returns the OCI image that the base tree `path` is; `None` when it is something else.
+pub(super) fn oci_image(
+    builder: &Builder<'_>,
+    recipe: &Recipe,
+    path: &Path,
+) -> Result<Option<OciImage>, Error> {
+    let found = builder.output.staged(path).unwrap_or_else(|| path.into());
+    let source = open(recipe, path, &found)?;
+    let scratch = builder.scratch(builder.staging.directory());
+    source
+        .oci_image(architecture(recipe), &scratch)
+        .map_err(|source| Error::BaseTree {
+            origin: origin(recipe, path),
+            source: Box::new(source),
+        })
 }
 
 fn changes_packages(recipe: &Recipe) -> bool {

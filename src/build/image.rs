@@ -8,12 +8,12 @@ use super::made::Made;
 use super::manifest::Listed;
 use super::stack::Stack;
 use super::{
-    Builder, Error, Event, bases, extend, extra, finish, install, label, manifest, output,
-    portable, removal,
+    Builder, Error, Event, base_image, bases, extend, extra, finish, install, label, manifest,
+    output, portable, removal,
 };
 use crate::extension::{ExtensionKind, Finding, OsRelease};
 use crate::plan::{ImagePlan, Step};
-use crate::recipe::Recipe;
+use crate::recipe::{Format, Recipe};
 use crate::tree::{Entry, FileTree, Timestamp};
 
 /// The work on one image.
@@ -125,6 +125,10 @@ impl Work<'_> {
 
     /// Leaves of the image what was added to its base.
     fn take_payload(&mut self, builder: &Builder<'_>) -> Result<(), Error> {
+        // What was added becomes a layer, of which the writer knows what it holds and deletes.
+        if base_image::is_kept(builder, self.recipe)? {
+            return Ok(());
+        }
         let recipe = self.recipe;
         let epoch_seconds = self.made.epoch_seconds();
         let base = self
@@ -156,6 +160,10 @@ impl Work<'_> {
     pub(super) fn write(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
         let step = format!("write {}", self.recipe.output_file_name());
         let build_time = self.build_time();
+        let base = match self.recipe.format {
+            Format::Oci => base_image::of(builder, self.recipe, self.made.base().cloned())?,
+            _ => None,
+        };
         let made = std::mem::replace(&mut self.made, Made::of_stack(Stack::empty(0)));
         let tree = label::label(self.recipe, self.base.as_ref(), made.into_tree()?)?
             .clamp_times(build_time);
@@ -168,6 +176,7 @@ impl Work<'_> {
             &mut builder.output,
             self.recipe,
             &tree,
+            base.as_ref(),
             &texts,
             build_time,
             self.started,

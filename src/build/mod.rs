@@ -1,6 +1,7 @@
 //! One image's steps in pipeline order; the only caller of the sandbox.
 
 mod apt_error;
+mod base_image;
 mod bases;
 mod changelog;
 mod configuration;

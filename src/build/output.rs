@@ -27,6 +27,7 @@ use crate::capture;
 use crate::digest::sha256_of_file;
 use crate::format::compression::Codec;
 use crate::format::directory;
+use crate::format::oci::BaseImage;
 use crate::publish::{self, OutputDirectory};
 use crate::recipe::{Format, Recipe};
 use crate::tree::{FileTree, Timestamp};
@@ -110,11 +111,13 @@ pub(super) struct Written {
     pub(super) unsigned: Option<Unsigned>,
 }
 
-/// Writes `tree` as the outputs of `recipe`, with the `texts` that describe it, each with the name of its file.
+/// Writes `tree` as the outputs of `recipe`, with the `texts` that describe it, each with the name of its file. `base` is
+/// the OCI image that it was made on.
 pub(super) fn write(
     output: &mut OutputDirectory,
     recipe: &Recipe,
     tree: &FileTree,
+    base: Option<&BaseImage>,
     texts: &[(String, String)],
     build_time: Timestamp,
     started: Instant,
@@ -135,7 +138,7 @@ pub(super) fn write(
         outputs.directory.keep(&recipe.name, &name, started);
         Vec::new()
     } else {
-        write_image(&mut outputs, &name, tree, build_time)?
+        write_image(&mut outputs, &name, tree, base, build_time)?
     };
     for part in split::parts(recipe, tree) {
         outputs.add(&part.name, |place| part.write(place, tree))?;
@@ -157,6 +160,7 @@ fn write_image(
     outputs: &mut Outputs<'_>,
     name: &str,
     tree: &FileTree,
+    base: Option<&BaseImage>,
     build_time: Timestamp,
 ) -> Result<Vec<String>, Error> {
     let recipe = outputs.recipe;
@@ -165,7 +169,7 @@ fn write_image(
     let is_wrapped = recipe.format.is_disk_image() && codec != Codec::None;
     let (made, image) = if is_wrapped {
         let scratch = outputs.directory.scratch(SCRATCH);
-        let made = write_format(&scratch, name, recipe, tree, build_time)?;
+        let made = write_format(&scratch, name, recipe, tree, base, build_time)?;
         outputs.add(name, |place| {
             beside(place, SCRATCH)
                 .map_err(WriteError::from)
@@ -174,7 +178,7 @@ fn write_image(
         })?;
         (made, SCRATCH)
     } else {
-        let write = |place: &Place<'_>| write_format(place, name, recipe, tree, build_time);
+        let write = |place: &Place<'_>| write_format(place, name, recipe, tree, base, build_time);
         (outputs.add(name, write)?, name)
     };
     if recipe.is_directory_output() {
@@ -208,6 +212,7 @@ fn write_format(
     name: &str,
     recipe: &Recipe,
     tree: &FileTree,
+    base: Option<&BaseImage>,
     build_time: Timestamp,
 ) -> Result<Made, Error> {
     match recipe.format {
@@ -215,7 +220,7 @@ fn write_format(
             directory::write_at(tree, place).map_err(writing(name))?;
             Ok(Made::default())
         }
-        Format::Oci => oci::write(place, recipe, tree, build_time).map_err(writing(name)),
+        Format::Oci => oci::write(place, recipe, tree, base, build_time).map_err(writing(name)),
         Format::Cpio | Format::Tar => archive::write(place, recipe, tree).map_err(writing(name)),
         Format::Sysext | Format::Confext | Format::Portable | Format::Disk => {
             image::write(place, name, recipe, tree, build_time)

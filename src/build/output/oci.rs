@@ -3,7 +3,7 @@
 use super::{Made, WriteError, archive, compressed};
 use crate::beneath::{Directory, Place};
 use crate::format::compression::Codec;
-use crate::format::oci::{self, Image};
+use crate::format::oci::{self, BaseImage, Image};
 use crate::recipe::{OciLayout, Recipe};
 use crate::tree::{FileTree, Timestamp};
 
@@ -15,6 +15,7 @@ pub(super) fn write(
     place: &Place<'_>,
     recipe: &Recipe,
     tree: &FileTree,
+    base: Option<&BaseImage>,
     build_time: Timestamp,
 ) -> Result<Made, WriteError> {
     let (architecture, variant) = recipe
@@ -30,7 +31,7 @@ pub(super) fn write(
         labels: &recipe.outputs.oci.labels,
         annotations: &recipe.outputs.oci.annotations,
         codec: recipe.compress_output.codec(recipe.compress_level),
-        base: None,
+        base,
     };
     let lost = match recipe.outputs.oci.layout {
         OciLayout::Directory => oci::write_at(tree, &image, place)?,
