@@ -91,6 +91,23 @@ pub enum Error {
     PackageCorrupt { file_name: String },
     #[error("the package `{file_name}` was not downloaded")]
     PackageMissing { file_name: String },
+    #[error("{origin}: the sandbox tree `{path}` is not a directory")]
+    SandboxTreeNotDirectory { path: PathBuf, origin: String },
+    #[error("`{path}` of a sandbox tree cannot be used")]
+    SandboxTreeFile {
+        path: String,
+        source: crate::packages::apt::Problem,
+    },
+    #[error("a list of a sandbox tree names the keys `{path}`, which are not in it")]
+    SandboxKeyringMissing { path: PathBuf },
+    #[error(
+        "{origin}: the repository `{uri}` of a sandbox tree leads to {addresses}, which a recipe may not reach"
+    )]
+    RepositoryOutOfReach {
+        uri: String,
+        origin: String,
+        addresses: String,
+    },
     #[error("`{path}` is not a package")]
     LocalPackage {
         path: PathBuf,
@@ -298,6 +315,10 @@ impl Error {
             | Self::MirrorOutOfReach { .. }
             | Self::BaseTreeMissing { .. }
             | Self::BaseTreeWithoutPackages { .. }
+            | Self::SandboxTreeNotDirectory { .. }
+            | Self::SandboxTreeFile { .. }
+            | Self::SandboxKeyringMissing { .. }
+            | Self::RepositoryOutOfReach { .. }
             | Self::LocalPackage { .. }
             | Self::LocalPackageNotFile { .. }
             | Self::FileOverDirectory { .. }
@@ -344,7 +365,7 @@ impl Hint for Error {
                      that download reach all that you reach"
                 )
             }
-            Self::AddressOutOfReach { .. } => {
+            Self::AddressOutOfReach { .. } | Self::RepositoryOutOfReach { .. } => {
                 "`--allow=network` lets the steps that download reach all that you reach".to_owned()
             }
             Self::RepositoryMissing { .. } => {
@@ -370,6 +391,10 @@ impl Hint for Error {
             }
             Self::LocalPackageNotFile { .. } => {
                 "put the file itself into the directory: links are not followed there".to_owned()
+            }
+            Self::SandboxTreeNotDirectory { .. } => "unpack it, and name the directory".to_owned(),
+            Self::SandboxKeyringMissing { .. } => {
+                "put them into the tree, at the path that the list names".to_owned()
             }
             Self::LocalPackageChanged { .. } => "build again".to_owned(),
             Self::KeyMissing { .. } => {

@@ -14,6 +14,7 @@ use super::local::LocalPackages;
 use super::policy::StepKind;
 use super::reach::Reach;
 use super::run::{Purpose, run};
+use super::sandbox_trees::SandboxTrees;
 use super::stack::Stack;
 use super::tools::Tools;
 use super::{Builder, Error, apt_error};
@@ -131,22 +132,34 @@ fn of_mirrors(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools, Error
         .architecture
         .debian_name()
         .unwrap_or_else(|| recipe.architecture.systemd_name());
-    let configuration = apt::configuration(&Configuration {
-        architecture,
-        with_recommends: recipe.with_recommends,
-        with_docs: recipe.with_docs,
-        check_signatures: recipe.repository_key_check,
-    });
-    let sources = apt::render_sources(&stanzas);
+    let trees = SandboxTrees::read(recipe)?;
+    // Ours count more, as what mkosi writes on apt's command line.
+    let configuration = trees.options.clone()
+        + &apt::configuration(&Configuration {
+            architecture,
+            with_recommends: recipe.with_recommends,
+            with_docs: recipe.with_docs,
+            check_signatures: recipe.repository_key_check,
+        });
+    let sources = match trees.replaces_mirrors {
+        true => trees.sources(),
+        false => apt::render_sources(&stanzas) + &trees.sources(),
+    };
     let key = KeyBuilder::new("metadata")
         .field("sources", &sources)
-        .field("architecture", architecture)
-        .finish();
+        .field("architecture", architecture);
+    let key = match recipe.package_sources.sandbox_trees.as_slice() {
+        [] => key,
+        // They may weaken what is checked, too.
+        _ => Tools::files_in_key(&trees.files, key.field("configuration", &configuration)),
+    };
+    let key = key.finish();
     let (archives, readable_archives) = package_directories(builder, recipe, &key)?;
     if let Some(lists) = builder.metadata.get(&key) {
         return Ok(Tools {
             configuration,
             sources,
+            files: trees.files,
             lists: lists.clone(),
             archives,
             local: Arc::default(),
@@ -162,6 +175,7 @@ fn of_mirrors(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools, Error
     let tools = Tools {
         configuration,
         sources,
+        files: trees.files,
         lists: Arc::new(current),
         archives,
         local: Arc::default(),
@@ -207,13 +221,21 @@ pub(super) fn reach(builder: &Builder<'_>, recipe: &Recipe) -> Result<Reach, Err
     if builder.grants.network() {
         return Ok(Reach::of_host());
     }
-    let repositories = repositories(builder, recipe)?;
-    Ok(Reach::of(recipe, &repositories, &builder.host))
+    let trees = SandboxTrees::read(recipe)?;
+    let repositories = match trees.replaces_mirrors {
+        true => Vec::new(),
+        false => repositories(builder, recipe)?,
+    };
+    let listed: Vec<&str> = trees.uris().collect();
+    Ok(Reach::of(recipe, &repositories, &listed, &builder.host))
 }
 
 /// Tells whether what packages there are, and what is in them, was signed by a key that the recipe may name.
 pub(super) fn is_signed(recipe: &Recipe) -> bool {
-    recipe.repository_key_check && recipe.local_mirror.is_none()
+    // A sandbox tree may bring keys and options of its own.
+    let has_mirrors =
+        recipe.local_mirror.is_none() && recipe.package_sources.sandbox_trees.is_empty();
+    recipe.repository_key_check && has_mirrors
 }
 
 /// Returns the directory for packages from these sources, and those that are only read.
@@ -384,14 +406,16 @@ fn resolution_key(
         files.push((String::from_utf8_lossy(&name).into_owned(), content));
     }
     files.sort();
-    Ok(KeyBuilder::new("resolution")
-        .field("below", below_key(below)?)
-        .field("configuration", &tools.configuration)
-        .field("sources", &tools.sources)
-        .list("packages", request.arguments())
-        .list("names", files.iter().map(|(name, _)| name))
-        .list("files", files.iter().map(|(_, content)| content))
-        .finish())
+    Ok(
+        Tools::files_in_key(&tools.files, KeyBuilder::new("resolution"))
+            .field("below", below_key(below)?)
+            .field("configuration", &tools.configuration)
+            .field("sources", &tools.sources)
+            .list("packages", request.arguments())
+            .list("names", files.iter().map(|(name, _)| name))
+            .list("files", files.iter().map(|(_, content)| content))
+            .finish(),
+    )
 }
 
 /// Shows how many files apt has got.

@@ -196,7 +196,7 @@ fn layer_key(
     // The files are the same by their digests, but nobody signed what they need and in which order they come.
     let key = match fetch::is_signed(recipe) {
         true => key,
-        false => key.field("unsigned sources", &tools.sources),
+        false => Tools::files_in_key(&tools.files, key.field("unsigned sources", &tools.sources)),
     };
     Ok(builder.common_key(key))
 }

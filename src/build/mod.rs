@@ -35,6 +35,7 @@ mod reach;
 mod real_ids;
 mod removal;
 mod run;
+mod sandbox_trees;
 mod stack;
 mod tools;
 mod usage;
@@ -275,6 +276,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         output::check_keys(plan.recipe)?;
         output::check_place(plan.recipe)?;
         extra::check(plan.recipe)?;
+        sandbox_trees::check(plan.recipe, options.observer)?;
     }
     check_base_trees(&wanted)?;
     // Both directories are the same for all images of a recipe (universal settings).

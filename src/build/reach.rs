@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use overcoat_sandbox::{Network, NetworkScope};
 
 use super::policy::Host;
-use super::{Error, apt_error};
+use super::{Error, apt_error, sandbox_trees};
 use crate::packages::apt::Stanza;
 use crate::recipe::{Origin, Recipe};
 
@@ -30,6 +30,15 @@ pub struct Reach {
     pub(super) hosts: String,
     /// The recipe's mirror, if it is a stranger's word.
     foreign: Option<Foreign>,
+    /// A repository of a sandbox tree, if those are.
+    listed: Option<Listed>,
+}
+
+/// A repository that a list of the recipe names.
+#[derive(Clone, Debug)]
+struct Listed {
+    uri: String,
+    origin: String,
 }
 
 /// A mirror that nobody vouched for.
@@ -61,6 +70,7 @@ impl Reach {
             network: Network::Host,
             hosts: String::new(),
             foreign: None,
+            listed: None,
         }
     }
 
@@ -77,11 +87,18 @@ impl Reach {
             network: Network::Scoped(scope),
             hosts: String::new(),
             foreign: None,
+            listed: None,
         }
     }
 
-    /// Returns what it takes to download from `repositories`, which are those of `recipe`.
-    pub(super) fn of(recipe: &Recipe, repositories: &[Stanza], host: &Host) -> Self {
+    /// Returns what it takes to download from `repositories`, which are those of `recipe`, and from those at `listed`, which
+    /// its sandbox trees name.
+    pub(super) fn of(
+        recipe: &Recipe,
+        repositories: &[Stanza],
+        listed: &[&str],
+        host: &Host,
+    ) -> Self {
         let foreign = Foreign::of(recipe);
         let mut scope = NetworkScope {
             name_servers: name_servers(&fs_err::read_to_string(RESOLVER).unwrap_or_default()),
@@ -103,6 +120,12 @@ impl Reach {
                 named.push(endpoint);
             }
         }
+        for endpoint in listed.iter().filter_map(|uri| Endpoint::of(uri)) {
+            scope.ports.extend(endpoint.ports());
+            if sandbox_trees::are_personal(recipe) && is_direct && !named.contains(&endpoint) {
+                named.push(endpoint);
+            }
+        }
         named.extend(proxies.iter().filter_map(|proxy| Endpoint::of_proxy(proxy)));
         let mut hosts = String::new();
         for endpoint in named {
@@ -121,6 +144,10 @@ impl Reach {
             network: Network::Scoped(scope),
             hosts,
             foreign,
+            listed: listed.first().map(|uri| Listed {
+                uri: (*uri).to_owned(),
+                origin: sandbox_trees::origin(recipe),
+            }),
         }
     }
 
@@ -152,7 +179,14 @@ impl Reach {
                 origin: origin.to_string(),
                 addresses,
             },
-            None => Error::AddressOutOfReach { addresses },
+            None => match &self.listed {
+                Some(Listed { uri, origin }) => Error::RepositoryOutOfReach {
+                    uri: uri.clone(),
+                    origin: origin.clone(),
+                    addresses,
+                },
+                None => Error::AddressOutOfReach { addresses },
+            },
         }
     }
 }

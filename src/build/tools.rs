@@ -1,5 +1,7 @@
 //! What the host's package manager works with on an image.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::local::LocalPackages;
@@ -8,6 +10,7 @@ use super::stack::Stack;
 
 use crate::beneath::Directory;
 use crate::packages::apt;
+use crate::plan::KeyBuilder;
 
 /// What a package manager's steps are given besides the host's programs.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub(super) struct Tools {
     pub(super) configuration: String,
     /// The list of repositories.
     pub(super) sources: String,
+    /// More files of its configuration, by their paths inside.
+    pub(super) files: Vec<(PathBuf, Vec<u8>)>,
     /// The directory with the repositories' metadata, on the host.
     pub(super) lists: Arc<Directory>,
     /// The directory with downloaded packages, on the host.
@@ -27,13 +32,25 @@ pub(super) struct Tools {
 }
 
 impl Tools {
+    /// Adds the files of the configuration to a key, if there are any.
+    pub(super) fn files_in_key(files: &[(PathBuf, Vec<u8>)], key: KeyBuilder) -> KeyBuilder {
+        if files.is_empty() {
+            return key;
+        }
+        let parts = files
+            .iter()
+            .flat_map(|(path, content)| [path.as_os_str().as_bytes(), content]);
+        key.list("files", parts)
+    }
+
     /// Returns the places of a step that works on what is above `below`.
     pub(super) fn places(&self, below: Option<&Stack>) -> Places {
-        let (path, text) = apt::LOCAL_PREFERENCE;
-        let files = match self.local.is_empty() {
-            true => Vec::new(),
-            false => vec![(path.into(), text.into())],
-        };
+        let mut files = self.files.clone();
+        if !self.local.is_empty() {
+            let (path, text) = apt::LOCAL_PREFERENCE;
+            files.retain(|(other, _)| other != Path::new(path));
+            files.push((path.into(), text.into()));
+        }
         Places {
             files,
             configuration: self.configuration.clone(),

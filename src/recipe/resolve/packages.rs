@@ -23,6 +23,7 @@ impl Resolver<'_> {
             removed_packages: self.packages("RemovePackages"),
             directories: self.paths("PackageDirectories"),
             volatile_directories: self.paths("VolatilePackageDirectories"),
+            sandbox_trees: self.trees("SandboxTrees"),
             files: self.package_files(findings),
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::recipe::TreeSource;
+
 /// What a recipe says about packages that are not simply installed from a mirror.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PackageSources {
@@ -18,4 +20,6 @@ pub struct PackageSources {
     pub volatile_directories: Vec<PathBuf>,
     /// The package files that are named where packages are, by the word that names each.
     pub files: BTreeMap<String, PathBuf>,
+    /// Configuration for the package manager.
+    pub sandbox_trees: Vec<TreeSource>,
 }

@@ -189,11 +189,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Magic::Path("mkosi.sandbox.tar"),
         Magic::Path("mkosi.pkgmngr"),
         Magic::Path("mkosi.pkgmngr.tar"),
-    ])
-    .unsupported(
-        "own configuration for package managers is not used yet",
-        &[],
-    ),
+    ]),
     Setting::new(
         Section::Build,
         "WorkspaceDirectory",

@@ -16,6 +16,7 @@ fn paths_outside_are_for_the_person_to_name() {
         ("Content", "PackageDirectories", "/etc"),
         ("Content", "VolatilePackageDirectories", "/etc"),
         ("Content", "Packages", "/srv/x.deb"),
+        ("Build", "SandboxTrees", "/etc:/etc"),
         ("Content", "Packages", "../x.deb"),
         ("Build", "EnvironmentFiles", "/etc/environment"),
         ("Validation", "VerityKey", "/etc/shadow"),
