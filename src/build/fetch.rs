@@ -140,6 +140,8 @@ fn of_mirrors(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools, Error
             with_recommends: recipe.with_recommends,
             with_docs: recipe.with_docs,
             check_signatures: recipe.repository_key_check,
+            // What was signed for a time is kept as it was.
+            check_validity: recipe.package_sources.snapshot.is_none(),
         });
     let sources = match trees.replaces_mirrors {
         true => trees.sources(),
@@ -206,6 +208,7 @@ fn repositories(builder: &Builder<'_>, recipe: &Recipe) -> Result<Vec<Stanza>, E
         distribution: recipe.distribution,
         release: &recipe.release,
         mirror: recipe.mirror.as_deref(),
+        snapshot: recipe.package_sources.snapshot.as_deref(),
         local_mirror: recipe.local_mirror.as_deref(),
         repositories: &recipe.repositories,
         check_signatures: recipe.repository_key_check,

@@ -13,6 +13,8 @@ pub struct RepositoryChoice<'a> {
     pub release: &'a str,
     /// `Mirror=`.
     pub mirror: Option<&'a str>,
+    /// `Snapshot=`: the state of the archives at a time, such as `20240101T000000Z`.
+    pub snapshot: Option<&'a str>,
     /// `LocalMirror=`: one unsigned repository instead of all others.
     pub local_mirror: Option<&'a str>,
     /// `Repositories=`: components besides the default ones.
@@ -30,6 +32,8 @@ pub enum Error {
         distribution: &'static str,
         release: String,
     },
+    #[error("snapshots of {distribution} are not known")]
+    NoSnapshots { distribution: &'static str },
     #[error("images of {distribution} cannot be built yet")]
     Unsupported { distribution: &'static str },
 }
@@ -40,6 +44,7 @@ impl Hint for Error {
             Self::NoMirror { .. } => {
                 Some("name one with `Mirror=`, such as `Mirror=http://mirror.example`".into())
             }
+            Self::NoSnapshots { .. } => Some("remove `Snapshot=`".into()),
             Self::Unsupported { .. } => {
                 Some("`Distribution=debian` and `Distribution=ubuntu` can be built".into())
             }
@@ -49,6 +54,9 @@ impl Hint for Error {
 
 /// The mirror for Debian when neither the recipe nor the host names one.
 const DEBIAN_MIRROR: &str = "http://ftp.debian.org/debian";
+
+/// Where Debian keeps every state of its archives.
+const DEBIAN_SNAPSHOTS: &str = "https://snapshot.debian.org";
 
 /// Returns the repositories for `choice`; `host` are those that the host itself uses.
 ///
@@ -78,9 +86,10 @@ pub fn repositories(choice: &RepositoryChoice<'_>, host: &[Stanza]) -> Result<Ve
             trust: Trust::Unchecked,
         }]);
     }
-    let places = match choice.mirror {
-        Some(mirror) => family.below(mirror, release),
-        None => family
+    let places = match (choice.snapshot, choice.mirror) {
+        (Some(snapshot), mirror) => family.snapshot(mirror, snapshot, release)?,
+        (None, Some(mirror)) => family.below(mirror, release),
+        (None, None) => family
             .of_host(host, release)
             .or_else(|| family.built_in(release))
             .ok_or_else(|| Error::NoMirror {
@@ -159,6 +168,28 @@ impl Family {
         places
     }
 
+    /// Returns the archives at the time of a snapshot, which have no suites for updates but security's.
+    fn snapshot(
+        &self,
+        mirror: Option<&str>,
+        snapshot: &str,
+        release: &str,
+    ) -> Result<Vec<Place>, Error> {
+        if self.distribution != Distribution::Debian {
+            return Err(Error::NoSnapshots {
+                distribution: self.distribution.name(),
+            });
+        }
+        let mirror = mirror.unwrap_or(DEBIAN_SNAPSHOTS).trim_end_matches('/');
+        let archive = |name: &str| format!("{mirror}/archive/{name}/{snapshot}");
+        let mut places = vec![(archive(self.archive), release.to_owned())];
+        if self.has_updates(release) {
+            let suite = format!("{release}-security");
+            places.push((archive(self.security_archive), suite));
+        }
+        Ok(places)
+    }
+
     /// Returns the archives that the host uses for `release`, `None` when it has no main archive of it.
     fn of_host(&self, host: &[Stanza], release: &str) -> Option<Vec<Place>> {
         let find = |suite: &str, archive: &str| {
@@ -208,6 +239,7 @@ mod tests {
             distribution: Distribution::Debian,
             release,
             mirror: None,
+            snapshot: None,
             local_mirror: None,
             repositories: &[],
             check_signatures: true,
@@ -220,6 +252,33 @@ mod tests {
             .iter()
             .map(|stanza| format!("{} {}", stanza.uri, stanza.suite))
             .collect()
+    }
+
+    #[test]
+    fn snapshots_are_archives_of_their_own() {
+        let of = |mirror, release| {
+            places(&RepositoryChoice {
+                snapshot: Some("20240101T000000Z"),
+                mirror,
+                ..choice(release)
+            })
+        };
+        let expected = [
+            "https://snapshot.debian.org/archive/debian/20240101T000000Z bookworm",
+            "https://snapshot.debian.org/archive/debian-security/20240101T000000Z bookworm-security",
+        ];
+        assert_eq!(of(None, "bookworm"), expected);
+        assert_eq!(
+            of(Some("http://m/"), "sid"),
+            ["http://m/archive/debian/20240101T000000Z sid"]
+        );
+        let ubuntu = RepositoryChoice {
+            distribution: Distribution::Ubuntu,
+            snapshot: Some("1"),
+            ..choice("noble")
+        };
+        let refused = repositories(&ubuntu, &[]);
+        assert!(matches!(refused, Err(Error::NoSnapshots { .. })));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Configuration<'a> {
     pub with_docs: bool,
     /// Whether a repository without a valid signature is refused.
     pub check_signatures: bool,
+    /// Whether metadata is refused that is older than it says it should be.
+    pub check_validity: bool,
 }
 
 /// Documentation that is left out without `WithDocs=`, in dpkg's patterns.
@@ -69,6 +71,9 @@ pkgCacheGen::ForceEssential \",\";
                  Acquire::AllowDowngradeToInsecureRepositories \"true\";\n\
                  APT::Get::AllowUnauthenticated \"true\";\n";
     }
+    if !settings.check_validity {
+        text += "Acquire::Check-Valid-Until \"false\";\n";
+    }
     text
 }
 
@@ -95,6 +100,7 @@ mod tests {
         with_recommends: false,
         with_docs: true,
         check_signatures: true,
+        check_validity: true,
     };
 
     #[test]

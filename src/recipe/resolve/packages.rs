@@ -21,6 +21,7 @@ impl Resolver<'_> {
             build_packages: self.packages("BuildPackages"),
             volatile_packages: self.packages("VolatilePackages"),
             removed_packages: self.packages("RemovePackages"),
+            snapshot: self.text("Snapshot"),
             directories: self.paths("PackageDirectories"),
             volatile_directories: self.paths("VolatilePackageDirectories"),
             sandbox_trees: self.trees("SandboxTrees"),

@@ -14,6 +14,8 @@ pub struct PackageSources {
     pub volatile_packages: Vec<String>,
     /// They are removed at the end.
     pub removed_packages: Vec<String>,
+    /// The state of the mirror's archives at a time.
+    pub snapshot: Option<String>,
     /// Directories of package files.
     pub directories: Vec<PathBuf>,
     /// The same; nothing depends on whether they change often.

@@ -104,8 +104,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .tools()
     .scope(Scope::Universal)
-    .magic(&[Magic::Text("mkosi.snapshot")])
-    .unsupported("snapshots of repositories are not built yet", &[]),
+    .magic(&[Magic::Text("mkosi.snapshot")]),
     Setting::new(
         Section::Distribution,
         "LocalMirror",
