@@ -14,20 +14,18 @@ struct Built(World);
 impl Built {
     /// Builds a copy of the recipe `name`. All recipes share a store, so that each layer is made once.
     fn of(name: &str, options: &[&str]) -> Self {
-        let world = World::new();
-        let recipe = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("integration/recipes")
-            .join(name);
-        copy(&recipe, &recipe, &world);
-        let store = harness::directory().join("recipes");
-        let store = format!("--cache-directory={}", store.display());
-        let arguments: Vec<_> = ["-f", &store]
-            .into_iter()
-            .chain(options.iter().copied())
-            .collect();
-        let build = world.finish(world.command(&arguments));
-        assert_eq!(build.status, Some(0), "{}", build.stderr);
+        Self::in_world(prepared(name), options)
+    }
+
+    /// Builds the recipe in the working directory.
+    fn in_world(world: World, options: &[&str]) -> Self {
+        run(&world, options);
         Self(world)
+    }
+
+    /// Builds again, and returns what is said about it.
+    fn rebuilt(&self) -> String {
+        run(&self.0, &[])
     }
 
     fn output(&self, name: &str) -> PathBuf {
@@ -70,6 +68,29 @@ impl Built {
             .map(|(name, value)| format!("{name}={}", value.as_str().unwrap()))
             .collect()
     }
+}
+
+/// Returns a world whose working directory is a copy of the recipe `name`.
+fn prepared(name: &str) -> World {
+    let world = World::new();
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("integration/recipes")
+        .join(name);
+    copy(&recipe, &recipe, &world);
+    world
+}
+
+/// Builds, which must succeed, and returns what is said about it.
+fn run(world: &World, options: &[&str]) -> String {
+    let store = harness::directory().join("recipes");
+    let store = format!("--cache-directory={}", store.display());
+    let arguments: Vec<_> = ["-f", &store]
+        .into_iter()
+        .chain(options.iter().copied())
+        .collect();
+    let build = world.finish(world.command(&arguments));
+    assert_eq!(build.status, Some(0), "{}", build.stderr);
+    build.stderr
 }
 
 /// Copies the files below `directory` into the working directory of `world`.
@@ -226,4 +247,67 @@ fn profiles_add_what_their_conditions_say() {
             .collect();
         assert_eq!(files, expected, "{options:?}");
     }
+}
+
+/// Makes the packages of the recipe `local-package` from its directories, with the options of `dpkg-deb` for each.
+fn make_packages(world: &World, dpkg_deb: &Tool) {
+    use std::os::unix::fs::PermissionsExt;
+
+    let executable = |path: &str| {
+        let mode = std::fs::Permissions::from_mode(0o755);
+        fs_err::set_permissions(world.path(path), mode).unwrap();
+    };
+    executable("greeting/DEBIAN/postinst");
+    executable("greeting/usr/bin/greet");
+    executable("farewell/usr/bin/farewell");
+    for directory in ["greeting", "greeting/DEBIAN", "farewell", "farewell/DEBIAN"] {
+        executable(directory);
+    }
+    fs_err::create_dir_all(world.path("mkosi.packages")).unwrap();
+    for (tree, compression, package) in [
+        ("greeting", "-Zxz", "mkosi.packages/greeting.deb"),
+        ("farewell", "-Zzstd", "farewell_2_all.deb"),
+    ] {
+        dpkg_deb.output(&[
+            "--root-owner-group".as_ref(),
+            "--uniform-compression".as_ref(),
+            compression.as_ref(),
+            "--build".as_ref(),
+            world.path(tree).as_os_str(),
+            world.path(package).as_os_str(),
+        ]);
+    }
+}
+
+#[test]
+fn local_packages_are_installed_with_what_they_need_from_the_mirror() {
+    let (fsck, sfdisk) = require!(tools());
+    let dpkg_deb = require!(tool("dpkg-deb"));
+    let world = prepared("local-package");
+    make_packages(&world, &dpkg_deb);
+    let built = Built::in_world(world, &[]);
+    let check = |version: &str| {
+        let tree = built.extracted("greeting.raw", &fsck, &sfdisk);
+        let programs = names(&tree.join("usr/bin"));
+        assert_eq!(programs, ["farewell", "greet", "jq"]);
+        let made = fs_err::read_to_string(tree.join("usr/share/greeting/made")).unwrap();
+        assert_eq!(made, format!("configured {version}\n"));
+        fs_err::remove_dir_all(tree).unwrap();
+    };
+    check("");
+    // The same packages are the same layer, however they are packed into the directory; another content is another.
+    let again = built.rebuilt();
+    assert!(
+        again.contains("greeting: install packages: cached\n"),
+        "{again}"
+    );
+    let script = "#!/bin/sh\nmkdir -p /usr/share/greeting\necho \"configured anew\" >/usr/share/greeting/made\n";
+    built.0.write("greeting/DEBIAN/postinst", script);
+    make_packages(&built.0, &dpkg_deb);
+    let changed = built.rebuilt();
+    assert!(
+        !changed.contains("greeting: install packages: cached\n"),
+        "{changed}"
+    );
+    check("anew");
 }
