@@ -10,10 +10,15 @@ use super::finish::BUILD_MACHINE_ID;
 use crate::beneath::Directory;
 use crate::store::Staging;
 
-/// A directory that keeps maintainer scripts from starting services and from making up a machine id. It is the topmost lower, so nothing of it gets into the captured layer.
+/// A directory that keeps maintainer scripts from starting services and from making up a machine id, and that has the
+/// places where things are mounted. It is the topmost lower, so nothing of it gets into the captured layer.
 pub(super) struct Guard {
     directory: Directory,
+    has_machine_id: bool,
 }
+
+/// Where things are mounted that are no part of an image.
+const MOUNT_POINTS: [&str; 5] = ["dev", "proc", "run", "tmp", "work"];
 
 impl Guard {
     /// Returns what guards an image from the scripts of packages.
@@ -26,7 +31,22 @@ impl Guard {
         // Status 101 forbids the action (Debian Policy 9.3.3, invoke-rc.d(8)).
         Self::make_file(&programs, "policy-rc.d", 0o755, "#!/bin/sh\nexit 101\n")?;
         Self::make_file(&etc, "machine-id", 0o444, &machine_id)?;
-        Ok(Self { directory })
+        Ok(Self {
+            directory,
+            has_machine_id: true,
+        })
+    }
+
+    /// Returns the places for what programs need, for those that may change anything of the image.
+    pub(super) fn for_programs(staging: &Staging) -> Result<Self, Error> {
+        let directory = staging.subdirectory("guard")?;
+        for name in MOUNT_POINTS {
+            Self::make_directory(&directory, name)?;
+        }
+        Ok(Self {
+            directory,
+            has_machine_id: false,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -35,7 +55,8 @@ impl Guard {
 
     /// Returns the machine id that programs see instead of the image's.
     pub(super) fn machine_id(&self) -> Option<PathBuf> {
-        Some(self.directory.path_of("etc/machine-id"))
+        self.has_machine_id
+            .then(|| self.directory.path_of("etc/machine-id"))
     }
 
     /// Makes a directory. Copied up, it gives its mode to the layer, so the caller's umask must not show in it.

@@ -3,6 +3,7 @@
 mod apt_error;
 mod base_image;
 mod bases;
+mod change;
 mod changelog;
 mod configuration;
 mod disk;
