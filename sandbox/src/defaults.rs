@@ -25,6 +25,9 @@ const CAPABILITIES: &[oci::Capability] = &[
     oci::Capability::SysChroot,
 ];
 
+/// The type of a mount that shows a directory of the sandbox at a second place.
+pub(crate) const REPEAT: &str = "repeat";
+
 /// Devices that hold no state of the host.
 pub(crate) const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 

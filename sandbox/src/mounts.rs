@@ -15,6 +15,7 @@ use nix::unistd::{UnlinkatFlags, chdir, fchdir, pivot_root, unlinkat};
 use oci_spec::runtime as oci;
 
 use crate::cover::cover;
+use crate::defaults;
 use crate::limits::tmpfs::SharedTmpfs;
 use crate::mount_point::{self, MountPoint};
 use crate::overlay::{OpenedOverlay, check_nul};
@@ -137,6 +138,19 @@ impl Root {
         raw::attach(tree, target).at(Step::AttachMount, inside.display())
     }
 
+    /// Copies the mounts at a directory of the tree under construction. What the directory itself is a part of becomes
+    /// read-only: it may be the tmpfs at the bottom.
+    fn repeat(&self, mount: &oci::Mount) -> Result<(OwnedFd, MountPoint), Failure> {
+        let step = Step::OpenSource;
+        let inside = mount.source().as_deref().unwrap_or(Path::new("/"));
+        let first = mount_point::find(&self.top, inside).at(step, inside.display())?;
+        let tree =
+            raw::clone_tree(Some(first.as_fd()), Path::new("")).at(step, inside.display())?;
+        let attributes = raw::READ_ONLY | raw::NO_SUID | raw::NO_DEVICES;
+        raw::set_attributes(tree.as_fd(), attributes, Recursion::One).at(step, inside.display())?;
+        Ok((tree, MountPoint::Directory))
+    }
+
     /// Makes the mount, attached nowhere yet, and says what its mount point must be.
     fn detached(&self, mount: &oci::Mount) -> Result<(OwnedFd, MountPoint), Failure> {
         let inside = mount.destination().display();
@@ -146,6 +160,7 @@ impl Root {
         let kind = mount.typ().as_deref().unwrap_or_default();
         let tree = match kind {
             "bind" => return bind(mount, attributes),
+            defaults::REPEAT => return self.repeat(mount),
             "overlay" => OpenedOverlay::open(options)?.mount(attributes, self.bottom.as_fd()),
             "tmpfs" if SharedTmpfs::serves(&options) => match &self.temporary {
                 Some(temporary) => temporary.directory(&options, attributes),

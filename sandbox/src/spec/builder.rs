@@ -88,6 +88,15 @@ impl Spec {
             .allow(&inside, FileAccess::ReadWrite)
     }
 
+    /// Shows a directory of the sandbox, with what is mounted below it until then, at a second place.
+    ///
+    /// What is mounted there is as writable as at the first place, the directory itself is not.
+    #[must_use]
+    pub fn repeat(self, first: impl AsRef<Path>, inside: impl AsRef<Path>) -> Self {
+        self.mount(defaults::REPEAT, first, &inside, ["rbind", "ro"])
+            .allow(&inside, FileAccess::ReadExecute)
+    }
+
     /// Mounts an overlay, read-only when it has no upper directory.
     ///
     /// With one it is `volatile`: nothing is synced, and the same work directory cannot be mounted again.

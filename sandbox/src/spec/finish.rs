@@ -89,6 +89,9 @@ impl Spec {
             if kind == "bind" {
                 check_host(mount.source().as_deref().unwrap_or(Path::new("")))?;
             }
+            if kind == defaults::REPEAT {
+                check_inside(mount.source().as_deref().unwrap_or(Path::new("")))?;
+            }
             if kind == "overlay" {
                 for option in mount.options().iter().flatten() {
                     if let Some((_, path)) = option.split_once('=') {

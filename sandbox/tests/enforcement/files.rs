@@ -19,6 +19,7 @@ tests![
     a_file_is_bound_on_a_file,
     files_directories_and_links_are_made,
     files_can_be_moved_between_directories,
+    a_repeated_directory_shows_the_same_mounts_and_is_no_more_writable,
     a_tmpfs_starts_empty_with_its_mode,
     device_nodes_cannot_be_made,
     devices_work,
@@ -269,4 +270,26 @@ fn odd_names_are_taken_verbatim() {
         );
         assert_eq!(ran.stdout, name);
     }
+}
+
+fn a_repeated_directory_shows_the_same_mounts_and_is_no_more_writable() {
+    let host = host_directory();
+    let bound = host.path().join("bound");
+    fs_err::create_dir(&bound).unwrap();
+    let repeated = |arguments: [&str; 2]| {
+        probe(arguments)
+            .bind(&bound, "/work/writable")
+            .bind_read_only(host.path(), "/work/read-only")
+            .repeat("/work", "/image/work")
+    };
+    assert_errno(&repeated(["create", "/image/work/writable/file"]), 0);
+    assert_errno(&repeated(["read", "/work/writable/file"]), 0);
+    for path in ["/image/work/read-only/file", "/image/work/file"] {
+        assert_errno(&repeated(["create", path]), libc::EROFS);
+    }
+    let from_outside = probe(["list", "/"]).repeat("/work/../..", "/image");
+    assert!(matches!(
+        from_outside.spawn(),
+        Err(Error::InsidePath { .. })
+    ));
 }
