@@ -19,8 +19,9 @@ use overcoat_sandbox::Capability;
 
 pub use self::describe::Cell;
 pub use self::host::Host;
-pub(super) use self::places::SOURCES;
-pub use self::places::{OverlayPlace, Places};
+pub(crate) use self::places::SOURCES;
+pub(super) use self::places::{ARTIFACTS, BUILD, DESTINATION, OUTPUT, PACKAGES};
+pub use self::places::{HandedPlaces, OverlayPlace, Places, SourcePlace};
 pub use self::spec::{base, spec, without_programs};
 pub use self::table::policy;
 
@@ -32,8 +33,10 @@ pub enum StepKind {
     Download,
     Unpack,
     Install,
+    Sync,
     Script,
     Finalize,
+    PostOutput,
     Tool,
     Configuration,
 }
@@ -54,11 +57,13 @@ pub struct Policy {
     pub archives: Access,
     pub image: Image,
     /// The recipe's sources.
-    pub sources: Access,
+    pub sources: Sources,
     /// The directory that build scripts keep from one build to the next.
     pub build: Access,
     /// The directory for what build scripts install into the image.
     pub destination: Access,
+    /// The directories for packages and other files that scripts hand to later steps.
+    pub handed: Access,
     /// The directory in which outputs wait to be published.
     pub output: Access,
     pub ids: Ids,
@@ -82,6 +87,7 @@ pub enum Column {
     Sources,
     Build,
     Destination,
+    Handed,
     Output,
     Ids,
     Sync,
@@ -111,6 +117,16 @@ pub enum Access {
     Absent,
     Read,
     Write,
+}
+
+/// What a step has of the recipe's sources. None can write to them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sources {
+    Absent,
+    /// The directory itself, of which the caller hides what is private.
+    Read,
+    /// Copies that only seem to be made: writable, and what is written is thrown away. What is private is not there.
+    Overlay,
 }
 
 /// What a step has of the image's tree.
@@ -168,8 +184,9 @@ pub struct Limits {
 
 impl StepKind {
     /// Every kind, in the order of a build.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Configuration,
+        Self::Sync,
         Self::Metadata,
         Self::Resolve,
         Self::Download,
@@ -177,6 +194,7 @@ impl StepKind {
         Self::Install,
         Self::Script,
         Self::Finalize,
+        Self::PostOutput,
         Self::Tool,
     ];
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::COMMON_VARIABLES;
-use super::{Access, Column, Ids, Image, Network, PackageManager, Policy, Sync, Variable};
+use super::{Access, Column, Ids, Image, Network, PackageManager, Policy, Sources, Sync, Variable};
 
 /// What a row holds in one column.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Cell {
 
 impl Column {
     /// Every column, in the order in which they are printed.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Network,
         Self::PackageManager,
         Self::Lists,
@@ -28,6 +28,7 @@ impl Column {
         Self::Sources,
         Self::Build,
         Self::Destination,
+        Self::Handed,
         Self::Output,
         Self::Ids,
         Self::Sync,
@@ -46,6 +47,7 @@ impl Column {
             Self::Sources => "sources",
             Self::Build => "build directory",
             Self::Destination => "destination directory",
+            Self::Handed => "what is handed on",
             Self::Output => "outputs",
             Self::Ids => "ids",
             Self::Sync => "syncing",
@@ -109,9 +111,14 @@ impl Policy {
                 Image::New => ("a new tree, writable", false),
                 Image::Overlay => ("read-only, below changes of the step's own", false),
             },
-            Column::Sources => access(self.sources),
+            Column::Sources => match self.sources {
+                Sources::Absent => ("absent", true),
+                Sources::Read => ("read-only", false),
+                Sources::Overlay => ("read-only, below changes that are thrown away", false),
+            },
             Column::Build => access(self.build),
             Column::Destination => access(self.destination),
+            Column::Handed => access(self.handed),
             Column::Output => access(self.output),
             Column::Ids => match self.ids {
                 Ids::One => ("0 alone", true),

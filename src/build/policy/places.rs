@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 
 use crate::build::Reach;
 
-/// Where the recipe's sources are, inside the sandbox. These four are mkosi's.
-pub(in crate::build) const SOURCES: &str = "/work/src";
+/// Where the recipe's sources are, inside the sandbox. These are mkosi's.
+pub(crate) const SOURCES: &str = "/work/src";
 /// Where the directory is that build scripts keep, inside the sandbox.
-pub(super) const BUILD: &str = "/work/build";
+pub(in crate::build) const BUILD: &str = "/work/build";
 /// Where build scripts install what goes into the image, inside the sandbox.
-pub(super) const DESTINATION: &str = "/work/dest";
+pub(in crate::build) const DESTINATION: &str = "/work/dest";
+/// Where scripts put packages for later steps, inside the sandbox.
+pub(in crate::build) const PACKAGES: &str = "/work/packages";
+/// Where scripts put other files for later steps, inside the sandbox.
+pub(in crate::build) const ARTIFACTS: &str = "/work/artifacts";
 /// Where outputs wait to be published, inside the sandbox.
-pub(super) const OUTPUT: &str = "/work/out";
+pub(in crate::build) const OUTPUT: &str = "/work/out";
 
 /// What one step is given of the host. Of what its row does not name nothing is given to it, whether it is here or not.
 #[derive(Clone, Debug, Default)]
@@ -33,11 +37,32 @@ pub struct Places {
     /// What an overlay of the image needs.
     pub overlay: Option<OverlayPlace>,
     pub sources: Option<PathBuf>,
+    /// The same for steps that only seem to write there, those above others first.
+    pub source_overlays: Vec<SourcePlace>,
     pub build: Option<PathBuf>,
     pub destination: Option<PathBuf>,
+    pub handed: Option<HandedPlaces>,
     pub output: Option<PathBuf>,
     /// Values of variables that a build gives.
     pub variables: Vec<(&'static str, String)>,
+}
+
+/// A directory of the sources, and where goes what is written to it.
+#[derive(Clone, Debug)]
+pub struct SourcePlace {
+    /// The topmost first.
+    pub lowers: Vec<PathBuf>,
+    pub changes: PathBuf,
+    pub work: PathBuf,
+    /// The path below the place of the sources; empty for that itself.
+    pub below: PathBuf,
+}
+
+/// The directories of what scripts hand on.
+#[derive(Clone, Debug)]
+pub struct HandedPlaces {
+    pub packages: PathBuf,
+    pub artifacts: PathBuf,
 }
 
 /// What an overlay of the image needs besides its layers.
@@ -79,8 +104,18 @@ impl Places {
                 guards: vec![guard],
             }),
             sources: Some(place("SOURCES")),
+            source_overlays: vec![SourcePlace {
+                lowers: vec![place("HIDING"), place("SOURCES")],
+                changes: place("SOURCE-CHANGES"),
+                work: place("SOURCE-WORK"),
+                below: PathBuf::new(),
+            }],
             build: Some(place("BUILD")),
             destination: Some(place("DESTINATION")),
+            handed: Some(HandedPlaces {
+                packages: place("PACKAGES"),
+                artifacts: place("ARTIFACTS"),
+            }),
             output: Some(place("OUTPUT")),
             variables: vec![("SOURCE_DATE_EPOCH", "0".to_owned())],
         }

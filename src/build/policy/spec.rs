@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use overcoat_sandbox::{IdMapping, Overlay, OwnershipRecording, Spec};
 
-use super::places::{BUILD, DESTINATION, OUTPUT, OverlayPlace, Places, SOURCES};
+use super::HandedPlaces;
+use super::places::{
+    ARTIFACTS, BUILD, DESTINATION, OUTPUT, OverlayPlace, PACKAGES, Places, SOURCES,
+};
 use super::table::COMMON_VARIABLES;
-use super::{Access, Host, Ids, Image, Network, PackageManager, Policy, Sync, Variable};
+use super::{Access, Host, Ids, Image, Network, PackageManager, Policy, Sources, Sync, Variable};
 use crate::build::Limits;
 use crate::packages::apt;
 
@@ -43,9 +46,14 @@ pub fn spec(
     let spec = directory(spec, policy.lists, &places.lists, apt::LISTS);
     let spec = directory(spec, policy.archives, &places.archives, apt::ARCHIVES);
     let spec = image(spec, policy.image, places);
-    let spec = directory(spec, policy.sources, &places.sources, SOURCES);
-    let spec = directory(spec, policy.build, &places.build, BUILD);
-    let spec = directory(spec, policy.destination, &places.destination, DESTINATION);
+    let spec = sources(spec, policy.sources, places);
+    let spec = if_given(spec, policy.build, &places.build, BUILD);
+    let spec = if_given(spec, policy.destination, &places.destination, DESTINATION);
+    let handed = |which: fn(&HandedPlaces) -> &PathBuf| places.handed.as_ref().map(which).cloned();
+    let packages = handed(|places| &places.packages);
+    let spec = if_given(spec, policy.handed, &packages, PACKAGES);
+    let artifacts = handed(|places| &places.artifacts);
+    let spec = if_given(spec, policy.handed, &artifacts, ARTIFACTS);
     let spec = directory(spec, policy.output, &places.output, OUTPUT);
     let spec = network(spec, policy.network, host, places);
     let spec = with_ids(spec, policy.ids, ids);
@@ -99,6 +107,33 @@ fn directory(spec: Spec, access: Access, place: &Option<PathBuf>, inside: &str) 
         Access::Absent => spec,
         Access::Read => spec.bind_read_only(given(place), inside),
         Access::Write => spec.bind(given(place), inside),
+    }
+}
+
+/// Adds what not every step of a kind has.
+fn if_given(spec: Spec, access: Access, place: &Option<PathBuf>, inside: &str) -> Spec {
+    match place {
+        Some(_) => directory(spec, access, place, inside),
+        None => spec,
+    }
+}
+
+fn sources(spec: Spec, sources: Sources, places: &Places) -> Spec {
+    match sources {
+        Sources::Absent => spec,
+        Sources::Read => spec.bind_read_only(given(&places.sources), SOURCES),
+        Sources::Overlay => places.source_overlays.iter().fold(spec, |spec, source| {
+            let overlay = Overlay {
+                lowers: source.lowers.clone(),
+                upper: Some(source.changes.clone()),
+                work: Some(source.work.clone()),
+            };
+            let inside = match source.below.as_os_str().is_empty() {
+                true => SOURCES.into(),
+                false => Path::new(SOURCES).join(&source.below),
+            };
+            spec.overlay(inside, &overlay)
+        }),
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use overcoat_sandbox::Capability;
 
-use super::places::{BUILD, DESTINATION, OUTPUT, SOURCES};
+use super::places::SOURCES;
 use super::{
-    Access, Column, Ids, Image, Limits, Network, PackageManager, Policy, StepKind, Sync, Variable,
+    Access, Column, Ids, Image, Limits, Network, PackageManager, Policy, Sources, StepKind, Sync,
+    Variable,
 };
 use crate::packages::apt;
 
@@ -19,8 +20,10 @@ pub fn policy(kind: StepKind) -> &'static Policy {
         StepKind::Download => &DOWNLOAD,
         StepKind::Unpack => &UNPACK,
         StepKind::Install => &INSTALL,
+        StepKind::Sync => &SYNC,
         StepKind::Script => &SCRIPT,
         StepKind::Finalize => &FINALIZE,
+        StepKind::PostOutput => &POST_OUTPUT,
         StepKind::Tool => &TOOL,
     }
 }
@@ -35,9 +38,10 @@ const NOTHING: Policy = Policy {
     lists: Access::Absent,
     archives: Access::Absent,
     image: Image::Absent,
-    sources: Access::Absent,
+    sources: Sources::Absent,
     build: Access::Absent,
     destination: Access::Absent,
+    handed: Access::Absent,
     output: Access::Absent,
     ids: Ids::One,
     sync: Sync::Kept,
@@ -53,7 +57,7 @@ const CONFIGURATION: Policy = Policy {
     kind: StepKind::Configuration,
     name: "configuration",
     purpose: "runs an executable configuration file of the recipe, whose output is read as settings",
-    sources: Access::Read,
+    sources: Sources::Read,
     limits: Limits {
         wall_clock: ONE_MINUTE,
     },
@@ -165,23 +169,41 @@ const INSTALL: Policy = Policy {
     ..NOTHING
 };
 
+const SYNC: Policy = Policy {
+    kind: StepKind::Sync,
+    name: "sync",
+    purpose: "runs a script of the recipe that completes the sources of an image before anything is built",
+    sources: Sources::Overlay,
+    variables: &[SOURCE_VARIABLES],
+    reasons: &[
+        (
+            Column::Sources,
+            "what the script completes; later scripts see what it wrote",
+        ),
+        (Column::Variables, SCRIPT_CONTRACT),
+    ],
+    ..NOTHING
+};
+
 const SCRIPT: Policy = Policy {
     kind: StepKind::Script,
     name: "script",
-    purpose: "runs a script of the recipe that prepares, builds or changes the image, as root of the image",
+    purpose: "runs a script of the recipe that prepares the image or builds for it, as root of the image",
     image: Image::Overlay,
-    sources: Access::Read,
+    sources: Sources::Overlay,
     build: Access::Write,
     destination: Access::Write,
+    handed: Access::Write,
     ids: Ids::RecordAndAnswer,
     sync: Sync::Suppressed,
-    variables: &[PACKAGE_VARIABLES, SCRIPT_VARIABLES],
+    variables: &[PACKAGE_VARIABLES, IMAGE_VARIABLES, SOURCE_VARIABLES],
     capabilities: ROOT_OF_IMAGE,
     reasons: &[
-        (Column::Image, "what the script changes"),
+        (Column::Image, "what the script changes or builds with"),
         (Column::Sources, "the script itself, and what it builds"),
         (Column::Build, "what it keeps from one build to the next"),
         (Column::Destination, "what it installs into the image"),
+        (Column::Handed, "what it makes for later steps"),
         (Column::Ids, OWNERS),
         (Column::Sync, THROWN_AWAY),
         (Column::Variables, SCRIPT_CONTRACT),
@@ -193,22 +215,43 @@ const SCRIPT: Policy = Policy {
 const FINALIZE: Policy = Policy {
     kind: StepKind::Finalize,
     name: "finalize",
-    purpose: "runs a script of the recipe on the finished tree, before the image is made of it, as root of the image",
+    purpose: "runs a script of the recipe on the image when all is in it, as root of the image",
     image: Image::Overlay,
-    sources: Access::Read,
+    sources: Sources::Overlay,
+    build: Access::Read,
+    handed: Access::Write,
     output: Access::Write,
     ids: Ids::RecordAndAnswer,
     sync: Sync::Suppressed,
-    variables: &[PACKAGE_VARIABLES, FINALIZE_VARIABLES],
+    variables: &[PACKAGE_VARIABLES, IMAGE_VARIABLES, SOURCE_VARIABLES],
     capabilities: ROOT_OF_IMAGE,
     reasons: &[
         (Column::Image, "what the script changes"),
-        (Column::Sources, "the script itself"),
+        (Column::Sources, "the script itself, and what it installs"),
+        (Column::Build, "what build scripts have made there"),
+        (Column::Handed, "what earlier scripts made for it"),
         (Column::Output, "files that it adds to the outputs"),
         (Column::Ids, OWNERS),
         (Column::Sync, THROWN_AWAY),
         (Column::Variables, SCRIPT_CONTRACT),
         (Column::Capabilities, SCRIPTS_ARE_ROOT),
+    ],
+    ..NOTHING
+};
+
+const POST_OUTPUT: Policy = Policy {
+    kind: StepKind::PostOutput,
+    name: "postoutput",
+    purpose: "runs a script of the recipe on the outputs of an image, before they are published or when they are removed",
+    sources: Sources::Overlay,
+    output: Access::Write,
+    sync: Sync::Suppressed,
+    variables: &[SOURCE_VARIABLES],
+    reasons: &[
+        (Column::Sources, "the script itself, and what it adds"),
+        (Column::Output, "what the script works on"),
+        (Column::Sync, "outputs are synced when they are published"),
+        (Column::Variables, SCRIPT_CONTRACT),
     ],
     ..NOTHING
 };
@@ -246,7 +289,8 @@ const OWNERS: &str = "packages have files of users that the host does not have";
 const THROWN_AWAY: &str = "what the step wrote is thrown away when it fails";
 const UNATTENDED: &str = "packages must neither ask questions nor start services";
 const SCRIPTS_ARE_ROOT: &str = "scripts work on the image as its root, which owns all of it";
-const SCRIPT_CONTRACT: &str = "mkosi's scripts find their directories by these";
+const SCRIPT_CONTRACT: &str =
+    "mkosi's scripts find their directories by these, and by those that a build adds for its image";
 
 /// The same programs do the same with these everywhere.
 pub(super) const COMMON_VARIABLES: &[Variable] = &[
@@ -278,18 +322,9 @@ const PACKAGE_VARIABLES: &[Variable] = &[
     Variable::Fixed("SYSTEMD_IN_CHROOT", "1"),
 ];
 
-const SCRIPT_VARIABLES: &[Variable] = &[
-    Variable::Fixed("BUILDROOT", apt::ROOT),
-    Variable::Fixed("SRCDIR", SOURCES),
-    Variable::Fixed("BUILDDIR", BUILD),
-    Variable::Fixed("DESTDIR", DESTINATION),
-];
+const IMAGE_VARIABLES: &[Variable] = &[Variable::Fixed("BUILDROOT", apt::ROOT)];
 
-const FINALIZE_VARIABLES: &[Variable] = &[
-    Variable::Fixed("BUILDROOT", apt::ROOT),
-    Variable::Fixed("SRCDIR", SOURCES),
-    Variable::Fixed("OUTPUTDIR", OUTPUT),
-];
+const SOURCE_VARIABLES: &[Variable] = &[Variable::Fixed("SRCDIR", SOURCES)];
 
 /// Owners and modes. They reach nothing outside of the user namespace.
 const UNPACKING: &[Capability] = &[

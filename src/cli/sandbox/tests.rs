@@ -105,8 +105,8 @@ fn mistakes_are_told() {
         ),
         (
             &["--print-spec=make"],
-            "unknown step `make`; there are `configuration`, `metadata`, `resolve`, `download`, `unpack`, `install`, \
-             `script`, `finalize`, `tool`",
+            "unknown step `make`; there are `configuration`, `sync`, `metadata`, `resolve`, `download`, `unpack`, \
+             `install`, `script`, `finalize`, `postoutput`, `tool`",
         ),
     ];
     for (arguments, message) in cases {
