@@ -24,6 +24,14 @@ const BY_PATH: [(&str, &str); 46] = [
     ),
     ("build/reach.rs", "reads the host's resolv.conf"),
     (
+        "build/script/run.rs",
+        "reads the scripts that the recipe has in its directory; makes the build directory, which is the person's",
+    ),
+    (
+        "build/script/sources.rs",
+        "finds the real paths of the sources, which are then opened without links, and of what is hidden of them",
+    ),
+    (
         "build/usage.rs",
         "counts what a running program has, by descriptors of its own, and reads and changes nothing",
     ),

@@ -163,6 +163,18 @@ pub enum Error {
         target: crate::tree::TreePath,
         origin: String,
     },
+    #[error("{origin}: the script `{path}` cannot be read")]
+    ReadScript {
+        path: PathBuf,
+        origin: String,
+        source: std::io::Error,
+    },
+    #[error("{origin}: the script `{path}` is not executable")]
+    ScriptNotExecutable { path: PathBuf, origin: String },
+    #[error("the script `{path}` is for `{interpreter}`, which this host does not have")]
+    InterpreterMissing { path: PathBuf, interpreter: String },
+    #[error("reading the sources that scripts see")]
+    ReadSources { source: std::io::Error },
     #[error("{origin}: the tree `{path}` holds {what}")]
     TreeHoldsPrivate {
         path: PathBuf,

@@ -202,7 +202,7 @@ fn add_file(
 }
 
 /// Puts `added` into `tree`, below `target`.
-fn merge(
+pub(super) fn merge(
     tree: &mut FileTree,
     added: &FileTree,
     target: &TreePath,

@@ -6,6 +6,7 @@ use super::extra::Trees;
 use super::install::Request;
 use super::made::Made;
 use super::manifest::Listed;
+use super::script::{self, Kind, Workshop};
 use super::stack::Stack;
 use super::{
     Builder, Error, Event, base_image, bases, extend, extra, finish, install, label, manifest,
@@ -27,6 +28,8 @@ pub(super) struct Work<'a> {
     listed: Listed,
     /// The fields of the extension-release file.
     release: Option<OsRelease>,
+    /// What scripts hand to each other, once there was one.
+    workshop: Option<Workshop>,
 }
 
 /// Does the steps of `plan`; the outputs are staged and not yet published.
@@ -45,6 +48,7 @@ pub(super) fn build<'a>(
         base: None,
         listed: Listed::default(),
         release: None,
+        workshop: None,
     };
     for step in &plan.steps {
         builder.interrupt.check()?;
@@ -68,6 +72,18 @@ impl Work<'_> {
             Step::InstallPackages => self.install(builder, &Request::of_image(recipe)),
             Step::InstallVolatilePackages => self.install(builder, &Request::volatile(recipe)),
             Step::RemovePackages => self.remove_packages(builder),
+            Step::Prepare => self.run_scripts(builder, Kind::Prepare),
+            Step::Build => self.build(builder),
+            Step::AddBuilt => {
+                let built = self
+                    .workshop
+                    .as_mut()
+                    .and_then(|workshop| workshop.built.take());
+                let built = built.expect("the plan puts build scripts before what they made");
+                self.made.edit(|tree| script::add_built(tree, built, time))
+            }
+            Step::PostInstall => self.run_scripts(builder, Kind::PostInstall),
+            Step::Finalize => self.run_scripts(builder, Kind::Finalize),
             Step::CleanSystem => self.made.edit(|tree| finish::clean_system(tree, time)),
             Step::AddExtraTrees => self.made.edit(|mut tree| {
                 let scratch = builder.scratch(builder.staging.directory());
@@ -88,6 +104,39 @@ impl Work<'_> {
             }),
             Step::Write => self.write(builder),
         }
+    }
+
+    fn workshop(&mut self, builder: &Builder<'_>) -> Result<Workshop, Error> {
+        match self.workshop.take() {
+            Some(workshop) => Ok(workshop),
+            None => Workshop::open(builder),
+        }
+    }
+
+    fn run_scripts(&mut self, builder: &Builder<'_>, kind: Kind) -> Result<(), Error> {
+        let workshop = self.workshop(builder)?;
+        let below = self.made.stack(builder)?;
+        let changed = script::change(builder, &workshop, kind, self.recipe, below)?;
+        self.workshop = Some(workshop);
+        self.made.replace(changed);
+        Ok(())
+    }
+
+    /// Runs the build scripts on a copy of the image that has more packages.
+    fn build(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
+        let recipe = self.recipe;
+        let mut workshop = self.workshop(builder)?;
+        let mut stack = self.made.stack(builder)?.clone();
+        let request = Request::of_build(recipe);
+        if !request.packages.is_empty() {
+            stack = install::install(builder, recipe, stack, &request)?;
+        }
+        if !recipe.scripts.prepare.is_empty() {
+            stack = script::change(builder, &workshop, Kind::PrepareBuild, recipe, &stack)?;
+        }
+        workshop.built = Some(script::build(builder, &workshop, recipe, &stack)?);
+        self.workshop = Some(workshop);
+        Ok(())
     }
 
     /// Returns the time that everything made by the build gets, and that nothing in the image exceeds.

@@ -61,7 +61,6 @@ impl<'a> Request<'a> {
     }
 
     /// Returns the packages that build scripts need, and the image does not.
-    #[expect(dead_code, reason = "no step asks for them yet")]
     pub(super) fn of_build(recipe: &'a Recipe) -> Self {
         Self {
             name: "install build packages",

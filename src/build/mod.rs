@@ -37,6 +37,7 @@ mod real_ids;
 mod removal;
 mod run;
 mod sandbox_trees;
+mod script;
 mod stack;
 mod tools;
 mod usage;
@@ -46,13 +47,14 @@ pub use self::error::Error;
 pub use self::event::{Event, Observer};
 pub use self::limits::{Limits, ReachedLimit};
 pub use self::output::{FileSystemError, WriteError};
+pub(crate) use self::policy::SOURCES as SCRIPT_SOURCES;
 pub use self::protection::{describe_weaker, missing_protection, strictness};
 pub use self::reach::Reach;
 pub use self::real_ids::Error as RealIdsError;
 pub use self::run::Interrupt;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,6 +106,12 @@ pub struct Options<'a> {
     pub grants: &'a Grants,
     /// What signs the checksums of images, started before anything was confined.
     pub signers: &'a Signers,
+    /// The settings of each image as JSON, for scripts.
+    pub configurations: &'a BTreeMap<String, String>,
+    /// What build scripts are told.
+    pub arguments: &'a [String],
+    /// Whether scripts are told to say more.
+    pub debug: bool,
     pub observer: &'a dyn Observer,
     pub interrupt: &'a Interrupt,
 }
@@ -143,6 +151,11 @@ struct Builder<'a> {
     control_group: Option<&'a Path>,
     disk: Disk,
     grants: &'a Grants,
+    /// What no script may see, though it may lie in the sources.
+    private: BTreeSet<PathBuf>,
+    configurations: &'a BTreeMap<String, String>,
+    arguments: &'a [String],
+    debug: bool,
     observer: &'a dyn Observer,
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
@@ -243,11 +256,16 @@ impl<'a> Builder<'a> {
         staging: Staging,
         metadata: LayerMetadata,
     ) -> Result<Layer, Error> {
-        if !self.ignore_store {
-            let layer = self.store.add_layer(key, staging, &metadata)?;
-            self.disk.keep(&layer.tree);
-            return Ok(layer);
+        if self.ignore_store {
+            return Ok(self.keep_for_run(key, staging, metadata));
         }
+        let layer = self.store.add_layer(key, staging, &metadata)?;
+        self.disk.keep(&layer.tree);
+        Ok(layer)
+    }
+
+    /// Keeps the `tree` directory of `staging` as the layer of `key` for this run alone.
+    fn keep_for_run(&self, key: &Key, staging: Staging, metadata: LayerMetadata) -> Layer {
         let layer = Layer {
             tree: staging.path().join("tree"),
             metadata,
@@ -256,7 +274,12 @@ impl<'a> Builder<'a> {
         self.own_layers
             .borrow_mut()
             .insert(key.clone(), (layer.clone(), staging));
-        Ok(layer)
+        layer
+    }
+
+    /// Returns the settings of an image as JSON.
+    fn configuration(&self, image: &str) -> &'a str {
+        self.configurations.get(image).map_or("", String::as_str)
     }
 }
 
@@ -322,6 +345,10 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         control_group: options.control_group,
         disk,
         grants: options.grants,
+        private: private::of_run(&wanted, personal, &place.own),
+        configurations: options.configurations,
+        arguments: options.arguments,
+        debug: options.debug,
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),

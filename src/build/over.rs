@@ -57,6 +57,19 @@ impl<'a> Over<'a> {
         command: Vec<String>,
         places: Places,
     ) -> Result<Spec, Error> {
+        self.spec_beside(builder, kind, command, places, ("", &[]))
+    }
+
+    /// As [`Over::spec`], of a program that also fills a directory which is at the path `inside` for it, and in which
+    /// are the entries of `beside`.
+    pub(super) fn spec_beside(
+        &self,
+        builder: &Builder<'_>,
+        kind: StepKind,
+        command: Vec<String>,
+        places: Places,
+        (inside, beside): (&str, &[EntryOwner]),
+    ) -> Result<Spec, Error> {
         let real_ids = self.real_ids(builder)?;
         let overlay = OverlayPlace {
             work: self.staging.subdirectory("work")?.host_path().into(),
@@ -75,9 +88,13 @@ impl<'a> Over<'a> {
             overlay: Some(overlay),
             ..places
         };
-        let spec = builder
-            .spec(kind, command, &places)
-            .entry_owners(known.iter().map(in_sandbox).collect());
+        let spec = builder.spec(kind, command, &places).entry_owners(
+            known
+                .iter()
+                .map(|owner| in_sandbox(apt::ROOT, owner))
+                .chain(beside.iter().map(|owner| in_sandbox(inside, owner)))
+                .collect(),
+        );
         Ok(with_devices(builder, spec))
     }
 
@@ -90,11 +107,24 @@ impl<'a> Over<'a> {
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Vec<EntryOwner>, Error> {
         let finished = run(purpose, spec, on_line)?;
-        Ok(match builder.ids {
-            IdMapping::Single => entry_owners(&finished.outcome.records)
-                .map_err(|source| Error::RecordedPath { source })?,
-            IdMapping::Range => real_ids::record(&self.tree)?,
-        })
+        owners(builder, &self.tree, apt::ROOT, &finished.outcome.records)
+    }
+
+    /// As [`Over::run`], of a program that also fills the directory `beside`, which is at the path `inside` for it.
+    /// Returns the owners of both.
+    pub(super) fn run_beside(
+        &self,
+        builder: &Builder<'_>,
+        purpose: Purpose<'_>,
+        spec: &Spec,
+        (beside, inside): (&Directory, &str),
+    ) -> Result<(Vec<EntryOwner>, Vec<EntryOwner>), Error> {
+        let finished = run(purpose, spec, &mut |line| purpose.output(line))?;
+        let records = &finished.outcome.records;
+        Ok((
+            owners(builder, &self.tree, apt::ROOT, records)?,
+            owners(builder, beside, inside, records)?,
+        ))
     }
 
     /// Makes a directory with what of the layers below has owners, for a step that sees real ones. It lies above them,
@@ -117,19 +147,34 @@ fn with_devices(builder: &Builder<'_>, spec: Spec) -> Spec {
     })
 }
 
+/// Returns who owns what cannot tell it in `directory`, which was at `inside` for the program that left `records`.
+fn owners(
+    builder: &Builder<'_>,
+    directory: &Directory,
+    inside: &str,
+    records: &[OwnerRecord],
+) -> Result<Vec<EntryOwner>, Error> {
+    Ok(match builder.ids {
+        IdMapping::Single => {
+            entry_owners(inside, records).map_err(|source| Error::RecordedPath { source })?
+        }
+        IdMapping::Range => real_ids::record(directory)?,
+    })
+}
+
 /// Returns a record of a layer below with its path inside the sandbox.
-fn in_sandbox(owner: &EntryOwner) -> OwnerRecord {
+fn in_sandbox(inside: &str, owner: &EntryOwner) -> OwnerRecord {
     OwnerRecord {
-        path: Path::new(apt::ROOT).join(owner.path.as_path()),
+        path: Path::new(inside).join(owner.path.as_path()),
         uid: owner.uid,
         gid: owner.gid,
     }
 }
 
-/// Returns the records as the layer keeps them, without those of what lies outside of the image.
-fn entry_owners(records: &[OwnerRecord]) -> Result<Vec<EntryOwner>, InvalidTreePath> {
+/// Returns the records as a layer keeps them, without those of what lies outside of its place.
+fn entry_owners(inside: &str, records: &[OwnerRecord]) -> Result<Vec<EntryOwner>, InvalidTreePath> {
     let below = |record: &OwnerRecord| {
-        let path = record.path.strip_prefix(apt::ROOT).ok()?;
+        let path = record.path.strip_prefix(inside).ok()?;
         let path = TreePath::new(path.as_os_str().as_bytes());
         Some(path.map(|path| EntryOwner {
             path,

@@ -1,10 +1,12 @@
 //! Keeps what belongs to the person out of images: a tree of the recipe must not hold it.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::beneath::{Directory, Inode};
+use crate::plan::ImagePlan;
 use crate::recipe::{Recipe, Value};
 
 /// Settings that name files with secrets, besides the key that signs images.
@@ -72,6 +74,29 @@ fn secrets(recipe: &Recipe) -> impl Iterator<Item = (&Path, &'static str)> {
         })
     });
     signing.into_iter().chain(others)
+}
+
+/// Returns what no script of a run may see, though the recipe need not name it: outputs that lie among the sources, and
+/// stores.
+pub(super) fn of_run(
+    plans: &[&ImagePlan<'_>],
+    personal: Option<&Path>,
+    store: &Path,
+) -> BTreeSet<PathBuf> {
+    let mut private: BTreeSet<PathBuf> = personal
+        .into_iter()
+        .chain([store])
+        .map(Into::into)
+        .collect();
+    for plan in plans {
+        let recipe = plan.recipe;
+        let link = recipe.output_link_name().map(str::to_owned);
+        let names = { recipe.artifact_names().into_iter().chain(link) }
+            .chain([recipe.output_file_name(), recipe.checksums_file_name()]);
+        private.extend(names.map(|name| recipe.output_directory.join(name)));
+        private.insert(recipe.output_directory.join(crate::publish::HIDDEN));
+    }
+    private
 }
 
 /// Tells whether `path` is `tree` or lies in it, by whatever name the tree was opened.

@@ -55,6 +55,7 @@ pub(super) fn build(
     };
     let host_repositories = host::repositories();
     let cache_directory = host::cache_directory();
+    let configurations = super::summary::configurations(project);
     let options = Options {
         cache_directory: cache_directory.as_ref(),
         recipe_directory: &project.directory,
@@ -68,6 +69,9 @@ pub(super) fn build(
         control_group: control_group.as_deref(),
         grants,
         signers: &signers,
+        configurations: &configurations,
+        arguments: &invoked.arguments,
+        debug: invoked.debug,
         observer: &progress,
         interrupt: &interrupt,
     };

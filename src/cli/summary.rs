@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::recipe::settings::{self, Support};
 use crate::recipe::{Origin, Project, Sourced};
 
-pub(super) use self::encoding::json;
+pub(super) use self::encoding::{configurations, json};
 
 /// Describes every image: what was set and where, then the defaults, then what is worth knowing, of the sandbox too.
 pub(super) fn text(project: &Project, sandbox: Option<&str>) -> String {

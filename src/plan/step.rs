@@ -22,10 +22,18 @@ pub enum Step {
     InstallPackages,
     /// Install the volatile packages as a layer on top.
     InstallVolatilePackages,
+    /// Run the scripts that prepare the image.
+    Prepare,
+    /// Run the scripts that build what goes into the image.
+    Build,
     /// Take from a fresh system what belongs to one machine, one boot or one build.
     CleanSystem,
+    /// Put into the tree what the build scripts made.
+    AddBuilt,
     /// Put the extra trees into the tree.
     AddExtraTrees,
+    /// Run the scripts that complete the image.
+    PostInstall,
     /// Complete the tree of a whole system: links for the initrd, its name, certificates.
     CompleteSystem,
     /// Remove the packages that the image is not to keep.
@@ -36,6 +44,8 @@ pub enum Step {
     TakePayload,
     /// Remove package databases and the files that the recipe names.
     RemoveFiles,
+    /// Run the scripts that see the image last.
+    Finalize,
     /// Narrow the tree to an extension and describe it.
     MakeExtension,
     /// Check that the tree is a portable service, and give it what one is mounted on.
@@ -119,6 +129,13 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     if !recipe.packages.is_empty() {
         steps.push(Step::InstallPackages);
     }
+    let scripts = &recipe.scripts;
+    if !scripts.prepare.is_empty() {
+        steps.push(Step::Prepare);
+    }
+    if !scripts.build.is_empty() {
+        steps.push(Step::Build);
+    }
     if !recipe.package_sources.volatile_packages.is_empty() {
         steps.push(Step::InstallVolatilePackages);
     }
@@ -126,8 +143,14 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     if whole_system {
         steps.push(Step::CleanSystem);
     }
+    if !scripts.build.is_empty() {
+        steps.push(Step::AddBuilt);
+    }
     if !recipe.extra_trees.is_empty() {
         steps.push(Step::AddExtraTrees);
+    }
+    if !scripts.postinst.is_empty() {
+        steps.push(Step::PostInstall);
     }
     if whole_system {
         steps.push(Step::CompleteSystem);
@@ -142,6 +165,9 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
         steps.push(Step::TakePayload);
     }
     steps.push(Step::RemoveFiles);
+    if !scripts.finalize.is_empty() {
+        steps.push(Step::Finalize);
+    }
     if extension {
         steps.push(Step::MakeExtension);
     }

@@ -8,7 +8,7 @@ use super::Error;
 use crate::beneath::Directory;
 use crate::store;
 
-const HIDDEN: &str = ".overcoat";
+pub(crate) const HIDDEN: &str = ".overcoat";
 
 /// The directory in which outputs are staged. It goes when this is dropped, unless another build uses it.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ mod place;
 
 pub use self::checksums::{Refreshed, refresh_checksums};
 pub use self::error::Error;
+pub(crate) use self::hidden::HIDDEN;
 pub use self::manifest::{Manifest, Protected};
 pub use self::outputs::{OutputDirectory, Published};
 pub use self::place::{check_directory_place, check_file_place, remove_link, remove_output};

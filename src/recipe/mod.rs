@@ -84,7 +84,7 @@ pub use self::repart::{
 };
 pub use self::resolved::{
     CacheOnly, ChecksumSignature, Compression, Format, OciLayout, OciOutput, Outputs,
-    PackageSources, Recipe, SplitArtifact, Verity,
+    PackageSources, Recipe, Script, Scripts, SourceChanges, SplitArtifact, Verity,
 };
 pub use self::scope::Sourced;
 pub use self::syntax::SyntaxProblem;

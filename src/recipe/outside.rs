@@ -20,7 +20,12 @@ use super::settings::{self, Setting, Support};
 use super::values::{self, Kind, Value};
 
 /// The settings whose paths are written to.
-const WRITTEN: [&str; 3] = ["OutputDirectory", "CacheDirectory", "PackageCacheDirectory"];
+const WRITTEN: [&str; 4] = [
+    "OutputDirectory",
+    "CacheDirectory",
+    "PackageCacheDirectory",
+    "BuildDirectory",
+];
 
 /// Returns whether a path lies where the recipe may reach, links followed, or was named by a person.
 pub(super) fn permits(path: &Path, origin: &Origin, image: &Image, around: &Surroundings) -> bool {

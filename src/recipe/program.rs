@@ -121,6 +121,11 @@ impl<'a> Programs<'a> {
         }
     }
 
+    /// Returns every path that is private if there is something, as it was written.
+    pub(super) fn noted(&self) -> &BTreeSet<PathBuf> {
+        &self.noted
+    }
+
     /// Runs a program, both paths real.
     pub(super) fn output(
         &mut self,

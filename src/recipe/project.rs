@@ -236,6 +236,8 @@ fn load_once(
         }
         configured.push(shown.with_overridden(&image.layers));
         if is_built {
+            let mut recipe = recipe;
+            recipe.scripts.hidden.clone_from(programs.noted());
             recipes.push(recipe);
         }
     }

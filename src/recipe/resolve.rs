@@ -7,6 +7,7 @@ mod labels;
 mod output;
 mod outputs;
 mod packages;
+mod scripts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -81,6 +82,7 @@ pub(super) fn recipe(
         extra_trees: settings.trees("ExtraTrees"),
         packages: settings.packages("Packages"),
         package_sources: settings.package_sources(findings),
+        scripts: settings.all_scripts(),
         with_recommends: settings.boolean("WithRecommends", false),
         with_docs: settings.boolean("WithDocs", true),
         remove_files: settings.texts("RemoveFiles"),

@@ -2,9 +2,11 @@
 
 mod outputs;
 mod packages;
+mod scripts;
 
 pub use self::outputs::{ChecksumSignature, OciLayout, OciOutput, Outputs};
 pub use self::packages::PackageSources;
+pub use self::scripts::{Script, Scripts, SourceChanges};
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -221,6 +223,7 @@ pub struct Recipe {
     /// Sorted: names, then paths, then expressions; none twice.
     pub packages: Vec<String>,
     pub package_sources: PackageSources,
+    pub scripts: Scripts,
     pub with_recommends: bool,
     pub with_docs: bool,
     pub remove_files: Vec<String>,

@@ -352,6 +352,19 @@ impl Architecture {
             .map(|row| row.0)
     }
 
+    /// Returns the name that UEFI uses, if it is defined for it and file names have one.
+    pub fn efi_name(self) -> Option<&'static str> {
+        match self {
+            Self::X86 => Some("ia32"),
+            Self::X86_64 => Some("x64"),
+            Self::Arm => Some("arm"),
+            Self::Arm64 => Some("aa64"),
+            Self::Riscv64 => Some("riscv64"),
+            Self::Loongarch64 => Some("loongarch64"),
+            _ => None,
+        }
+    }
+
     /// Returns whether UEFI is defined for it.
     pub(super) fn has_uefi(self) -> bool {
         self.row().4

@@ -168,7 +168,7 @@ fn unknown_options_are_named() {
         ),
     ];
     for (argument, message, hint) in cases {
-        let error = parse(["overcoat", "build", argument].map(OsString::from)).unwrap_err();
+        let error = parse(["overcoat", "summary", argument].map(OsString::from)).unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_eq!(error.hint().as_deref(), Some(hint));
     }

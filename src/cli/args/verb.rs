@@ -25,7 +25,7 @@ impl Verb {
     /// Returns how many arguments may follow the verb.
     pub(super) fn most_arguments(self) -> usize {
         match self {
-            Self::Documentation => usize::MAX,
+            Self::Build | Self::Documentation => usize::MAX,
             Self::Completion => 1,
             _ => 0,
         }

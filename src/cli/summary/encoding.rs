@@ -1,7 +1,10 @@
 //! The settings of each image as JSON: the keys and the encodings are mkosi's.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json, json};
 
+use crate::build::SCRIPT_SOURCES as SOURCES;
 use crate::recipe::settings::{self, Scope, Section, Setting};
 use crate::recipe::{
     ConfiguredImage, Drive, Feature, Project, RealPaths, Sourced, TreeSource, UkiProfile, Value,
@@ -15,6 +18,42 @@ pub(in crate::cli) fn json(project: &Project) -> String {
     let images: Vec<Json> = project.images.iter().map(image).collect();
     let tools = project.tools.as_ref().map(image);
     format!("{:#}", json!({ "Images": images, "Tools": tools }))
+}
+
+/// Settings whose values no script is told.
+const SECRET: [&str; 2] = ["RootPassword", "Credentials"];
+
+/// Returns the settings of each image as its scripts read them: as [`json`], but without secrets, and with paths in the
+/// recipe's directory as scripts find them. Where that is on the host is none of their business.
+pub(in crate::cli) fn configurations(project: &Project) -> BTreeMap<String, String> {
+    let real = RealPaths::default();
+    let directory = project.directory.display().to_string();
+    let configuration = |configured: &ConfiguredImage| {
+        let mut json = image(configured, &real);
+        for name in SECRET {
+            json[name] = Json::Null;
+        }
+        inside(&mut json, &directory);
+        (configured.name.clone(), format!("{json:#}"))
+    };
+    project.images.iter().map(configuration).collect()
+}
+
+/// Puts the place of the sources inside the sandbox for `directory` into all paths.
+fn inside(json: &mut Json, directory: &str) {
+    match json {
+        Json::String(text) => {
+            let below = text.strip_prefix(directory);
+            if let Some(below) = below.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+                *text = format!("{SOURCES}{below}");
+            }
+        }
+        Json::Array(values) => values.iter_mut().for_each(|value| inside(value, directory)),
+        Json::Object(values) => values
+            .values_mut()
+            .for_each(|value| inside(value, directory)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 fn image(configured: &ConfiguredImage, real: &RealPaths) -> Json {

@@ -236,8 +236,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Directory that build scripts find again",
     )
     .scope(Scope::Universal)
-    .magic(&[Magic::Path("mkosi.builddir")])
-    .no_effect("only build scripts use it"),
+    .magic(&[Magic::Path("mkosi.builddir")]),
     Setting::new(
         Section::Build,
         "BuildKey",
@@ -246,8 +245,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Name in the build directory",
     )
     .scope(Scope::Inherit)
-    .default("&d~&r~&a")
-    .no_effect("only build scripts use it"),
+    .default("&d~&r~&a"),
     Setting::new(
         Section::Build,
         "UseSubvolumes",
@@ -291,8 +289,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .scope(Scope::Multiversal)
     .matched(Matcher::Member)
-    .described("the recipe's directory")
-    .no_effect("only scripts see the sources"),
+    .described("the recipe's directory"),
     Setting::new(
         Section::Build,
         "BuildSourcesEphemeral",
@@ -301,8 +298,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Discard what scripts write to the sources",
     )
     .scope(Scope::Multiversal)
-    .default("no")
-    .no_effect("only scripts see the sources"),
+    .default("no"),
     Setting::new(
         Section::Build,
         "Environment",
@@ -331,8 +327,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .short_for('T', "no")
     .scope(Scope::Universal)
-    .default("yes")
-    .no_effect("only build scripts look at it"),
+    .default("yes"),
     Setting::new(
         Section::Build,
         "WithNetwork",
@@ -341,8 +336,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Give scripts the network",
     )
     .scope(Scope::Universal)
-    .default("no")
-    .no_effect("only scripts could use the network"),
+    .default("no"),
     Setting::new(
         Section::Build,
         "ProxyUrl",
@@ -407,8 +401,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Make scripts executable",
     )
     .scope(Scope::Multiversal)
-    .default("no")
-    .no_effect("only scripts need it"),
+    .default("no"),
     Setting::new(
         Section::Build,
         "ForeignUIDRange",

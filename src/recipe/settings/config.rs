@@ -61,7 +61,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Programs that rewrite the configuration",
     )
     .magic(&[Magic::Path("mkosi.configure")])
-    .unsupported("scripts are not run yet", &[]),
+    .unsupported(
+        "a recipe is read without running its programs, but for those that print a value",
+        &[],
+    ),
     Setting::new(
         Section::Config,
         "PassEnvironment",

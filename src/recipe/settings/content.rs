@@ -32,8 +32,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "build-package",
         Kind::Packages,
         "Packages that only build scripts see",
-    )
-    .unsupported("build scripts are not run yet", &[]),
+    ),
     Setting::new(
         Section::Content,
         "VolatilePackages",
@@ -153,8 +152,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .magic(&[
         Magic::Path("mkosi.sync"),
         Magic::Entries("mkosi.sync.d", ""),
-    ])
-    .unsupported("scripts are not run yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "PrepareScripts",
@@ -167,8 +165,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Magic::Path("mkosi.prepare"),
         Magic::Path("mkosi.prepare.chroot"),
         Magic::Entries("mkosi.prepare.d", ""),
-    ])
-    .unsupported("scripts are not run yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "BuildScripts",
@@ -180,8 +177,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Magic::Path("mkosi.build"),
         Magic::Path("mkosi.build.chroot"),
         Magic::Entries("mkosi.build.d", ""),
-    ])
-    .unsupported("scripts are not run yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "PostInstallationScripts",
@@ -193,8 +189,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Magic::Path("mkosi.postinst"),
         Magic::Path("mkosi.postinst.chroot"),
         Magic::Entries("mkosi.postinst.d", ""),
-    ])
-    .unsupported("scripts are not run yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "FinalizeScripts",
@@ -206,8 +201,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Magic::Path("mkosi.finalize"),
         Magic::Path("mkosi.finalize.chroot"),
         Magic::Entries("mkosi.finalize.d", ""),
-    ])
-    .unsupported("scripts are not run yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "PostOutputScripts",
@@ -218,8 +212,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .magic(&[
         Magic::Path("mkosi.postoutput"),
         Magic::Entries("mkosi.postoutput.d", ""),
-    ])
-    .unsupported("scripts are not run yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "Bootable",

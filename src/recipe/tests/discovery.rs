@@ -247,23 +247,13 @@ fn magic_files_are_values() {
 
 #[test]
 fn magic_files_of_unsupported_settings_are_mistakes() {
-    let fixture = Fixture::new(&[
-        ("mkosi.conf", ""),
-        ("mkosi.build", ""),
-        ("mkosi.postinst.d/10-x", ""),
-    ]);
-    let build = fixture.path("mkosi.build").display().to_string();
-    let postinst = fixture.path("mkosi.postinst.d/10-x").display().to_string();
+    let fixture = Fixture::new(&[("mkosi.conf", ""), ("mkosi.configure", "")]);
+    let script = fixture.path("mkosi.configure").display().to_string();
     assert_eq!(
         fixture.errors(),
-        [
-            format!(
-                "mkosi.build: `BuildScripts={build}` is not supported: scripts are not run yet"
-            ),
-            format!(
-                "mkosi.postinst.d: `PostInstallationScripts={postinst}` is not supported: scripts are not run yet"
-            ),
-        ]
+        [format!(
+            "mkosi.configure: `ConfigureScripts={script}` is not supported: a recipe is read without running its programs, but for those that print a value"
+        )]
     );
 }
 
