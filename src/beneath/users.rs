@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 46] = [
+const BY_PATH: [(&str, &str); 48] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/fetch.rs",

@@ -173,6 +173,8 @@ pub enum Error {
     ScriptNotExecutable { path: PathBuf, origin: String },
     #[error("the script `{path}` is for `{interpreter}`, which this host does not have")]
     InterpreterMissing { path: PathBuf, interpreter: String },
+    #[error("scripts have put `{name}` among the outputs, which is not published yet")]
+    ScriptOutput { name: String },
     #[error("reading the sources that scripts see")]
     ReadSources { source: std::io::Error },
     #[error("{origin}: the tree `{path}` holds {what}")]

@@ -74,7 +74,7 @@ use crate::beneath::Directory;
 use crate::packages::apt::{self, Stanza};
 use crate::plan::{ImagePlan, Key, KeyBuilder, Step};
 use crate::publish::OutputDirectory;
-use crate::recipe::{Grants, Recipe};
+use crate::recipe::{Format, Grants, Recipe};
 use crate::signing::Signers;
 use crate::source::Scratch;
 use crate::store::{self, Layer, LayerMetadata, Lock, Place, Staging, Store, Trust, TrustedStore};
@@ -415,6 +415,10 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
 
 /// Tells whether an image is to be made: its output is missing, or is to be made again.
 pub fn is_due(plan: &ImagePlan<'_>, rebuild: bool) -> bool {
+    // It makes no output that could be there.
+    if plan.recipe.format == Format::None {
+        return !plan.steps.is_empty();
+    }
     let is_missing = || fs_err::symlink_metadata(output_path(plan.recipe)).is_err();
     !plan.steps.is_empty() && (rebuild || is_missing())
 }

@@ -20,7 +20,6 @@ use crate::recipe::{Recipe, Script};
 /// What a script is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
-    Sync,
     /// After packages, in the image.
     Prepare,
     /// The same scripts once more, in what is built in.
@@ -28,8 +27,6 @@ pub(super) enum Kind {
     Build,
     PostInstall,
     Finalize,
-    PostOutput,
-    Clean,
 }
 
 impl Kind {
@@ -45,22 +42,17 @@ impl Kind {
     /// Returns the name of the script's file below `/work`, which is mkosi's.
     fn file_name(self) -> &'static str {
         match self {
-            Self::Sync => "sync",
             Self::Prepare | Self::PrepareBuild => "prepare",
             Self::Build => "build-script",
             Self::PostInstall => "postinst",
             Self::Finalize => "finalize",
-            Self::PostOutput => "postoutput",
-            Self::Clean => "clean",
         }
     }
 
     fn step_kind(self) -> StepKind {
         match self {
-            Self::Sync => StepKind::Sync,
             Self::Prepare | Self::PrepareBuild | Self::Build => StepKind::Script,
             Self::PostInstall | Self::Finalize => StepKind::Finalize,
-            Self::PostOutput | Self::Clean => StepKind::PostOutput,
         }
     }
 
@@ -68,33 +60,25 @@ impl Kind {
     fn scripts(self, recipe: &Recipe) -> &[Script] {
         let scripts = &recipe.scripts;
         match self {
-            Self::Sync => &scripts.sync,
             Self::Prepare | Self::PrepareBuild => &scripts.prepare,
             Self::Build => &scripts.build,
             Self::PostInstall => &scripts.postinst,
             Self::Finalize => &scripts.finalize,
-            Self::PostOutput => &scripts.postoutput,
-            Self::Clean => &scripts.clean,
         }
     }
 
     /// Returns what follows the name of the script; `typed` is what the person typed after the verb.
     fn arguments(self, typed: &[String]) -> Vec<String> {
         match self {
-            Self::Sync | Self::Prepare | Self::PostInstall => vec!["final".to_owned()],
+            Self::Prepare | Self::PostInstall => vec!["final".to_owned()],
             Self::PrepareBuild => vec!["build".to_owned()],
             Self::Build => typed.to_vec(),
-            Self::Finalize | Self::PostOutput | Self::Clean => Vec::new(),
+            Self::Finalize => Vec::new(),
         }
     }
 
     /// Tells whether scripts of this kind have the network without a word of the recipe; all need the person's.
     fn fetches(self) -> bool {
-        matches!(self, Self::Sync | Self::Prepare | Self::PrepareBuild)
-    }
-
-    /// Tells whether scripts of this kind may have the network at all.
-    fn may_have_network(self) -> bool {
-        !matches!(self, Self::PostOutput | Self::Clean)
+        matches!(self, Self::Prepare | Self::PrepareBuild)
     }
 }

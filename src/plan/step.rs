@@ -100,7 +100,7 @@ pub fn plan(recipes: &[Recipe]) -> Result<Vec<ImagePlan<'_>>, Vec<Error>> {
 }
 
 fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
-    if recipe.format == Format::None {
+    if recipe.format == Format::None && recipe.scripts.build.is_empty() {
         return Ok(Vec::new());
     }
     if recipe.format == Format::Portable && recipe.overlay {
@@ -135,6 +135,10 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
     }
     if !scripts.build.is_empty() {
         steps.push(Step::Build);
+    }
+    if recipe.format == Format::None {
+        // Nothing is made but what build scripts leave in their own directory.
+        return Ok(steps);
     }
     if !recipe.package_sources.volatile_packages.is_empty() {
         steps.push(Step::InstallVolatilePackages);

@@ -55,19 +55,12 @@ pub(super) fn variables(
             variables.push((name, value.clone()));
         }
     }
-    // What is in the image is as it was left, whether it came from the store or not.
-    if kind == Kind::Sync {
-        variables.push(("CACHED", flag(false)));
-    }
     let directory = |name: &'static str, path: &str| (name, path.to_owned());
-    let works_on_image = !matches!(kind, Kind::Sync | Kind::PostOutput | Kind::Clean);
-    if works_on_image {
-        variables.extend([
-            directory("PACKAGEDIR", PACKAGES),
-            directory("ARTIFACTDIR", ARTIFACTS),
-            ("WITH_NETWORK", flag(scripts.with_network)),
-        ]);
-    }
+    variables.extend([
+        directory("PACKAGEDIR", PACKAGES),
+        directory("ARTIFACTDIR", ARTIFACTS),
+        ("WITH_NETWORK", flag(scripts.with_network)),
+    ]);
     if matches!(kind, Kind::Prepare | Kind::PrepareBuild | Kind::Build) {
         variables.extend([
             ("WITH_DOCS", flag(recipe.with_docs)),
@@ -81,10 +74,7 @@ pub(super) fn variables(
     if has_build_directory && scripts.build_directory.is_some() {
         variables.push(directory("BUILDDIR", BUILD));
     }
-    let has_output = matches!(
-        kind,
-        Kind::PostInstall | Kind::Finalize | Kind::PostOutput | Kind::Clean
-    );
+    let has_output = matches!(kind, Kind::PostInstall | Kind::Finalize);
     if has_output {
         variables.push(directory("OUTPUTDIR", OUTPUT));
     }

@@ -75,6 +75,7 @@ pub(in crate::build) fn change(
         drop(lock);
         stack = stack.with_layer(layer, key);
     }
+    workshop.check_output()?;
     Ok(stack)
 }
 
@@ -127,7 +128,7 @@ impl<'a> Runs<'a> {
             sources: Sources::look(builder, recipe)?,
             variables: environment::variables(builder, kind, recipe, epoch_seconds),
             configuration: builder.configuration(&recipe.name),
-            has_network: kind.may_have_network() && wants_network,
+            has_network: wants_network,
         })
     }
 

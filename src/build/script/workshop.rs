@@ -54,6 +54,19 @@ impl Workshop {
         self.helpers.host_path()
     }
 
+    /// Fails when scripts have added outputs, which would be lost without a word.
+    pub(super) fn check_output(&self) -> Result<(), Error> {
+        let names = self.output.names().map_err(|error| Error::ReadSources {
+            source: error.into(),
+        })?;
+        match names.first() {
+            Some(name) => Err(Error::ScriptOutput {
+                name: String::from_utf8_lossy(name).into_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Returns a digest of everything that scripts have put here.
     pub(super) fn digest(&self) -> Result<Key, Error> {
         let directories = [

@@ -298,7 +298,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Discard what scripts write to the sources",
     )
     .scope(Scope::Multiversal)
-    .default("no"),
+    .default("no")
+    .unsupported(
+        "what scripts write to the sources is always discarded",
+        &["no", "yes"],
+    ),
     Setting::new(
         Section::Build,
         "Environment",
