@@ -49,9 +49,9 @@ warning: mkosi.conf:16:1: unknown setting `Pakages=` in `[Content]`
   16 | Pakages=bash
      | ^^^^^^^ did you mean `Packages=`
 
-error: mkosi.conf:17:10: `Timezone=UTC` is not supported: systems are not configured yet
-  17 | Timezone=UTC
-     |          ^^^
+error: mkosi.conf:17:5: `Ssh=always` is not supported: sshd units are not written yet
+  17 | Ssh=always
+     |     ^^^^^^
 ";
 
 #[test]
@@ -60,7 +60,7 @@ fn every_mistake_is_told_in_the_order_of_the_file() {
         "[Distribution]\nReleas=bookworm\n\n\
          [Output]\nFormat=sysex\nOverlay=perhaps\nSeed=not-a-uuid\nOutputMode=9\nCompressLevel=high\n\n\
          [Nonsense]\nKey=value\n\n\
-         [Content]\nBootable=yes\nPakages=bash\nTimezone=UTC\n",
+         [Content]\nBootable=yes\nPakages=bash\nSsh=always\n",
     );
     world.run(&["-f"]).assert_failed(2, MISTAKES);
     assert!(!world.home().join(".cache").exists());

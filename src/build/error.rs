@@ -243,6 +243,11 @@ pub enum Error {
     NoSelinuxPolicy { image: String },
     #[error("reading the tree")]
     Content(#[from] crate::tree::ContentError),
+    #[error("reading the kernel module `{path}` of the image")]
+    KernelModule {
+        path: PathBuf,
+        source: super::ModuleError,
+    },
     #[error("laying down what was changed of the tree, for a program to see")]
     LayDown {
         source: crate::format::directory::Error,

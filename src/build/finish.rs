@@ -92,13 +92,17 @@ fn link(target: &str, time: Timestamp) -> Entry {
     Entry::new(EntryKind::Symlink(target.as_bytes().to_vec()), 0o777, time)
 }
 
-/// Sets `IMAGE_ID=`, `IMAGE_VERSION=` and `PORTABLE_PREFIXES=` in os-release (os-release(5)).
+/// Sets `IMAGE_ID=`, `IMAGE_VERSION=`, `DEFAULT_HOSTNAME=` and `PORTABLE_PREFIXES=` in os-release (os-release(5)).
 fn add_release_fields(tree: &mut FileTree, recipe: &Recipe, time: Timestamp) -> Result<(), Error> {
     const PREFIXES: &str = "PORTABLE_PREFIXES";
     let prefixes = recipe.environment.get(PREFIXES);
     let fields = [
         ("IMAGE_ID", recipe.image_id.clone()),
         ("IMAGE_VERSION", recipe.image_version.clone()),
+        (
+            "DEFAULT_HOSTNAME",
+            recipe.system.hostname.as_deref().map(extension::quoted),
+        ),
         (PREFIXES, prefixes.map(|value| extension::quoted(value))),
     ];
     let fields: Vec<_> = fields

@@ -10,7 +10,7 @@ use super::script::{self, Kind, Workshop};
 use super::stack::Stack;
 use super::{
     Builder, Error, Event, base_image, bases, extend, extra, finish, install, label, manifest,
-    output, portable, removal,
+    output, portable, removal, setup,
 };
 use crate::extension::{ExtensionKind, Finding, OsRelease};
 use crate::plan::{ImagePlan, Step};
@@ -84,7 +84,11 @@ impl Work<'_> {
             }
             Step::PostInstall => self.run_scripts(builder, Kind::PostInstall),
             Step::Finalize => self.run_scripts(builder, Kind::Finalize),
-            Step::CleanSystem => self.made.edit(|tree| finish::clean_system(tree, time)),
+            Step::CleanSystem => self.made.edit(|tree| {
+                let mut tree = finish::clean_system(tree, time)?;
+                setup::begin(&mut tree, recipe, time)?;
+                Ok(tree)
+            }),
             Step::AddExtraTrees => self.made.edit(|mut tree| {
                 let scratch = builder.scratch(builder.staging.directory());
                 extra::add(&mut tree, Trees::Extra, recipe, &scratch, time)?;
@@ -94,6 +98,7 @@ impl Work<'_> {
                 finish::complete_system(&mut tree, recipe, time)?;
                 Ok(tree)
             }),
+            Step::SetUpSystem => setup::set_up(builder, recipe, &mut self.made, time),
             Step::ListPackages => self.list_packages(),
             Step::TakePayload => self.take_payload(builder),
             Step::RemoveFiles => self.made.edit(|tree| removal::remove_files(tree, recipe)),

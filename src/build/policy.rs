@@ -35,6 +35,7 @@ pub enum StepKind {
     Install,
     Sync,
     Script,
+    SetUp,
     Finalize,
     PostOutput,
     Tool,
@@ -184,7 +185,7 @@ pub struct Limits {
 
 impl StepKind {
     /// Every kind, in the order of a build.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Configuration,
         Self::Sync,
         Self::Metadata,
@@ -193,6 +194,7 @@ impl StepKind {
         Self::Unpack,
         Self::Install,
         Self::Script,
+        Self::SetUp,
         Self::Finalize,
         Self::PostOutput,
         Self::Tool,

@@ -38,6 +38,8 @@ pub enum Step {
     CompleteSystem,
     /// Remove the packages that the image is not to keep.
     RemovePackages,
+    /// Let the system's own tools make its users, directories and caches, and give it what the recipe says of it.
+    SetUpSystem,
     /// Note for the manifest which packages there are.
     ListPackages,
     /// Leave what was added to the base trees.
@@ -157,7 +159,7 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
         steps.push(Step::PostInstall);
     }
     if whole_system {
-        steps.push(Step::CompleteSystem);
+        steps.extend([Step::CompleteSystem, Step::SetUpSystem]);
     }
     if !recipe.package_sources.removed_packages.is_empty() {
         steps.push(Step::RemovePackages);
@@ -237,6 +239,7 @@ mod tests {
             InstallPackages,
             CleanSystem,
             CompleteSystem,
+            SetUpSystem,
             RemoveFiles,
             Write,
         ];
@@ -248,7 +251,14 @@ mod tests {
             MakeExtension,
             Write,
         ];
-        let main = [Bootstrap, CleanSystem, CompleteSystem, RemoveFiles, Write];
+        let main = [
+            Bootstrap,
+            CleanSystem,
+            CompleteSystem,
+            SetUpSystem,
+            RemoveFiles,
+            Write,
+        ];
         assert_eq!(
             steps,
             [("base", &base[..]), ("btrfs", &btrfs), ("main", &main)]
@@ -281,6 +291,7 @@ mod tests {
                 Bootstrap,
                 CleanSystem,
                 CompleteSystem,
+                SetUpSystem,
                 RemoveFiles,
                 MakePortable,
                 Write

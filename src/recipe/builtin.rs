@@ -23,11 +23,26 @@ pub(super) fn named(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
 }
 
+const INITRD: &str = include_str!("builtin/initrd.conf");
+
+/// Returns the patterns of the kernel modules that the default initrd has.
+pub(super) fn initrd_modules() -> impl Iterator<Item = String> {
+    let (_, patterns) = INITRD
+        .split_once("KernelModules=")
+        .expect("the configuration is ours and has the setting");
+    let of_setting = |line: &&str| line.is_empty() || line.starts_with(' ');
+    patterns
+        .lines()
+        .take_while(of_setting)
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+}
+
 const BUILTINS: &[Builtin] = &[
     Builtin {
         name: "mkosi-initrd",
         texts: &[
-            include_str!("builtin/initrd.conf"),
+            INITRD,
             include_str!("builtin/initrd-debian.conf"),
             include_str!("builtin/initrd-debian-split.conf"),
         ],

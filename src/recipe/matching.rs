@@ -201,7 +201,7 @@ fn is_architecture(architecture: Architecture, value: &str) -> bool {
 }
 
 /// Matches a shell pattern of `*`, `?` and `[...]`.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let pattern = elements(&pattern);
     let text: Vec<char> = text.chars().collect();

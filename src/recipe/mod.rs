@@ -70,6 +70,7 @@ pub use self::findings::Note;
 pub use self::grants::{Access, Grant, GrantError, GrantProblem, Grants};
 pub use self::labels::Labels;
 pub use self::located::{Finding, Located};
+pub(crate) use self::matching::glob;
 pub use self::names::Rule;
 pub(crate) use self::nearest::nearest;
 pub use self::origin::Origin;
@@ -83,8 +84,9 @@ pub use self::repart::{
     CopiedFiles, Definition, Excluded, GRAIN_BYTES, PartitionFormat, PartitionType, VerityPart,
 };
 pub use self::resolved::{
-    CacheOnly, ChecksumSignature, Compression, Format, OciLayout, OciOutput, Outputs,
-    PackageSources, Recipe, Script, Scripts, SourceChanges, SplitArtifact, Verity,
+    CacheOnly, ChecksumSignature, Compression, FileChoice, Format, MachineId, OciLayout, OciOutput,
+    Outputs, PackageSources, Recipe, RootPassword, Script, Scripts, SourceChanges, SplitArtifact,
+    System, Verity,
 };
 pub use self::scope::Sourced;
 pub use self::syntax::SyntaxProblem;

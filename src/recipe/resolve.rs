@@ -8,6 +8,7 @@ mod output;
 mod outputs;
 mod packages;
 mod scripts;
+mod system;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -89,6 +90,7 @@ pub(super) fn recipe(
         clean_package_metadata: settings.feature("CleanPackageMetadata"),
         source_date_epoch: settings.source_date_epoch(&environment, invocation, findings),
         make_initrd: settings.boolean("MakeInitrd", false),
+        system: settings.system(findings),
         compress_output,
         compress_level: settings.compress_level(compress_output, findings),
         sector_size: settings.sector_size(),

@@ -7,6 +7,7 @@ mod scripts;
 pub use self::outputs::{ChecksumSignature, OciLayout, OciOutput, Outputs};
 pub use self::packages::PackageSources;
 pub use self::scripts::{Script, Scripts, SourceChanges};
+mod system;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -24,6 +25,8 @@ use super::target::{Architecture, Distribution};
 use super::values::{Feature, TreeSource};
 use crate::ddi::SectorSize;
 use crate::format::compression::Codec;
+
+pub use self::system::{FileChoice, MachineId, RootPassword, System};
 
 /// What is made of an image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -230,6 +233,8 @@ pub struct Recipe {
     pub clean_package_metadata: Feature,
     pub source_date_epoch: Option<u64>,
     pub make_initrd: bool,
+    /// What it is as a system.
+    pub system: System,
     pub compress_output: Compression,
     pub compress_level: i32,
     pub sector_size: SectorSize,

@@ -22,6 +22,7 @@ pub fn policy(kind: StepKind) -> &'static Policy {
         StepKind::Install => &INSTALL,
         StepKind::Sync => &SYNC,
         StepKind::Script => &SCRIPT,
+        StepKind::SetUp => &SET_UP,
         StepKind::Finalize => &FINALIZE,
         StepKind::PostOutput => &POST_OUTPUT,
         StepKind::Tool => &TOOL,
@@ -212,6 +213,28 @@ const SCRIPT: Policy = Policy {
     ..NOTHING
 };
 
+const SET_UP: Policy = Policy {
+    kind: StepKind::SetUp,
+    name: "set-up",
+    purpose: "runs the image's own tools, which make its users, directories and caches, as root of the image",
+    image: Image::Overlay,
+    ids: Ids::RecordAndAnswer,
+    sync: Sync::Suppressed,
+    variables: &[SET_UP_VARIABLES],
+    capabilities: ROOT_OF_IMAGE,
+    reasons: &[
+        (Column::Image, "the tools, and what they change"),
+        (Column::Ids, "the users that are made own directories"),
+        (Column::Sync, THROWN_AWAY),
+        (
+            Column::Variables,
+            "nothing of the machine that the image is built on decides what they do",
+        ),
+        (Column::Capabilities, SCRIPTS_ARE_ROOT),
+    ],
+    ..NOTHING
+};
+
 const FINALIZE: Policy = Policy {
     kind: StepKind::Finalize,
     name: "finalize",
@@ -325,6 +348,14 @@ const PACKAGE_VARIABLES: &[Variable] = &[
 const IMAGE_VARIABLES: &[Variable] = &[Variable::Fixed("BUILDROOT", apt::ROOT)];
 
 const SOURCE_VARIABLES: &[Variable] = &[Variable::Fixed("SRCDIR", SOURCES)];
+
+const SET_UP_VARIABLES: &[Variable] = &[
+    Variable::Build("SOURCE_DATE_EPOCH"),
+    Variable::Fixed("SYSTEMD_IN_CHROOT", "1"),
+    // The kernel of the machine that the image is built on was booted for something else.
+    Variable::Fixed("SYSTEMD_PROC_CMDLINE", ""),
+    Variable::Fixed("SYSTEMD_TMPFILES_FORCE_SUBVOL", "0"),
+];
 
 /// Owners and modes. They reach nothing outside of the user namespace.
 const UNPACKING: &[Capability] = &[

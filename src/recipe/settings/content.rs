@@ -370,7 +370,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Kernel modules to keep (regular expressions)",
     )
     .destination("KernelModules")
-    .unsupported("kernel modules are not selected yet", &[]),
+    .unsupported(
+        "regular expressions are not read; write patterns instead",
+        &[],
+    ),
     Setting::new(
         Section::Content,
         "KernelModulesExclude",
@@ -378,15 +381,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Expressions,
         "Kernel modules to drop (regular expressions)",
     )
-    .unsupported("kernel modules are not selected yet", &[]),
+    .unsupported(
+        "regular expressions are not read; write patterns instead",
+        &[],
+    ),
     Setting::new(
         Section::Content,
         "KernelModules",
         "kernel-modules",
         Kind::List(Rule::Any),
         "Kernel modules to keep (patterns)",
-    )
-    .unsupported("kernel modules are not selected yet", &[]),
+    ),
     Setting::new(
         Section::Content,
         "KernelModulesIncludeHost",
@@ -395,7 +400,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Keep the kernel modules the host has loaded",
     )
     .default("no")
-    .unsupported("kernel modules are not selected yet", &["no"]),
+    .unsupported(
+        "an image does not depend on the machine that it is built on",
+        &["no"],
+    ),
     Setting::new(
         Section::Content,
         "KernelModulesInitrd",
@@ -447,7 +455,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Firmware to keep (regular expressions)",
     )
     .destination("FirmwareFiles")
-    .unsupported("firmware is not selected yet", &[]),
+    .unsupported(
+        "regular expressions are not read; write patterns instead",
+        &[],
+    ),
     Setting::new(
         Section::Content,
         "FirmwareExclude",
@@ -455,31 +466,31 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Expressions,
         "Firmware to drop (regular expressions)",
     )
-    .unsupported("firmware is not selected yet", &[]),
+    .unsupported(
+        "regular expressions are not read; write patterns instead",
+        &[],
+    ),
     Setting::new(
         Section::Content,
         "FirmwareFiles",
         "firmware-files",
         Kind::List(Rule::Any),
         "Firmware to keep (patterns)",
-    )
-    .unsupported("firmware is not selected yet", &[]),
+    ),
     Setting::new(
         Section::Content,
         "Locale",
         "locale",
         Kind::Text(Rule::Any),
         "Locale of the system",
-    )
-    .unsupported("systems are not configured yet", &[]),
+    ),
     Setting::new(
         Section::Content,
         "LocaleMessages",
         "locale-messages",
         Kind::Text(Rule::Any),
         "Locale of messages",
-    )
-    .unsupported("systems are not configured yet", &[]),
+    ),
     Setting::new(
         Section::Content,
         "Keymap",
@@ -487,8 +498,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Any),
         "Keymap of the console",
     )
-    .scope(Scope::InitrdInherit)
-    .unsupported("systems are not configured yet", &[]),
+    .scope(Scope::InitrdInherit),
     Setting::new(
         Section::Content,
         "Timezone",
@@ -496,8 +506,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Any),
         "Time zone",
     )
-    .scope(Scope::InitrdInherit)
-    .unsupported("systems are not configured yet", &[]),
+    .scope(Scope::InitrdInherit),
     Setting::new(
         Section::Content,
         "Hostname",
@@ -505,8 +514,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Text(Rule::Any),
         "Host name",
     )
-    .scope(Scope::InitrdInherit)
-    .unsupported("systems are not configured yet", &[]),
+    .scope(Scope::InitrdInherit),
     Setting::new(
         Section::Content,
         "RootPassword",
@@ -515,16 +523,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Password of root",
     )
     .scope(Scope::InitrdInherit)
-    .magic(&[Magic::Text("mkosi.rootpw")])
-    .unsupported("systems are not configured yet", &[]),
+    .magic(&[Magic::Text("mkosi.rootpw")]),
     Setting::new(
         Section::Content,
         "RootShell",
         "root-shell",
         Kind::Text(Rule::Any),
         "Shell of root",
-    )
-    .unsupported("systems are not configured yet", &[]),
+    ),
     Setting::new(
         Section::Content,
         "MachineId",
@@ -532,8 +538,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Uuid,
         "Machine identifier",
     )
-    .magic(&[Magic::Text("mkosi.machine-id")])
-    .unsupported("systems are not configured yet", &[]),
+    .magic(&[Magic::Text("mkosi.machine-id")]),
     Setting::new(
         Section::Content,
         "Autologin",
@@ -542,8 +547,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Log root in without a password",
     )
     .short_for('a', "yes")
-    .default("no")
-    .unsupported("systems are not configured yet", &["no"]),
+    .default("no"),
     Setting::new(
         Section::Content,
         "MakeInitrd",

@@ -523,8 +523,8 @@ fn what_cannot_be_built_is_said_at_its_line() {
             "`LocalMirror=file:///etc` is not supported: repositories in directories are not read yet",
         ),
         (
-            "[Content]\nTimezone=UTC\n",
-            "`Timezone=UTC` is not supported: systems are not configured yet",
+            "[Content]\nKernelModules=host\n",
+            "`KernelModules=host` is not supported: an image does not depend on the machine that it is built on",
         ),
     ] {
         assert_eq!(

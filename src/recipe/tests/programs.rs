@@ -99,8 +99,6 @@ fn programs_of_unsupported_settings_are_not_run() {
     static NEVER: Prints = Prints(|program| panic!("{program:?}"));
     for (name, setting) in [
         ("mkosi.snapshot", "Snapshot"),
-        ("mkosi.rootpw", "RootPassword"),
-        ("mkosi.machine-id", "MachineId"),
         ("mkosi.configure", "ConfigureScripts"),
     ] {
         let fixture = Fixture::new(&[("mkosi.conf", ""), (name, "")]).with_program(name, &NEVER);
