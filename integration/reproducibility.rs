@@ -9,7 +9,7 @@ use crate::require;
 use crate::tutorial::{self, RECIPES};
 
 /// Runs a command below a shell that sets what a person's session may differ in.
-fn in_another_session(command: &Command) -> Command {
+pub(crate) fn in_another_session(command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell
         .args(["-c", "umask 077 && exec \"$0\" \"$@\""])

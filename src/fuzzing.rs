@@ -4,7 +4,7 @@
 //! Each stage has its own next to what it reads. They are compiled for fuzzers and tests only, and are no part of the
 //! crate's interface.
 
-pub use crate::build::fuzzing::apt_output;
+pub use crate::build::fuzzing::{apt_output, kernel_module};
 pub use crate::capture::fuzzing::layer_attributes;
 pub use crate::cli::fuzzing::{limits, terminal};
 pub use crate::ddi::read::fuzzing::{image_protection, image_table};
@@ -37,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("grants", grants),
     ("image_protection", image_protection),
     ("image_table", image_table),
+    ("kernel_module", kernel_module),
     ("keys", keys),
     ("layer_attributes", layer_attributes),
     ("limits", limits),

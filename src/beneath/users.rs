@@ -4,11 +4,19 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 48] = [
+const BY_PATH: [(&str, &str); 52] = [
     ("build/disk.rs", "asks how much room a file system has"),
+    (
+        "build/extra.rs",
+        "finds the real path of a file that a person named, or the recipe one inside its own directory",
+    ),
     (
         "build/fetch.rs",
         "makes the package cache that a person named; looks for the host's keyrings",
+    ),
+    (
+        "build/local.rs",
+        "finds the real path of a package that a person named, or the recipe one inside its own directory",
     ),
     (
         "build/mod.rs",
@@ -23,6 +31,10 @@ const BY_PATH: [(&str, &str); 48] = [
         "compares where a person's key and directories are with an open directory",
     ),
     ("build/reach.rs", "reads the host's resolv.conf"),
+    (
+        "build/sandbox_trees.rs",
+        "tells whether the host has a keyring that a list of repositories names",
+    ),
     (
         "build/script/run.rs",
         "reads the scripts that the recipe has in its directory; makes the build directory, which is the person's",
@@ -115,6 +127,10 @@ const BY_PATH: [(&str, &str); 48] = [
     (
         "recipe/real.rs",
         "follows links to find the real path that is then judged, and opened without links",
+    ),
+    (
+        "recipe/repart/load.rs",
+        "follows links to find the real path that is then judged; lists a directory that was judged",
     ),
     (
         "recipe/resolve.rs",

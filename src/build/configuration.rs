@@ -60,7 +60,9 @@ fn spec(program: &ConfigurationProgram<'_>) -> Spec {
     )
     .working_directory(path.parent().unwrap_or(Path::new(SOURCES)));
     let hidden = program.hidden.iter();
+    // A file that prints a secret holds it, and has to be there to be run.
     hidden
+        .filter(|hidden| hidden.as_path() != program.path)
         .filter_map(|hidden| inside(program, hidden))
         .fold(spec, Spec::mask)
 }

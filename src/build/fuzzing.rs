@@ -1,4 +1,6 @@
-//! What must hold of anything that apt prints, which quotes what mirrors and packages say.
+//! What must hold of anything that apt prints, which quotes what mirrors and packages say, and of kernel modules.
+
+pub use super::modules::fuzzing::kernel_module;
 
 use super::apt_error::{missing, signature_problem, unknown_package, unreachable, untrusted};
 use crate::packages::apt::{Status, build_time, parse_status, parse_uris};

@@ -3,6 +3,8 @@
 //! mkosi asks modinfo(8) of the image for what a module needs; here it is read from the modules, of which nothing is
 //! trusted.
 
+#[cfg(any(fuzzing, test))]
+pub(in crate::build) mod fuzzing;
 mod needs;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -193,7 +193,7 @@ fn write_image(
                 .write(place, image, codec)
                 .map_err(writing(&artifact.name))
         })?;
-        if !artifact.is_file() {
+        if !artifact.is_one_file() {
             outputs.files.retain(|file| *file != artifact.name);
         }
     }

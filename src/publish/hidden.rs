@@ -10,6 +10,9 @@ use crate::store;
 
 pub(crate) const HIDDEN: &str = ".overcoat";
 
+/// How many builds in a row may remove the output directory between its being found and its being opened.
+const ATTEMPTS: u32 = 100;
+
 /// The directory in which outputs are staged. It goes when this is dropped, unless another build uses it.
 #[derive(Debug)]
 pub(super) struct HiddenDirectory {
@@ -22,6 +25,28 @@ pub(super) struct HiddenDirectory {
 impl HiddenDirectory {
     /// Makes the hidden directory of `output`, and `output` itself when it does not exist.
     pub(super) fn make(output: &Path) -> Result<Self, Error> {
+        let mut attempts = 1..=ATTEMPTS;
+        let made = loop {
+            let attempt = attempts.next();
+            match Self::attempt(output) {
+                // Another build that ended has removed what it had made, and this one had found.
+                Err(error) if is_gone(&error) && attempt.is_some() => {}
+                made => break made?,
+            }
+        };
+        // What is staged is not yet what anybody asked for, and may hold set-id programs.
+        match made.hidden.set_own_mode(Mode::RWXU) {
+            // The same may happen to the hidden directory; who stages next finds out.
+            Err(error) if error.is_not_found() => {}
+            done => done.map_err(|error| Error::Prepare {
+                path: output.into(),
+                source: error.into(),
+            })?,
+        }
+        Ok(made)
+    }
+
+    fn attempt(output: &Path) -> Result<Self, Error> {
         let prepare = |source| Error::Prepare {
             path: output.into(),
             source,
@@ -30,31 +55,23 @@ impl HiddenDirectory {
         let made_output = !output.exists();
         fs_err::create_dir_all(output).map_err(prepare)?;
         let opened = Directory::open(output).map_err(|error| prepare(error.into()))?;
-        let hidden = match store::own_directory(&opened, HIDDEN) {
-            Ok(hidden) => hidden,
+        match store::own_directory(&opened, HIDDEN) {
+            Ok(hidden) => Ok(Self {
+                output: opened,
+                made_output,
+                hidden,
+            }),
             Err(error) => {
                 remove_empty(&opened, made_output);
-                return Err(match error {
+                Err(match error {
                     store::Error::NotDirectory { path } => Error::NotDirectory { path },
                     source => Error::Stage {
                         path: output.into(),
                         source,
                     },
-                });
+                })
             }
-        };
-        let made = Self {
-            output: opened,
-            made_output,
-            hidden,
-        };
-        // What is staged is not yet what anybody asked for, and may hold set-id programs.
-        match made.hidden.set_own_mode(Mode::RWXU) {
-            // Another build that ended has removed it again; who stages next finds out.
-            Err(error) if error.is_not_found() => {}
-            done => done.map_err(|error| prepare(error.into()))?,
         }
-        Ok(made)
     }
 
     /// Returns the directory itself.
@@ -82,4 +99,17 @@ fn remove_empty(output: &Directory, made_output: bool) {
         // Its path may be another directory's by now, of which only an empty one could go.
         let _ = fs_err::remove_dir(output.host_path());
     }
+}
+
+/// Tells whether something that was there a moment before is not there any more.
+fn is_gone(error: &Error) -> bool {
+    let source = match error {
+        Error::Prepare { source, .. } => source,
+        Error::Stage { source, .. } => match source {
+            store::Error::Prepare { source, .. } => source,
+            _ => return false,
+        },
+        _ => return false,
+    };
+    source.kind() == std::io::ErrorKind::NotFound
 }

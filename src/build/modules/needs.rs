@@ -78,7 +78,7 @@ pub(super) fn of_module(tree: &FileTree, file: &TreePath) -> Result<Needs, Error
 }
 
 /// Returns what the strings of a section `.modinfo` say.
-fn needs_of(section: &[u8]) -> Needs {
+pub(super) fn needs_of(section: &[u8]) -> Needs {
     let mut needs = Needs::default();
     for string in section.split(|byte| *byte == 0) {
         if let Some((key, value)) = split_once(string, b'=') {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::choose;
-use super::needs::modinfo;
+use super::needs::{modinfo, needs_of};
 use crate::build::extra;
 use crate::build::fixture::{TIME, names, path, tree};
 use crate::recipe::{FileChoice, System};
@@ -214,6 +214,18 @@ fn links_of_firmware_that_never_end_are_left() {
     };
     choose(&mut found, &system).unwrap();
     assert!(found.get(&path("usr/lib/firmware/sound.bin")).is_some());
+}
+
+#[test]
+fn modules_of_other_machines_say_the_same() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("integration/fuzz/corpus/kernel_module");
+    for name in ["little-endian", "big-endian-32"] {
+        let bytes = fs_err::read(corpus.join(name)).unwrap();
+        let needs = needs_of(modinfo(&bytes).unwrap());
+        assert_eq!(needs.modules, ["mbcache", "jbd2", "crc32c", "x"], "{name}");
+        assert_eq!(needs.firmware, ["net/card-*.bin"], "{name}");
+    }
 }
 
 proptest! {

@@ -37,7 +37,7 @@ pub(super) enum Part {
 
 impl Artifact {
     /// Tells whether it is a file, and no directory.
-    pub(super) fn is_file(&self) -> bool {
+    pub(super) fn is_one_file(&self) -> bool {
         !matches!(self.part, Part::Directory(_))
     }
 

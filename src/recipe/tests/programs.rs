@@ -97,17 +97,13 @@ fn script_that_is_not_executable_is_no_value() {
 #[test]
 fn programs_of_unsupported_settings_are_not_run() {
     static NEVER: Prints = Prints(|program| panic!("{program:?}"));
-    for (name, setting) in [
-        ("mkosi.snapshot", "Snapshot"),
-        ("mkosi.configure", "ConfigureScripts"),
-    ] {
-        let fixture = Fixture::new(&[("mkosi.conf", ""), (name, "")]).with_program(name, &NEVER);
-        let errors = load(&fixture.invocation).unwrap_err();
-        assert!(
-            matches!(errors.errors(), [.., RecipeError::Unsupported { setting: found, .. }] if *found == setting),
-            "{name}: {errors}"
-        );
-    }
+    let name = "mkosi.configure";
+    let fixture = Fixture::new(&[("mkosi.conf", ""), (name, "")]).with_program(name, &NEVER);
+    let errors = load(&fixture.invocation).unwrap_err();
+    assert!(
+        matches!(errors.errors(), [.., RecipeError::Unsupported { setting: found, .. }] if *found == "ConfigureScripts"),
+        "{errors}"
+    );
 }
 
 #[test]
