@@ -105,10 +105,10 @@ fn remove_empty(output: &Directory, made_output: bool) {
 fn is_gone(error: &Error) -> bool {
     let source = match error {
         Error::Prepare { source, .. } => source,
-        Error::Stage { source, .. } => match source {
-            store::Error::Prepare { source, .. } => source,
-            _ => return false,
-        },
+        Error::Stage {
+            source: store::Error::Prepare { source, .. },
+            ..
+        } => source,
         _ => return false,
     };
     source.kind() == std::io::ErrorKind::NotFound
