@@ -122,6 +122,7 @@ pub(crate) fn unpack(tree: &Path, archives: &Path, names: &[String]) -> Spec {
 /// Installs packages as a build does.
 pub(crate) fn install(overlay: &Overlay, archives: &Path, names: &[String]) -> Spec {
     let configuration = apt::configuration(&Configuration {
+        check_validity: true,
         architecture: match std::env::consts::ARCH {
             "aarch64" => "arm64",
             _ => "amd64",

@@ -275,7 +275,7 @@ fn odd_names_are_taken_verbatim() {
 fn a_repeated_directory_shows_the_same_mounts_and_is_no_more_writable() {
     let host = host_directory();
     let bound = host.path().join("bound");
-    fs_err::create_dir(&bound).unwrap();
+    std::fs::DirBuilder::new().create(&bound).unwrap();
     let repeated = |arguments: [&str; 2]| {
         probe(arguments)
             .bind(&bound, "/work/writable")
