@@ -61,6 +61,24 @@ fn names(image: &[u8]) -> Vec<String> {
 }
 
 #[test]
+fn skeleton_trees_are_below_extra_trees() {
+    let world = extension();
+    world.write("mkosi.skeleton/usr/bin/tool", "below");
+    world.write("mkosi.skeleton/usr/share/tool/below", "kept");
+    assert_eq!(world.run(&["-f"]).status, Some(0));
+    let tree = tree(&fs_err::read(world.path("tools.raw")).unwrap());
+    let content = |path: &str| {
+        let entry = tree.get(&TreePath::new(path).unwrap()).unwrap();
+        let EntryKind::Regular(content) = &entry.kind else {
+            panic!("{path}: {entry:?}");
+        };
+        content.read_all().unwrap()
+    };
+    assert_eq!(content("usr/bin/tool"), b"#!/bin/sh\n");
+    assert_eq!(content("usr/share/tool/below"), b"kept");
+}
+
+#[test]
 fn extension_of_a_tree_holds_its_hierarchies_and_its_release() {
     let world = extension();
     let build = world.run(&["-f"]);

@@ -89,11 +89,8 @@ impl Work<'_> {
                 setup::begin(&mut tree, recipe, time)?;
                 Ok(tree)
             }),
-            Step::AddExtraTrees => self.made.edit(|mut tree| {
-                let scratch = builder.scratch(builder.staging.directory());
-                extra::add(&mut tree, Trees::Extra, recipe, &scratch, time)?;
-                Ok(tree)
-            }),
+            Step::AddSkeletonTrees => self.add_trees(builder, Trees::Skeleton),
+            Step::AddExtraTrees => self.add_trees(builder, Trees::Extra),
             Step::CompleteSystem => self.made.edit(|mut tree| {
                 finish::complete_system(&mut tree, recipe, time)?;
                 Ok(tree)
@@ -109,6 +106,15 @@ impl Work<'_> {
             }),
             Step::Write => self.write(builder),
         }
+    }
+
+    fn add_trees(&mut self, builder: &Builder<'_>, trees: Trees) -> Result<(), Error> {
+        let (recipe, time) = (self.recipe, self.build_time());
+        self.made.edit(|mut tree| {
+            let scratch = builder.scratch(builder.staging.directory());
+            extra::add(&mut tree, trees, recipe, &scratch, time)?;
+            Ok(tree)
+        })
     }
 
     fn workshop(&mut self, builder: &Builder<'_>) -> Result<Workshop, Error> {

@@ -18,6 +18,8 @@ pub enum Step {
     UseBaseTrees,
     /// Make a minimal system of the distribution's essential packages.
     Bootstrap,
+    /// Put the skeleton trees into the tree, for what installs packages to find.
+    AddSkeletonTrees,
     /// Install the recipe's packages as a layer on top.
     InstallPackages,
     /// Install the volatile packages as a layer on top.
@@ -127,6 +129,9 @@ fn steps(recipe: &Recipe) -> Result<Vec<Step>, Error> {
             image: recipe.name.clone(),
             origin: recipe.origin_of(setting, package),
         });
+    }
+    if !recipe.skeleton_trees.is_empty() {
+        steps.push(Step::AddSkeletonTrees);
     }
     if !recipe.packages.is_empty() {
         steps.push(Step::InstallPackages);

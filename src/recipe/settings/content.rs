@@ -95,8 +95,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .magic(&[
         Magic::Path("mkosi.skeleton"),
         Magic::Path("mkosi.skeleton.tar"),
-    ])
-    .unsupported("trees below the packages are not built yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "ExtraTrees",
