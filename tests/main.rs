@@ -4,6 +4,7 @@
     reason = "a test whose world cannot be made has failed"
 )]
 
+mod again;
 mod bases;
 mod build;
 mod cat_config;

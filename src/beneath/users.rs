@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 52] = [
+const BY_PATH: [(&str, &str); 55] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/extra.rs",
@@ -31,6 +31,18 @@ const BY_PATH: [(&str, &str); 52] = [
         "compares where a person's key and directories are with an open directory",
     ),
     ("build/reach.rs", "reads the host's resolv.conf"),
+    (
+        "build/record.rs",
+        "tells whether outputs exist, and finds the real path of the output directory",
+    ),
+    (
+        "build/record/files.rs",
+        "follows links to find the real path of what a setting names, to tell whether it has changed",
+    ),
+    (
+        "build/record/inputs.rs",
+        "finds the real paths of what scripts do not see; asks for the status of this program",
+    ),
     (
         "build/sandbox_trees.rs",
         "tells whether the host has a keyring that a list of repositories names",

@@ -175,6 +175,11 @@ pub enum Error {
     InterpreterMissing { path: PathBuf, interpreter: String },
     #[error("scripts have put `{name}` among the outputs, which is not published yet")]
     ScriptOutput { name: String },
+    #[error("looking whether `{setting}=` has changed")]
+    Look {
+        setting: String,
+        source: std::io::Error,
+    },
     #[error("reading the sources that scripts see")]
     ReadSources { source: std::io::Error },
     #[error("{origin}: the tree `{path}` holds {what}")]

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::record::Change;
 use crate::extension::Finding;
 
 /// Receives the events of a build, possibly from several threads.
@@ -17,6 +18,13 @@ pub trait Observer: Send + Sync {
 pub enum Event<'a> {
     /// The images that will be built are known.
     BuildStarted { image_count: usize },
+    /// The outputs of an image are what they would be made again.
+    ImageUpToDate { image: &'a str },
+    /// An image is made again, for these reasons.
+    ImageDue {
+        image: &'a str,
+        changes: &'a [Change],
+    },
     /// Work on one image begins.
     ImageStarted { image: &'a str },
     /// A step of the image begins; unless the build fails, it ends with [`Event::StepFinished`].

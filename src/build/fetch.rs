@@ -191,6 +191,9 @@ fn of_mirrors(builder: &mut Builder<'_>, recipe: &Recipe) -> Result<Tools, Error
         refresh(builder, recipe, &tools)?;
         mark_refreshed(&directory).map_err(unprepared)?;
     }
+    if let Some(stamp) = builder.store.metadata_stamp(key.as_str()) {
+        builder.metadata_stamps.insert(key.to_string(), stamp);
+    }
     let snapshot = builder.staging.subdirectory(&format!("lists-{key}"))?;
     link_files(&tools.lists, &snapshot).map_err(unprepared)?;
     store::own_directory(&snapshot, PARTIAL)?;

@@ -220,6 +220,9 @@ impl Work<'_> {
     pub(super) fn write(&mut self, builder: &mut Builder<'_>) -> Result<(), Error> {
         let step = format!("write {}", self.recipe.output_file_name());
         let build_time = self.build_time();
+        builder
+            .build_times
+            .insert(self.recipe.name.clone(), build_time.seconds);
         let base = match self.recipe.format {
             Format::Oci => base_image::of(builder, self.recipe, self.made.base().cloned())?,
             _ => None,

@@ -35,6 +35,7 @@ mod private;
 mod protection;
 mod reach;
 mod real_ids;
+mod record;
 mod removal;
 mod run;
 mod sandbox_trees;
@@ -54,6 +55,7 @@ pub(crate) use self::policy::SOURCES as SCRIPT_SOURCES;
 pub use self::protection::{describe_weaker, missing_protection, strictness};
 pub use self::reach::Reach;
 pub use self::real_ids::Error as RealIdsError;
+pub use self::record::Change;
 pub use self::run::Interrupt;
 
 use std::cell::RefCell;
@@ -77,7 +79,7 @@ use crate::beneath::Directory;
 use crate::packages::apt::{self, Stanza};
 use crate::plan::{ImagePlan, Key, KeyBuilder, Step};
 use crate::publish::OutputDirectory;
-use crate::recipe::{Format, Grants, Recipe};
+use crate::recipe::{Grants, Recipe};
 use crate::signing::Signers;
 use crate::source::Scratch;
 use crate::store::{self, Layer, LayerMetadata, Lock, Place, Staging, Store, Trust, TrustedStore};
@@ -163,6 +165,10 @@ struct Builder<'a> {
     interrupt: &'a Interrupt,
     /// Snapshots of the repository metadata that this run has refreshed.
     metadata: BTreeMap<Key, Arc<Directory>>,
+    /// What tells it from older and newer, by the same keys.
+    metadata_stamps: BTreeMap<String, String>,
+    /// The newest time in each image that was made, in seconds since 1970.
+    build_times: BTreeMap<String, i64>,
     /// Checksums that are to be signed when the last sandbox is gone.
     unsigned: Vec<Unsigned>,
     /// The recipes' own packages, by the places in which they were looked for.
@@ -291,21 +297,13 @@ impl<'a> Builder<'a> {
 /// # Errors
 /// The first [`Error`]; the output directory is as it was then.
 pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error> {
-    let wanted: Vec<&ImagePlan<'_>> = plans
-        .iter()
-        .filter(|plan| is_wanted(plan, options))
-        .collect();
-    let Some(first) = wanted.first() else {
+    let plans: Vec<&ImagePlan<'_>> = plans.iter().filter(|plan| !plan.steps.is_empty()).collect();
+    let Some(first) = plans.first() else {
         return Ok(());
     };
-    check_programs(&wanted)?;
-    for plan in &wanted {
-        output::check_keys(plan.recipe)?;
-        output::check_place(plan.recipe)?;
-        extra::check(plan.recipe)?;
-        sandbox_trees::check(plan.recipe, options.observer)?;
+    if options.rebuild {
+        check(&plans, options)?;
     }
-    check_base_trees(&wanted)?;
     // Both directories are the same for all images of a recipe (universal settings).
     let personal = options.cache_directory.map(PathBuf::as_path);
     let place = Place::of(
@@ -328,6 +326,15 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         Some(root) => TrustedStore::open(root)?,
         None => None,
     };
+    let private = private::of_run(&plans, personal, &place.own);
+    let due = record::due(&store, &plans, options, &private)?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<&ImagePlan<'_>> = due.iter().map(|looked| looked.plan).collect();
+    if !options.rebuild {
+        check(&wanted, options)?;
+    }
     let staging = store.stage()?;
     let disk = Disk::new(options.limits.disk_bytes, store.root().join("staging"));
     let missing_protection = missing_protection(options.grants);
@@ -348,13 +355,15 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         control_group: options.control_group,
         disk,
         grants: options.grants,
-        private: private::of_run(&wanted, personal, &place.own),
+        private,
         configurations: options.configurations,
         arguments: options.arguments,
         debug: options.debug,
         observer: options.observer,
         interrupt: options.interrupt,
         metadata: BTreeMap::new(),
+        metadata_stamps: BTreeMap::new(),
+        build_times: BTreeMap::new(),
         unsigned: Vec::new(),
         local_packages: BTreeMap::new(),
         own_layers: RefCell::new(BTreeMap::new()),
@@ -405,7 +414,11 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         output::sign(&mut builder.output, unsigned, options.signers)?;
     }
     options.interrupt.check()?;
-    for published in builder.output.publish()? {
+    for looked in &due {
+        looked.forget(&builder.store)?;
+    }
+    let published = builder.output.publish()?;
+    for published in &published {
         options.observer.event(&Event::OutputWritten {
             image: &published.image,
             path: &published.path,
@@ -413,37 +426,26 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
             elapsed: published.elapsed,
         });
     }
-    Ok(())
+    let run = record::Run {
+        store: &builder.store,
+        staging: &builder.staging,
+        published: &published,
+        metadata: &builder.metadata_stamps,
+        build_times: &builder.build_times,
+    };
+    run.keep(due)
 }
 
-/// Tells whether an image is to be made: its output is missing, or is to be made again.
-pub fn is_due(plan: &ImagePlan<'_>, rebuild: bool) -> bool {
-    // It makes no output that could be there.
-    if plan.recipe.format == Format::None {
-        return !plan.steps.is_empty();
+/// Fails when images cannot be made, before anything is downloaded or written for them.
+fn check(plans: &[&ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error> {
+    check_programs(plans)?;
+    for plan in plans {
+        output::check_keys(plan.recipe)?;
+        output::check_place(plan.recipe)?;
+        extra::check(plan.recipe)?;
+        sandbox_trees::check(plan.recipe, options.observer)?;
     }
-    let is_missing = || fs_err::symlink_metadata(output_path(plan.recipe)).is_err();
-    !plan.steps.is_empty() && (rebuild || is_missing())
-}
-
-/// Tells whether an image is to be made, and the person if it is there already.
-fn is_wanted(plan: &ImagePlan<'_>, options: &Options<'_>) -> bool {
-    if is_due(plan, options.rebuild) {
-        return true;
-    }
-    if plan.steps.is_empty() {
-        return false;
-    }
-    let path = output_path(plan.recipe);
-    let text = format!(
-        "`{}` exists already; `--force` builds it again",
-        path.display()
-    );
-    options.observer.event(&Event::Warning {
-        image: &plan.recipe.name,
-        text: &text,
-    });
-    false
+    check_base_trees(plans)
 }
 
 /// Fails when packages are to be installed and the host lacks a program for it.

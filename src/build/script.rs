@@ -12,6 +12,7 @@ mod workshop;
 
 pub(super) use self::built::add_built;
 pub(super) use self::run::{build, change};
+pub(super) use self::sources::{decides, is_private};
 pub(super) use self::workshop::Workshop;
 
 use super::policy::StepKind;

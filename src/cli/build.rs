@@ -28,7 +28,7 @@ pub(super) fn build(
     let limits = limits::limits(host::limits(), &invoked.limits)
         .map_err(|error| Failure::new(error, exit::BAD_RECIPE))?;
     // Where the person's agent finds them to be the same person; a namespace would make them somebody else.
-    let signers = signers(&plans, invoked)?;
+    let signers = signers(&plans)?;
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
     match invoked.ids {
@@ -91,19 +91,18 @@ pub(super) fn build(
     }
 }
 
-/// Starts what signs the checksums of the images that are to be made.
-fn signers(plans: &[ImagePlan<'_>], invoked: &Invoked) -> Result<Signers, Failure> {
+/// Starts what signs the checksums of images.
+fn signers(plans: &[ImagePlan<'_>]) -> Result<Signers, Failure> {
     let mut signers = Signers::default();
     let environment = host::signing_environment();
     for plan in plans {
         let Some(signature) = &plan.recipe.outputs.signature else {
             continue;
         };
-        if build::is_due(plan, invoked.force > 0) {
-            let key = signature.key.as_deref();
-            let signer = DetachedSigner::start(&signature.tool, key, &environment);
-            signers.add(&plan.recipe.name, signer.map_err(unable_to_sign)?);
-        }
+        // Whether it has anything to sign is known later.
+        let key = signature.key.as_deref();
+        let signer = DetachedSigner::start(&signature.tool, key, &environment);
+        signers.add(&plan.recipe.name, signer.map_err(unable_to_sign)?);
     }
     Ok(signers)
 }

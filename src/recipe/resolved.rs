@@ -298,6 +298,11 @@ impl Recipe {
         })
     }
 
+    /// Returns the names of the settings that have a value.
+    pub fn settings(&self) -> impl Iterator<Item = &'static str> {
+        self.values.keys().copied()
+    }
+
     /// Returns what a setting is worth, each value with its origin.
     pub fn values(&self, setting: &str) -> &[Sourced] {
         self.values.get(setting).map_or(&[], Vec::as_slice)

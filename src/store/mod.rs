@@ -8,6 +8,7 @@
 //! metadata/<key>/lists         repository metadata as the package manager keeps it
 //! metadata/<key>/refreshed     an empty file, once that was complete
 //! resolutions/<key>.json       the packages that a package manager chose from metadata
+//! records/<key>.json           what an output was made of
 //! packages/<target>/archives   downloaded packages
 //! staging/<name>               work in progress, held by a lock that dies with its process
 //! locks/<name>                 one empty file a lock
@@ -24,6 +25,7 @@ pub(crate) mod fuzzing;
 mod layer;
 mod lock;
 mod place;
+mod records;
 mod staging;
 mod trusted;
 
@@ -59,6 +61,7 @@ pub struct Store {
 const RESOLUTION_LIMIT_BYTES: u64 = 64 << 20;
 
 const STAGING: &str = "staging";
+const RECORDS: &str = "records";
 /// The lock in `locks` that every build shares, and that who clears the store holds alone.
 const IN_USE: &str = "in-use";
 
@@ -115,6 +118,11 @@ pub enum Error {
     },
     #[error("keeping the chosen packages in `{path}`")]
     KeepResolution {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("keeping what was built in `{path}`")]
+    KeepRecord {
         path: PathBuf,
         source: std::io::Error,
     },
@@ -178,7 +186,14 @@ impl Store {
         let locks = own_directory(&root, "locks")?;
         // Before the others are made: who clears the store removes them.
         let in_use = Lock::acquire_shared(&locks, IN_USE)?;
-        for name in ["layers", "metadata", "resolutions", "packages", "staging"] {
+        for name in [
+            "layers",
+            "metadata",
+            "resolutions",
+            RECORDS,
+            "packages",
+            STAGING,
+        ] {
             // Set-id programs in a layer belong to the person who builds, so nobody else may reach them.
             own_directory(&root, name)?
                 .set_own_mode(Mode::RWXU)
@@ -235,8 +250,8 @@ impl Store {
         let staging_directory = own_directory(&root, STAGING)?;
         let staging = Staging::create(&staging_directory)?;
         let directories: &[&str] = match contents {
-            Contents::LayersAndMetadata => &["layers", "metadata", "resolutions"],
-            Contents::Everything => &["layers", "metadata", "resolutions", "packages"],
+            Contents::LayersAndMetadata => &["layers", "metadata", "resolutions", RECORDS],
+            Contents::Everything => &["layers", "metadata", "resolutions", RECORDS, "packages"],
         };
         for name in directories {
             // By one rename: a removal that is killed halfway would leave layers that look whole.

@@ -224,14 +224,18 @@ impl<'a> Walk<'a> {
         self.key = key.field("", bytes);
     }
 
-    /// Tells whether something is private: the recipe says so, or it is where git keeps addresses with passwords.
+    /// Tells whether something is private, or the recipe says so.
     fn is_hidden(&self, path: &TreePath) -> bool {
-        let is_of_git = below_git(path).is_some_and(|rest| {
-            let last = rest.last().is_some_and(|name| name.starts_with(b"config"));
-            last || *rest == [b"hooks".as_slice()] || *rest == [b"FETCH_HEAD".as_slice()]
-        });
-        is_of_git || self.hidden.contains(&self.root.join(path.as_path()))
+        is_private(path) || self.hidden.contains(&self.root.join(path.as_path()))
     }
+}
+
+/// Tells whether a file below the sources is where git keeps addresses with passwords, or what others may run.
+pub(in crate::build) fn is_private(path: &TreePath) -> bool {
+    below_git(path).is_some_and(|rest| {
+        let last = rest.last().is_some_and(|name| name.starts_with(b"config"));
+        last || *rest == [b"hooks".as_slice()] || *rest == [b"FETCH_HEAD".as_slice()]
+    })
 }
 
 /// Returns the names below the directory of git that a path is in.
@@ -243,7 +247,7 @@ fn below_git(path: &TreePath) -> Option<Vec<&[u8]>> {
 
 /// Tells whether a file of the sources decides what scripts do. Of what git keeps beside them only what a commit is
 /// called: its index changes whenever somebody asks for the status.
-fn decides(path: &TreePath) -> bool {
+pub(in crate::build) fn decides(path: &TreePath) -> bool {
     match below_git(path).as_deref() {
         None | Some([]) => true,
         Some([b"HEAD" | b"packed-refs"] | [b"refs", ..]) => true,

@@ -13,6 +13,11 @@ pub(super) fn object(event: &Event<'_>, detail: Detail) -> Option<Value> {
         Event::BuildStarted { image_count } => {
             json!({ "event": "build-started", "image_count": image_count })
         }
+        Event::ImageUpToDate { image } => json!({ "event": "image-up-to-date", "image": image }),
+        Event::ImageDue { image, changes } => {
+            let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+            json!({ "event": "image-due", "image": image, "changes": changes })
+        }
         Event::ImageStarted { image } => json!({ "event": "image-started", "image": image }),
         Event::StepStarted { image, step } => {
             json!({ "event": "step-started", "image": image, "step": step })

@@ -13,6 +13,16 @@ use crate::extension::Severity;
 pub(super) fn line(event: &Event<'_>, style: Style, detail: Detail) -> Option<String> {
     let shown = |text: &str| inert(text, style).into_owned();
     match *event {
+        Event::ImageUpToDate { image } => Some(format!("{}: up to date\n", shown(image))),
+        Event::ImageDue { image, changes } => {
+            let first = changes.first()?.to_string();
+            let others = match changes.len() - 1 {
+                0 => String::new(),
+                1 => ", and one other change".to_owned(),
+                others => format!(", and {others} other changes"),
+            };
+            Some(format!("{}: {}{others}\n", shown(image), shown(&first)))
+        }
         Event::StepStarted { image, step } => {
             Some(format!("{}: {} ...\n", shown(image), shown(step)))
         }
@@ -87,11 +97,37 @@ pub(super) fn outputs(outputs: &[Output], elapsed: Duration, style: Style) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::Change;
 
     const ACTIONS: Style = Style {
         colour: false,
         github_actions: true,
     };
+
+    #[test]
+    fn image_that_is_made_again_says_why() {
+        let told = |changes: &[Change]| {
+            let event = Event::ImageDue {
+                image: "base",
+                changes,
+            };
+            line(&event, Style::default(), Detail::Steps)
+        };
+        let change = Change::Value {
+            name: "Format".to_owned(),
+            before: Some("tar".to_owned()),
+            after: Some("cpio\x1b".to_owned()),
+        };
+        assert_eq!(told(&[]), None);
+        assert_eq!(
+            told(std::slice::from_ref(&change)).as_deref(),
+            Some("base: Format: `tar` became `cpio^[`\n")
+        );
+        assert_eq!(
+            told(&[change.clone(), Change::Metadata, change]).as_deref(),
+            Some("base: Format: `tar` became `cpio^[`, and 2 other changes\n")
+        );
+    }
 
     #[test]
     fn step_is_a_line_when_it_starts_and_when_it_ends() {
