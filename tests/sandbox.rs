@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{Transcript, World};
+use crate::harness::{Transcript, World, names};
 
 /// Returns a world, or none where the host lacks what a sandbox needs, which fails where it was promised.
 fn world() -> Option<World> {
@@ -407,15 +407,18 @@ fn json_is_the_last_line_of_standard_error() {
     assert_eq!(transcript.status, Some(3));
 }
 
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 12] = [
     "configuration",
+    "sync",
     "metadata",
     "resolve",
     "download",
     "unpack",
     "install",
     "script",
+    "set-up",
     "finalize",
+    "postoutput",
     "tool",
 ];
 
@@ -467,25 +470,41 @@ fn make_places(world: &World) {
         "WORK",
         "GUARD",
         "SOURCES",
+        "HIDING",
+        "SOURCE-CHANGES",
+        "SOURCE-WORK",
         "BUILD",
         "DESTINATION",
+        "PACKAGES",
+        "ARTIFACTS",
         "OUTPUT",
     ] {
         fs_err::create_dir_all(world.path(place)).unwrap();
         world.write(&format!("{place}/name"), place);
     }
-    fs_err::remove_file(world.path("WORK/name")).unwrap();
+    for empty in [
+        "WORK/name",
+        "HIDING/name",
+        "SOURCE-CHANGES/name",
+        "SOURCE-WORK/name",
+    ] {
+        fs_err::remove_file(world.path(empty)).unwrap();
+    }
     world.write("GUARD/machine-id", "");
 }
 
-/// What the kinds of steps may do in which directory: nothing, read (`r`) or write (`w`).
-const SIGHT: [(&str, [&str; 7]); 7] = [
+/// What the kinds of steps may do in which directory: nothing, read (`r`) or write (`w`); what is written to the sources
+/// is thrown away.
+const SIGHT: [(&str, [&str; 7]); 10] = [
     ("configuration", ["", "", "", "r", "", "", ""]),
+    ("sync", ["", "", "", "w", "", "", ""]),
+    ("set-up", ["", "", "w", "", "", "", ""]),
+    ("postoutput", ["", "", "", "w", "", "", "w"]),
     ("resolve", ["r", "", "r", "", "", "", ""]),
     ("unpack", ["", "r", "w", "", "", "", ""]),
     ("install", ["r", "r", "w", "", "", "", ""]),
-    ("script", ["", "", "w", "r", "w", "w", ""]),
-    ("finalize", ["", "", "w", "r", "", "", "w"]),
+    ("script", ["", "", "w", "w", "w", "w", ""]),
+    ("finalize", ["", "", "w", "w", "r", "", "w"]),
     ("tool", ["", "", "r", "", "", "", "w"]),
 ];
 const DIRECTORIES: [&str; 7] = [
@@ -512,7 +531,10 @@ fn a_step_sees_what_its_row_names_and_nothing_else() {
         );
         let found = shell(&world, &options, &script).stdout;
         assert_eq!(found.lines().collect::<Vec<_>>(), sight, "{step}");
-        open_directories(&world.path("WORK"));
+        assert_eq!(names(&world.path("SOURCES")), ["name"]);
+        for work in ["WORK", "SOURCE-WORK"] {
+            open_directories(&world.path(work));
+        }
     }
 }
 

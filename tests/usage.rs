@@ -28,7 +28,7 @@ fn mistyped_arguments_are_told_with_what_was_meant() {
             LIST,
         ),
         (
-            &["build", "more"],
+            &["summary", "more"],
             "unexpected argument `more` after the verb",
             LIST,
         ),
