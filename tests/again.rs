@@ -160,3 +160,35 @@ fn old_times_are_in_the_image_and_count() {
     assert_eq!(build(&world, &now).len(), 2);
     assert!(build(&world, &now) == UP_TO_DATE);
 }
+
+#[test]
+fn what_a_build_would_do_is_explained_and_not_done() {
+    let world = world();
+    let explain = || {
+        let explain = world.run(&["explain"]);
+        assert_eq!((explain.stderr.as_str(), explain.status), ("", Some(0)));
+        explain.stdout
+    };
+    assert_eq!(explain(), "base: not built yet\nadded: not built yet\n");
+    assert!(!world.path("out").exists());
+    build(&world, &[]);
+    assert_eq!(explain(), "base: up to date\nadded: up to date\n");
+    world.write("mkosi.images/added/mkosi.extra/usr/bin/tool", "two");
+    world.write("mkosi.images/added/mkosi.extra/usr/bin/other", "");
+    let directory = "<world>/recipe/mkosi.images/added/mkosi.extra/usr/bin";
+    let told = [
+        "base: up to date",
+        "added: made again",
+        &format!("  ExtraTrees: `{directory}/other` is new"),
+        &format!("  ExtraTrees: `{directory}/tool` has changed"),
+    ];
+    assert_eq!(explain().lines().collect::<Vec<_>>(), told);
+    let json: serde_json::Value =
+        serde_json::from_str(&world.run(&["explain", "--json"]).stdout).unwrap();
+    assert_eq!(json["images"][0]["due"], false);
+    assert_eq!(json["images"][1]["changes"][0], told[2].trim_start());
+    fs_err::remove_dir_all(world.home()).unwrap();
+    fs_err::create_dir(world.home()).unwrap();
+    let told = "left alone: `<world>/recipe/out/base` exists already, and what it was made of is not known";
+    assert!(explain().contains(told), "{}", explain());
+}

@@ -55,7 +55,7 @@ pub(crate) use self::policy::SOURCES as SCRIPT_SOURCES;
 pub use self::protection::{describe_weaker, missing_protection, strictness};
 pub use self::reach::Reach;
 pub use self::real_ids::Error as RealIdsError;
-pub use self::record::Change;
+pub use self::record::{Change, Explanation};
 pub use self::run::Interrupt;
 
 use std::cell::RefCell;
@@ -304,14 +304,7 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     if options.rebuild {
         check(&plans, options)?;
     }
-    // Both directories are the same for all images of a recipe (universal settings).
-    let personal = options.cache_directory.map(PathBuf::as_path);
-    let place = Place::of(
-        first.recipe,
-        options.recipe_directory,
-        personal,
-        options.trust,
-    )?;
+    let place = place(first, options)?;
     for (setting, origin) in &place.not_used {
         let text = format!(
             "{origin}: `{setting}=` is not used: a build that is not trusted keeps its caches apart"
@@ -326,8 +319,9 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         Some(root) => TrustedStore::open(root)?,
         None => None,
     };
+    let personal = options.cache_directory.map(PathBuf::as_path);
     let private = private::of_run(&plans, personal, &place.own);
-    let due = record::due(&store, &plans, options, &private)?;
+    let due = record::due(record::look(&store, &plans, options, &private)?, options);
     if due.is_empty() {
         return Ok(());
     }
@@ -434,6 +428,33 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         build_times: &builder.build_times,
     };
     run.keep(due)
+}
+
+/// Returns what a build without force would do with each image of `plans`, and why.
+///
+/// # Errors
+/// An [`Error`] when there is no place for caches, or something that an image is made of cannot be read.
+pub fn explain(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<Vec<Explanation>, Error> {
+    let plans: Vec<&ImagePlan<'_>> = plans.iter().filter(|plan| !plan.steps.is_empty()).collect();
+    let Some(first) = plans.first() else {
+        return Ok(Vec::new());
+    };
+    let place = place(first, options)?;
+    let store = Store::open(&place.own)?;
+    let personal = options.cache_directory.map(PathBuf::as_path);
+    let private = private::of_run(&plans, personal, &place.own);
+    let looked = record::look(&store, &plans, options, &private)?;
+    Ok(looked.into_iter().map(Into::into).collect())
+}
+
+/// Returns where a run keeps what it makes, which is the same for all images of a recipe (universal settings).
+fn place(first: &ImagePlan<'_>, options: &Options<'_>) -> Result<Place, Error> {
+    Ok(Place::of(
+        first.recipe,
+        options.recipe_directory,
+        options.cache_directory.map(PathBuf::as_path),
+        options.trust,
+    )?)
 }
 
 /// Fails when images cannot be made, before anything is downloaded or written for them.

@@ -12,7 +12,7 @@ pub use self::change::Change;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use openssl::sha::sha256;
 use serde::{Deserialize, Serialize};
@@ -179,40 +179,80 @@ impl Run<'_> {
     }
 }
 
-/// Returns the images that are to be made, in their order, and tells why others are not.
+/// Returns how each image is, in their order.
 ///
 /// # Errors
 /// [`Error::Look`] when something that an image is made of cannot be read.
-pub(super) fn due<'a>(
+pub(super) fn look<'a>(
     store: &Store,
     plans: &[&'a ImagePlan<'a>],
     options: &Options<'_>,
     hidden: &BTreeSet<PathBuf>,
 ) -> Result<Vec<Looked<'a>>, Error> {
     let mut images = Images::default();
-    let mut due = Vec::new();
-    for plan in plans {
-        let looked = images.look(store, plan, options, hidden)?;
-        let image = &plan.recipe.name;
+    plans
+        .iter()
+        .map(|plan| images.look(store, plan, options, hidden))
+        .collect()
+}
+
+/// Returns the images that are to be made, and tells why they are and others are not.
+pub(super) fn due<'a>(looked: Vec<Looked<'a>>, options: &Options<'_>) -> Vec<Looked<'a>> {
+    let is_due = |looked: &Looked<'_>| {
+        let image = &looked.plan.recipe.name;
         match &looked.state {
-            _ if options.rebuild => due.push(looked),
+            _ if options.rebuild => return true,
             State::Due(changes) => {
                 options.observer.event(&Event::ImageDue { image, changes });
-                due.push(looked);
+                return true;
             }
             State::UpToDate => options.observer.event(&Event::ImageUpToDate { image }),
             State::Unknown => {
-                let text = format!(
-                    "`{}` exists already, and what it was made of is not known; `--force` builds it again",
-                    output_path(plan.recipe).display()
-                );
+                let output = output_path(looked.plan.recipe);
+                let text = format!("{}; `--force` builds it again", unknown(&output));
                 options
                     .observer
                     .event(&Event::Warning { image, text: &text });
             }
         }
+        false
+    };
+    looked.into_iter().filter(is_due).collect()
+}
+
+/// Says that an output is there.
+fn unknown(output: &Path) -> String {
+    format!(
+        "`{}` exists already, and what it was made of is not known",
+        output.display()
+    )
+}
+
+/// What a build would do with an image, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Explanation {
+    pub image: String,
+    pub is_due: bool,
+    /// What has changed. An image that is due for nothing was never built.
+    pub changes: Vec<Change>,
+    /// Why it is left alone although nobody knows whether it has changed.
+    pub left_alone: Option<String>,
+}
+
+impl From<Looked<'_>> for Explanation {
+    fn from(looked: Looked<'_>) -> Self {
+        let output = output_path(looked.plan.recipe);
+        let mut explanation = Self {
+            image: looked.plan.recipe.name.clone(),
+            is_due: matches!(looked.state, State::Due(_)),
+            changes: Vec::new(),
+            left_alone: (looked.state == State::Unknown).then(|| unknown(&output)),
+        };
+        if let State::Due(changes) = looked.state {
+            explanation.changes = changes;
+        }
+        explanation
     }
-    Ok(due)
 }
 
 fn name_of(published: &Published) -> Option<String> {

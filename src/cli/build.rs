@@ -4,17 +4,26 @@ use overcoat_sandbox::IdMapping;
 
 use super::args::Invoked;
 use super::failure::Failure;
-use super::output::Style;
+use super::output::{self, Style};
 use super::progress::{Detail, Progress};
 use super::signal::Interruption;
-use super::{exit, host, limits, profile};
+use super::{exit, explain, host, limits, profile};
 use crate::build::{self, Interrupt, Options};
 use crate::plan::{self, ImagePlan};
 use crate::recipe::{Grants, Project};
 use crate::signing::{DetachedSigner, OpenPgpError, Signers};
 
-/// Builds every image of `project`.
+/// What is done with a project.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Task {
+    Build,
+    /// Says what a build would do.
+    Explain,
+}
+
+/// Builds every image of `project`, or says what that would do.
 pub(super) fn build(
+    task: Task,
     project: &Project,
     grants: &Grants,
     invoked: &Invoked,
@@ -28,7 +37,10 @@ pub(super) fn build(
     let limits = limits::limits(host::limits(), &invoked.limits)
         .map_err(|error| Failure::new(error, exit::BAD_RECIPE))?;
     // Where the person's agent finds them to be the same person; a namespace would make them somebody else.
-    let signers = signers(&plans)?;
+    let signers = match task {
+        Task::Build => signers(&plans)?,
+        Task::Explain => Signers::default(),
+    };
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
     match invoked.ids {
@@ -75,11 +87,15 @@ pub(super) fn build(
         observer: &progress,
         interrupt: &interrupt,
     };
-    match build::build(&plans, &options) {
-        Ok(()) => {
-            progress.finish();
-            Ok(())
-        }
+    let done = match task {
+        Task::Build => build::build(&plans, &options).map(|()| progress.finish()),
+        Task::Explain => build::explain(&plans, &options).map(|images| match invoked.json {
+            true => output::json(format_args!("{}", explain::json(&images))),
+            false => output::data(format_args!("{}", explain::text(&images, style))),
+        }),
+    };
+    match done {
+        Ok(()) => Ok(()),
         Err(error) => {
             progress.clear();
             // Whatever the signal made fail first, the build was interrupted.

@@ -105,13 +105,17 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
             let project = buildable(invoked, &grants(invoked)?, style)?;
             clean::clean(&project, invoked, style)?;
         }
-        Verb::Build => {
+        Verb::Build | Verb::Explain => {
+            let task = match invoked.verb {
+                Verb::Explain => build::Task::Explain,
+                _ => build::Task::Build,
+            };
             let grants = grants(invoked)?;
             let project = buildable(invoked, &grants, style)?;
             for note in &project.notes {
                 output::people(format_args!("{}", render::note(note, style)));
             }
-            build::build(&project, &grants, invoked, style)?;
+            build::build(task, &project, &grants, invoked, style)?;
         }
     }
     Ok(exit::SUCCESS)

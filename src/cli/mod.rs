@@ -11,6 +11,7 @@ mod doctor;
 mod documentation;
 mod excerpt;
 mod exit;
+mod explain;
 mod extract;
 mod failure;
 #[cfg(any(fuzzing, test))]

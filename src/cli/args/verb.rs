@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::cli) enum Verb {
     Build,
+    Explain,
     Summary,
     CatConfig,
     Clean,
@@ -33,8 +34,13 @@ impl Verb {
 }
 
 /// The verbs that can be typed; `--version` has none.
-pub(in crate::cli) const VERBS: [(&str, Verb, &str); 15] = [
+pub(in crate::cli) const VERBS: [(&str, Verb, &str); 16] = [
     ("build", Verb::Build, "build the images"),
+    (
+        "explain",
+        Verb::Explain,
+        "say what a build would make again, and why",
+    ),
     ("summary", Verb::Summary, "show the settings of each image"),
     (
         "cat-config",
