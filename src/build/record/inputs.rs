@@ -16,11 +16,21 @@ use crate::build::local::LocalPackages;
 use crate::build::script::{decides, is_private};
 use crate::build::{Error, Options};
 use crate::digest::hexadecimal;
+use crate::recipe::settings::{self, Support};
 use crate::recipe::{Recipe, TreeSource, Value};
 use crate::tree::TreePath;
 
 /// Settings whose values are kept as digests.
 const SECRET: [&str; 3] = ["Credentials", "Environment", "RootPassword"];
+
+/// Settings that say where something is kept, or when it is asked for again.
+const PLACES: [&str; 5] = [
+    "BuildDirectory",
+    "CacheDirectory",
+    "CacheOnly",
+    "OutputDirectory",
+    "PackageCacheDirectory",
+];
 
 /// Everything that an image is made of.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -138,7 +148,7 @@ fn union<'a, K: Ord, V>(first: &'a BTreeMap<K, V>, second: &'a BTreeMap<K, V>) -
 /// Returns what can be said in a word.
 fn values(recipe: &Recipe, options: &Options<'_>) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
-    for name in recipe.settings() {
+    for name in recipe.settings().filter(|name| counts(name, recipe)) {
         let words = recipe.values(name).iter();
         let words: Vec<_> = words.map(|sourced| sourced.value.to_string()).collect();
         values.insert(name.to_owned(), words.join("\n"));
@@ -185,6 +195,16 @@ fn values(recipe: &Recipe, options: &Options<'_>) -> BTreeMap<String, String> {
     ];
     values.extend(others.map(|(name, value)| (name.to_owned(), value)));
     values
+}
+
+/// Tells whether a setting can change an image.
+fn counts(name: &str, recipe: &Recipe) -> bool {
+    let is_idle = || {
+        let setting = settings::all().find(|setting| setting.destination == name);
+        setting.is_some_and(|setting| matches!(setting.support, Support::NoEffect(_)))
+    };
+    // Scripts are told all settings.
+    !PLACES.contains(&name) && (!recipe.scripts.is_empty() || !is_idle())
 }
 
 /// Returns what tells this program from another.
@@ -235,6 +255,9 @@ impl Look<'_> {
 
     fn scripts(&mut self, recipe: &Recipe, hidden: &BTreeSet<PathBuf>) -> Result<(), Error> {
         let scripts = &recipe.scripts;
+        if scripts.is_empty() {
+            return Ok(());
+        }
         let kinds = [
             ("SyncScripts", &scripts.sync),
             ("PrepareScripts", &scripts.prepare),
@@ -243,9 +266,6 @@ impl Look<'_> {
             ("FinalizeScripts", &scripts.finalize),
             ("PostOutputScripts", &scripts.postoutput),
         ];
-        if kinds.iter().all(|(_, scripts)| scripts.is_empty()) {
-            return Ok(());
-        }
         for (setting, scripts) in kinds {
             for script in scripts {
                 self.at(setting, &script.path, &Everything)?;

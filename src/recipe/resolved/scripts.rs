@@ -56,3 +56,18 @@ pub struct Scripts {
     /// Whether a script that nobody may run is run all the same.
     pub make_executable: bool,
 }
+
+impl Scripts {
+    /// Tells whether there are none, but those that run when outputs are removed.
+    pub fn is_empty(&self) -> bool {
+        let kinds = [
+            &self.sync,
+            &self.prepare,
+            &self.build,
+            &self.postinst,
+            &self.finalize,
+            &self.postoutput,
+        ];
+        kinds.iter().all(|scripts| scripts.is_empty())
+    }
+}
