@@ -28,6 +28,7 @@ mod programs;
 mod readme;
 mod recipe;
 mod sandbox;
+mod scripts;
 mod sign;
 mod summary;
 mod trust;

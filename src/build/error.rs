@@ -173,8 +173,6 @@ pub enum Error {
     ScriptNotExecutable { path: PathBuf, origin: String },
     #[error("the script `{path}` is for `{interpreter}`, which this host does not have")]
     InterpreterMissing { path: PathBuf, interpreter: String },
-    #[error("scripts have put `{name}` among the outputs, which is not published yet")]
-    ScriptOutput { name: String },
     #[error("looking whether `{setting}=` has changed")]
     Look {
         setting: String,

@@ -6,6 +6,7 @@ use super::extra::Trees;
 use super::install::Request;
 use super::made::Made;
 use super::manifest::Listed;
+use super::output::Added;
 use super::script::{self, Kind, Workshop};
 use super::stack::Stack;
 use super::{
@@ -235,12 +236,21 @@ impl Work<'_> {
         purpose.started();
         let release = self.release.as_ref();
         let texts = manifest::texts(builder, self.recipe, &self.listed, release);
+        let name = &self.recipe.name;
+        let known = { builder.known_outputs.get(name) }
+            .cloned()
+            .unwrap_or_default();
+        let added = Added {
+            texts: &texts,
+            directory: self.workshop.as_ref().map(Workshop::added),
+            known: &known,
+        };
         let written = output::write(
             &mut builder.output,
             self.recipe,
             &tree,
             base.as_ref(),
-            &texts,
+            &added,
             build_time,
             self.started,
         )?;
@@ -251,6 +261,12 @@ impl Work<'_> {
         builder
             .purpose(&self.recipe.name, &step)
             .finished(started, false);
+        if !self.recipe.scripts.postoutput.is_empty() {
+            let handed = builder.output.hand_out(name)?;
+            script::post_output(builder, self.recipe, handed.host_path())?;
+            let outputs = &mut builder.output;
+            outputs.take_back(name, &handed, &known, self.started)?;
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod apt_error;
 mod base_image;
 mod bases;
+mod builder;
 mod change;
 mod changelog;
 mod configuration;
@@ -55,34 +56,23 @@ pub(crate) use self::policy::SOURCES as SCRIPT_SOURCES;
 pub use self::protection::{describe_weaker, missing_protection, strictness};
 pub use self::reach::Reach;
 pub use self::real_ids::Error as RealIdsError;
-pub use self::record::{Change, Explanation};
+pub use self::record::{Change, Explanation, known_outputs};
 pub use self::run::Interrupt;
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::ffi::OsStrExt;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use overcoat_sandbox::IdMapping;
 use overcoat_sandbox::seccomp::Profile;
-use overcoat_sandbox::{IdMapping, Spec};
 
-use self::disk::Disk;
-use self::local::LocalPackages;
-use self::output::Unsigned;
-use self::policy::{Host, Places, StepKind};
-use self::protection::Protection;
-use self::run::Purpose;
+use self::builder::Builder;
 use crate::Hint;
-use crate::beneath::Directory;
 use crate::packages::apt::{self, Stanza};
-use crate::plan::{ImagePlan, Key, KeyBuilder, Step};
-use crate::publish::OutputDirectory;
+use crate::plan::{ImagePlan, Step};
 use crate::recipe::{Grants, Recipe};
 use crate::signing::Signers;
-use crate::source::Scratch;
-use crate::store::{self, Layer, LayerMetadata, Lock, Place, Staging, Store, Trust, TrustedStore};
+use crate::store::{Place, Store, Trust};
 
 /// What a build needs to know besides its plan.
 #[derive(Clone, Copy)]
@@ -129,169 +119,6 @@ impl std::fmt::Debug for Options<'_> {
     }
 }
 
-/// How long to wait before asking for a lock again. A call that blocks until the lock is free could not be interrupted:
-/// signals go to a thread of their own.
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
-
-/// What a tree may hold where nobody has set a limit: one that says more would be read for hours.
-const CONTENTS_LIMIT_BYTES: u64 = 1 << 40;
-
-/// The state of one run over all images.
-struct Builder<'a> {
-    store: Store,
-    host: Host,
-    /// What a build that is not trusted may read.
-    trusted: Option<TrustedStore>,
-    trust: Trust,
-    /// Work that lives as long as the run.
-    staging: Staging,
-    output: OutputDirectory,
-    host_repositories: &'a [Stanza],
-    ignore_store: bool,
-    ids: IdMapping,
-    protection: Protection,
-    /// What the promises need and the kernel lacks, where a person lets the build go on.
-    missing_protection: Vec<String>,
-    limits: Limits,
-    control_group: Option<&'a Path>,
-    disk: Disk,
-    grants: &'a Grants,
-    /// What no script may see, though it may lie in the sources.
-    private: BTreeSet<PathBuf>,
-    configurations: &'a BTreeMap<String, String>,
-    arguments: &'a [String],
-    debug: bool,
-    observer: &'a dyn Observer,
-    interrupt: &'a Interrupt,
-    /// Snapshots of the repository metadata that this run has refreshed.
-    metadata: BTreeMap<Key, Arc<Directory>>,
-    /// What tells it from older and newer, by the same keys.
-    metadata_stamps: BTreeMap<String, String>,
-    /// The newest time in each image that was made, in seconds since 1970.
-    build_times: BTreeMap<String, i64>,
-    /// Checksums that are to be signed when the last sandbox is gone.
-    unsigned: Vec<Unsigned>,
-    /// The recipes' own packages, by the places in which they were looked for.
-    local_packages: BTreeMap<Vec<PathBuf>, Arc<LocalPackages>>,
-    /// Layers of this run that are not in the store, because it is ignored.
-    own_layers: RefCell<BTreeMap<Key, (Layer, Staging)>>,
-}
-
-impl<'a> Builder<'a> {
-    /// Waits for a lock that another build may hold, until this build is told to stop.
-    fn wait_for(
-        &self,
-        image: &str,
-        mut try_lock: impl FnMut() -> Result<Option<Lock>, store::Error>,
-    ) -> Result<Lock, Error> {
-        let mut told = false;
-        loop {
-            if let Some(lock) = try_lock()? {
-                return Ok(lock);
-            }
-            if !told {
-                let text = "another build is making what this one needs; waiting for it";
-                self.observer.event(&Event::Warning { image, text });
-                told = true;
-            }
-            self.interrupt.check()?;
-            std::thread::sleep(LOCK_PAUSE);
-        }
-    }
-
-    fn purpose<'b>(&'b self, image: &'b str, step: &'b str) -> Purpose<'b> {
-        Purpose {
-            image,
-            step,
-            protection: &self.protection,
-            control_group: self.control_group,
-            disk: &self.disk,
-            observer: self.observer,
-            interrupt: self.interrupt,
-        }
-    }
-
-    /// Returns where archives and images are unpacked, and how much they may hold.
-    fn scratch<'b>(&self, directory: &'b Directory) -> Scratch<'b> {
-        Scratch {
-            directory,
-            limit_bytes: self.limits.disk_bytes.unwrap_or(CONTENTS_LIMIT_BYTES),
-        }
-    }
-
-    /// Returns what runs `command` as a step of a kind: nothing else in a build makes a specification.
-    fn spec(&self, kind: StepKind, command: Vec<String>, places: &Places) -> Spec {
-        let policy = policy::policy(kind);
-        policy::spec(policy, command, &self.host, places, self.ids, &self.limits)
-    }
-
-    /// Adds to the key of a layer what decides how any program works on an image.
-    fn common_key(&self, key: KeyBuilder) -> KeyBuilder {
-        let key = self.protection.key(key);
-        // Programs may do something else where ids are real, or where they have a device.
-        let key = match self.ids {
-            IdMapping::Single => key,
-            IdMapping::Range => key.field("ids", "range"),
-        };
-        let devices: Vec<_> = self.grants.devices().collect();
-        match devices.is_empty() {
-            true => key,
-            false => {
-                let devices = devices.iter().map(|path| path.as_os_str().as_bytes());
-                key.list("devices", devices)
-            }
-        }
-    }
-
-    /// Returns the layer of `key`: from the stores, or from this run when they are ignored.
-    fn layer(&self, key: &Key) -> Result<Option<Layer>, Error> {
-        if self.ignore_store {
-            return Ok(self
-                .own_layers
-                .borrow()
-                .get(key)
-                .map(|(layer, _)| layer.clone()));
-        }
-        match (self.store.layer(key)?, &self.trusted) {
-            (None, Some(trusted)) => Ok(trusted.layer(key)?),
-            (found, _) => Ok(found),
-        }
-    }
-
-    /// Keeps the `tree` directory of `staging` as the layer of `key`: in the store, or for this run alone.
-    fn add_layer(
-        &self,
-        key: &Key,
-        staging: Staging,
-        metadata: LayerMetadata,
-    ) -> Result<Layer, Error> {
-        if self.ignore_store {
-            return Ok(self.keep_for_run(key, staging, metadata));
-        }
-        let layer = self.store.add_layer(key, staging, &metadata)?;
-        self.disk.keep(&layer.tree);
-        Ok(layer)
-    }
-
-    /// Keeps the `tree` directory of `staging` as the layer of `key` for this run alone.
-    fn keep_for_run(&self, key: &Key, staging: Staging, metadata: LayerMetadata) -> Layer {
-        let layer = Layer {
-            tree: staging.path().join("tree"),
-            metadata,
-        };
-        self.disk.keep(&layer.tree);
-        self.own_layers
-            .borrow_mut()
-            .insert(key.clone(), (layer.clone(), staging));
-        layer
-    }
-
-    /// Returns the settings of an image as JSON.
-    fn configuration(&self, image: &str) -> &'a str {
-        self.configurations.get(image).map_or("", String::as_str)
-    }
-}
-
 /// Builds every image of `plans` in order, and publishes all outputs when the last one is done.
 ///
 /// # Errors
@@ -315,10 +142,6 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
         });
     }
     let store = Store::open(&place.own)?;
-    let trusted = match &place.trusted {
-        Some(root) => TrustedStore::open(root)?,
-        None => None,
-    };
     let personal = options.cache_directory.map(PathBuf::as_path);
     let private = private::of_run(&plans, personal, &place.own);
     let due = record::due(record::look(&store, &plans, options, &private)?, options);
@@ -329,39 +152,11 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     if !options.rebuild {
         check(&wanted, options)?;
     }
-    let staging = store.stage()?;
-    let disk = Disk::new(options.limits.disk_bytes, store.root().join("staging"));
-    let missing_protection = missing_protection(options.grants);
-    let weaker = describe_weaker(options.grants, &missing_protection);
-    let mut builder = Builder {
-        missing_protection,
-        store,
-        host: Host::here(),
-        trusted,
-        trust: options.trust,
-        staging,
-        output: OutputDirectory::open(&first.recipe.output_directory)?,
-        host_repositories: options.host_repositories,
-        ignore_store: options.ignore_store,
-        ids: options.ids,
-        protection: Protection::new(strictness(options.grants), options.seccomp_profile),
-        limits: options.limits,
-        control_group: options.control_group,
-        disk,
-        grants: options.grants,
-        private,
-        configurations: options.configurations,
-        arguments: options.arguments,
-        debug: options.debug,
-        observer: options.observer,
-        interrupt: options.interrupt,
-        metadata: BTreeMap::new(),
-        metadata_stamps: BTreeMap::new(),
-        build_times: BTreeMap::new(),
-        unsigned: Vec::new(),
-        local_packages: BTreeMap::new(),
-        own_layers: RefCell::new(BTreeMap::new()),
-    };
+    let weaker = describe_weaker(options.grants, &missing_protection(options.grants));
+    let mut builder = Builder::open(&place, store, private, first.recipe, options)?;
+    builder.known_outputs = { due.iter() }
+        .map(|looked| (looked.plan.recipe.name.clone(), looked.outputs.clone()))
+        .collect();
     for left in builder
         .store
         .left_behind()
@@ -391,6 +186,10 @@ pub fn build(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
             source: Box::new(source.with_place(cache)),
         }
     };
+    for plan in &wanted {
+        options.interrupt.check()?;
+        script::sync(&mut builder, plan.recipe).map_err(of_image(&plan.recipe.name))?;
+    }
     let mut unsigned = Vec::new();
     for plan in wanted {
         let started = Instant::now();
@@ -445,6 +244,34 @@ pub fn explain(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<Vec<Exp
     let private = private::of_run(&plans, personal, &place.own);
     let looked = record::look(&store, &plans, options, &private)?;
     Ok(looked.into_iter().map(Into::into).collect())
+}
+
+/// Runs the scripts that clean up after the images of `plans`, each on what the last build made.
+///
+/// # Errors
+/// An [`Error`] when there is no place for caches, or a script fails; what was built is where it was.
+pub fn clean(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error> {
+    let plans: Vec<&ImagePlan<'_>> = plans
+        .iter()
+        .filter(|plan| !plan.recipe.scripts.clean.is_empty())
+        .collect();
+    let Some(first) = plans.first() else {
+        return Ok(());
+    };
+    let place = place(first, options)?;
+    let store = Store::open(&place.own)?;
+    let personal = options.cache_directory.map(PathBuf::as_path);
+    let private = private::of_run(&plans, personal, &place.own);
+    let mut builder = Builder::open(&place, store, private, first.recipe, options)?;
+    for plan in plans {
+        let recipe = plan.recipe;
+        let names = known_outputs(&builder.store, recipe);
+        let handed = builder.output.withdraw(&names)?;
+        let done = script::clean(&builder, recipe, handed.host_path());
+        builder.output.restore(handed, &names)?;
+        done?;
+    }
+    Ok(())
 }
 
 /// Returns where a run keeps what it makes, which is the same for all images of a recipe (universal settings).

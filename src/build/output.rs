@@ -13,6 +13,7 @@ mod partition;
 mod signature;
 mod split;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::time::Instant;
@@ -22,7 +23,7 @@ use rustix::fs::Mode;
 pub use self::error::{FileSystemError, WriteError};
 use self::image::Artifact;
 use super::Error;
-use crate::beneath::Place;
+use crate::beneath::{Directory, Place};
 use crate::capture;
 use crate::digest::sha256_of_file;
 use crate::format::compression::Codec;
@@ -102,6 +103,17 @@ impl Outputs<'_> {
     }
 }
 
+/// What is written besides what the recipe's format says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Added<'a> {
+    /// Files that describe the image, each with its name.
+    pub(super) texts: &'a [(String, String)],
+    /// What scripts have left.
+    pub(super) directory: Option<&'a Directory>,
+    /// The outputs of the last build.
+    pub(super) known: &'a BTreeSet<String>,
+}
+
 /// What was written of an image.
 #[derive(Debug)]
 pub(super) struct Written {
@@ -111,14 +123,13 @@ pub(super) struct Written {
     pub(super) unsigned: Option<Unsigned>,
 }
 
-/// Writes `tree` as the outputs of `recipe`, with the `texts` that describe it, each with the name of its file. `base` is
-/// the OCI image that it was made on.
+/// Writes `tree` as the outputs of `recipe`, with what is `added` to them. `base` is the OCI image that it was made on.
 pub(super) fn write(
     output: &mut OutputDirectory,
     recipe: &Recipe,
     tree: &FileTree,
     base: Option<&BaseImage>,
-    texts: &[(String, String)],
+    added: &Added<'_>,
     build_time: Timestamp,
     started: Instant,
 ) -> Result<Written, Error> {
@@ -128,11 +139,13 @@ pub(super) fn write(
         started,
         files: Vec::new(),
     };
-    for (name, text) in texts {
+    for (name, text) in added.texts {
         outputs.add_text(name, text)?;
     }
     let name = recipe.output_file_name();
     let warnings = if recipe.format == Format::Directory
+        // Scripts that work on the outputs must not change what is published already.
+        && recipe.scripts.postoutput.is_empty()
         && is_unchanged(&outputs.directory.place_of(&name), tree)
     {
         outputs.directory.keep(&recipe.name, &name, started);
@@ -142,6 +155,12 @@ pub(super) fn write(
     };
     for part in split::parts(recipe, tree) {
         outputs.add(&part.name, |place| part.write(place, tree))?;
+    }
+    if let Some(directory) = added.directory {
+        let image = &recipe.name;
+        let into = &mut *outputs.directory;
+        let names = into.add_files(image, directory, added.known, started)?;
+        outputs.files.extend(names);
     }
     let mut unsigned = None;
     if recipe.checksum && !outputs.files.is_empty() {

@@ -51,6 +51,8 @@ pub(super) enum State {
 pub(super) struct Looked<'a> {
     pub(super) plan: &'a ImagePlan<'a>,
     pub(super) state: State,
+    /// The names of what the last build made.
+    pub(super) outputs: BTreeSet<String>,
     key: Key,
     inputs: Inputs,
 }
@@ -79,6 +81,7 @@ impl Images {
             return Ok(Looked {
                 plan,
                 state: State::Due(Vec::new()),
+                outputs: BTreeSet::new(),
                 key,
                 inputs: Inputs::default(),
             });
@@ -109,7 +112,7 @@ impl Images {
             .find(|path| fs_err::symlink_metadata(path).is_err());
         let is_missing = missing.is_some();
         changes.extend(missing.map(|path| Change::Missing { path }));
-        let state = match before {
+        let state = match &before {
             None if is_missing => State::Due(Vec::new()),
             None => State::Unknown,
             _ if changes.is_empty() => State::UpToDate,
@@ -123,6 +126,7 @@ impl Images {
         Ok(Looked {
             plan,
             state,
+            outputs: before.map(|record| record.outputs).unwrap_or_default(),
             key,
             inputs,
         })
@@ -257,6 +261,13 @@ impl From<Looked<'_>> for Explanation {
 
 fn name_of(published: &Published) -> Option<String> {
     Some(published.path.file_name()?.to_string_lossy().into_owned())
+}
+
+/// Returns the names of what the last build of `recipe` made, scripts included.
+pub fn known_outputs(store: &Store, recipe: &Recipe) -> BTreeSet<String> {
+    let text = store.record(&key_of(recipe));
+    let record: Option<Record> = text.and_then(|text| serde_json::from_slice(&text).ok());
+    record.map(|record| record.outputs).unwrap_or_default()
 }
 
 /// Returns the key of the last build that wrote the output of `recipe`, whatever recipe it was of.

@@ -19,9 +19,11 @@ pub(super) enum Task {
     Build,
     /// Says what a build would do.
     Explain,
+    /// Runs the scripts that clean up.
+    Clean,
 }
 
-/// Builds every image of `project`, or says what that would do.
+/// Builds every image of `project`, or does something else with the same options.
 pub(super) fn build(
     task: Task,
     project: &Project,
@@ -39,7 +41,7 @@ pub(super) fn build(
     // Where the person's agent finds them to be the same person; a namespace would make them somebody else.
     let signers = match task {
         Task::Build => signers(&plans)?,
-        Task::Explain => Signers::default(),
+        Task::Explain | Task::Clean => Signers::default(),
     };
     // Files in layers may have modes that shut out their own owner. An ordinary user stays their master by being root
     // of a user namespace; real root is it already, and would lose access to other users' recipes by entering one.
@@ -88,6 +90,7 @@ pub(super) fn build(
         interrupt: &interrupt,
     };
     let done = match task {
+        Task::Clean => build::clean(&plans, &options),
         Task::Build => build::build(&plans, &options).map(|()| progress.finish()),
         Task::Explain => build::explain(&plans, &options).map(|images| match invoked.json {
             true => output::json(format_args!("{}", explain::json(&images))),

@@ -1,5 +1,6 @@
 //! `overcoat clean`: removes what builds have made.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use overcoat_sandbox::probe::{self, FeatureStatus};
@@ -9,8 +10,9 @@ use super::failure::Failure;
 use super::output::Style;
 use super::render::inert;
 use super::{exit, host, output};
+use crate::build;
 use crate::publish;
-use crate::recipe::Project;
+use crate::recipe::{Project, Recipe};
 use crate::store::{self, Place, PlaceError, Store};
 
 /// What `clean` could not do.
@@ -44,37 +46,26 @@ pub(super) fn clean(project: &Project, invoked: &Invoked, style: Style) -> Resul
 
 fn remove(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Error> {
     enter_namespace()?;
-    for recipe in &project.recipes {
-        let outputs = [
-            recipe.output_file_name(),
-            recipe.checksums_file_name(),
-            recipe.signature_file_name(),
-        ];
-        let artifacts = recipe.artifact_names().into_iter();
-        let artifacts = artifacts.chain(recipe.definitions_name());
-        for name in outputs.into_iter().chain(artifacts) {
-            let path = recipe.output_directory.join(name);
-            if publish::remove_output(&path)? {
-                say("removed", &path, style);
-            }
-        }
-        if let Some(name) = recipe.output_link_name() {
-            publish::remove_link(&recipe.output_directory.join(name))?;
-        }
-    }
     let Some(main) = project.recipes.last() else {
         return Ok(());
     };
     let personal = host::cache_directory();
     let place = match Place::of(main, &project.directory, personal.as_deref(), invoked.trust) {
-        Err(PlaceError::NoDirectory) => return Ok(()),
-        found => found?,
+        Err(PlaceError::NoDirectory) => None,
+        found => Some(found?),
     };
     // What is there may be somebody's who keeps something else in it.
-    if !Store::is_at(&place.own) {
-        return Ok(());
+    let place = place.filter(|place| Store::is_at(&place.own));
+    let store = match &place {
+        Some(place) => Some(Store::open(&place.own)?),
+        None => None,
+    };
+    for recipe in &project.recipes {
+        remove_outputs(recipe, store.as_ref(), style)?;
     }
-    let store = Store::open(&place.own)?;
+    let (Some(place), Some(store)) = (place, store) else {
+        return Ok(());
+    };
     let what = match invoked.force {
         0 => return Ok(store.into_swept()?),
         1 => store::Contents::LayersAndMetadata,
@@ -82,6 +73,31 @@ fn remove(project: &Project, invoked: &Invoked, style: Style) -> Result<(), Erro
     };
     store.clear(what)?;
     say("emptied", &place.shown, style);
+    Ok(())
+}
+
+/// Removes what builds of `recipe` make, and what its scripts have added.
+fn remove_outputs(recipe: &Recipe, store: Option<&Store>, style: Style) -> Result<(), Error> {
+    let known = store.map(|store| build::known_outputs(store, recipe));
+    let outputs = [
+        recipe.output_file_name(),
+        recipe.checksums_file_name(),
+        recipe.signature_file_name(),
+    ];
+    let names: BTreeSet<String> = { recipe.artifact_names().into_iter() }
+        .chain(recipe.definitions_name())
+        .chain(outputs)
+        .chain(known.into_iter().flatten())
+        .collect();
+    for name in names {
+        let path = recipe.output_directory.join(name);
+        if publish::remove_output(&path)? {
+            say("removed", &path, style);
+        }
+    }
+    if let Some(name) = recipe.output_link_name() {
+        publish::remove_link(&recipe.output_directory.join(name))?;
+    }
     Ok(())
 }
 

@@ -102,7 +102,12 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
             output::data(format_args!("{text}"));
         }
         Verb::Clean => {
-            let project = buildable(invoked, &grants(invoked)?, style)?;
+            let grants = grants(invoked)?;
+            let project = buildable(invoked, &grants, style)?;
+            let has_scripts = { project.recipes.iter() }.any(|it| !it.scripts.clean.is_empty());
+            if has_scripts {
+                build::build(build::Task::Clean, &project, &grants, invoked, style)?;
+            }
             clean::clean(&project, invoked, style)?;
         }
         Verb::Build | Verb::Explain => {

@@ -20,6 +20,10 @@ pub enum Error {
     NotDirectory { path: PathBuf },
     #[error("`{path}` is there, and no build has made it")]
     Occupied { path: PathBuf },
+    #[error("a script has left `{name}` among the outputs, which is no file")]
+    NotFile { name: String },
+    #[error("a script has left `{name}` among the outputs, and the build makes one of that name")]
+    Taken { name: String },
     #[error("putting `{path}` in place")]
     Place {
         path: PathBuf,
@@ -44,6 +48,11 @@ impl Hint for Error {
             Self::Occupied { .. } => Some(
                 "move it away, or choose another place with `Output=` or `OutputDirectory=`".into(),
             ),
+            Self::NotFile { .. } => Some(
+                "scripts may add files with names in UTF-8 to `$OUTPUTDIR`; pack directories"
+                    .into(),
+            ),
+            Self::Taken { .. } => Some("have the script choose another name".into()),
             Self::Place { .. } | Self::Remove { .. } => None,
         }
     }

@@ -1,5 +1,7 @@
 //! The outputs of one run, staged until all are done.
 
+mod scripted;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -56,11 +56,13 @@ pub(super) fn variables(
         }
     }
     let directory = |name: &'static str, path: &str| (name, path.to_owned());
-    variables.extend([
-        directory("PACKAGEDIR", PACKAGES),
-        directory("ARTIFACTDIR", ARTIFACTS),
-        ("WITH_NETWORK", flag(scripts.with_network)),
-    ]);
+    if kind.has_image() {
+        variables.extend([
+            directory("PACKAGEDIR", PACKAGES),
+            directory("ARTIFACTDIR", ARTIFACTS),
+            ("WITH_NETWORK", flag(scripts.with_network)),
+        ]);
+    }
     if matches!(kind, Kind::Prepare | Kind::PrepareBuild | Kind::Build) {
         variables.extend([
             ("WITH_DOCS", flag(recipe.with_docs)),
@@ -74,7 +76,10 @@ pub(super) fn variables(
     if has_build_directory && scripts.build_directory.is_some() {
         variables.push(directory("BUILDDIR", BUILD));
     }
-    let has_output = matches!(kind, Kind::PostInstall | Kind::Finalize);
+    let has_output = matches!(
+        kind,
+        Kind::PostInstall | Kind::Finalize | Kind::PostOutput | Kind::Clean
+    );
     if has_output {
         variables.push(directory("OUTPUTDIR", OUTPUT));
     }

@@ -30,13 +30,13 @@ const WORK: &str = "/work";
 const SCRIPT_LIMIT_BYTES: u64 = 64 << 20;
 
 /// The scripts of one kind, with all that decides what they do.
-struct Runs<'a> {
-    builder: &'a Builder<'a>,
-    workshop: &'a Workshop,
-    kind: Kind,
-    recipe: &'a Recipe,
-    scripts: Vec<(&'a Script, Vec<u8>)>,
-    sources: Sources,
+pub(super) struct Runs<'a> {
+    pub(super) builder: &'a Builder<'a>,
+    pub(super) workshop: &'a Workshop,
+    pub(super) kind: Kind,
+    pub(super) recipe: &'a Recipe,
+    pub(super) scripts: Vec<(&'a Script, Vec<u8>)>,
+    pub(super) sources: Sources,
     variables: Vec<(String, String)>,
     configuration: &'a str,
     has_network: bool,
@@ -75,7 +75,6 @@ pub(in crate::build) fn change(
         drop(lock);
         stack = stack.with_layer(layer, key);
     }
-    workshop.check_output()?;
     Ok(stack)
 }
 
@@ -108,7 +107,7 @@ pub(in crate::build) fn build(
 }
 
 impl<'a> Runs<'a> {
-    fn new(
+    pub(super) fn new(
         builder: &'a Builder<'a>,
         workshop: &'a Workshop,
         kind: Kind,
@@ -294,6 +293,11 @@ impl<'a> Runs<'a> {
         Ok(owners)
     }
 
+    /// Tells whether a script has the image as its root.
+    fn is_inside(&self, script: &Script) -> bool {
+        self.kind.has_image() && script.is_inside()
+    }
+
     fn arguments(&self) -> Vec<String> {
         self.kind.arguments(self.builder.arguments)
     }
@@ -302,10 +306,10 @@ impl<'a> Runs<'a> {
         Path::new(WORK).join(self.kind.file_name())
     }
 
-    fn command(&self, script: &Script) -> Vec<String> {
+    pub(super) fn command(&self, script: &Script) -> Vec<String> {
         // chroot(1) starts in the root, so a shell of the image goes to the sources.
         const INSIDE: &str = "exec /usr/sbin/chroot /buildroot /bin/sh -c 'cd /work/src && exec \"$0\" \"$@\"' \"$0\" \"$@\"";
-        let mut command = match script.is_inside() {
+        let mut command = match self.is_inside(script) {
             true => ["/bin/sh", "-c", INSIDE].map(str::to_owned).to_vec(),
             false => Vec::new(),
         };
@@ -315,8 +319,8 @@ impl<'a> Runs<'a> {
     }
 
     /// Adds what no row of the table names: the script, and what it is told.
-    fn complete(&self, spec: Spec, script: &Script, program: &Path) -> Spec {
-        let inside: &[_] = match script.is_inside() {
+    pub(super) fn complete(&self, spec: Spec, script: &Script, program: &Path) -> Spec {
+        let inside: &[_] = match self.is_inside(script) {
             true => &environment::INSIDE,
             false => &[],
         };
@@ -334,8 +338,11 @@ impl<'a> Runs<'a> {
             true => self.builder.host.network_files(spec).network(Network::Host),
             false => spec,
         };
-        // Programs that have the image as their root find the same things at the same paths.
-        spec.repeat(WORK, Path::new(apt::ROOT).join("work"))
+        match self.kind.has_image() {
+            // Programs that have the image as their root find the same things at the same paths.
+            true => spec.repeat(WORK, Path::new(apt::ROOT).join("work")),
+            false => spec,
+        }
     }
 
     /// Makes the directory that build scripts find again.

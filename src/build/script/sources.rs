@@ -30,6 +30,8 @@ pub(super) struct Sources {
 struct Source {
     /// Real, without links.
     path: PathBuf,
+    /// What scripts have written to it, the topmost first.
+    above: Vec<PathBuf>,
     below: PathBuf,
     hiding: Delta,
 }
@@ -54,8 +56,14 @@ impl Sources {
             key = key
                 .field("below", below.as_os_str().as_bytes())
                 .field("tree", walk.key.finish().as_str());
+            let mut above = Vec::new();
+            for (layer, digest) in builder.synced.above(&path) {
+                key = key.field("above", digest.as_str());
+                above.push(layer.to_owned());
+            }
             trees.push(Source {
                 hiding: hiding(&directory, walk.found)?,
+                above,
                 path,
                 below,
             });
@@ -84,7 +92,8 @@ impl Sources {
         }
         for (number, source) in self.trees.iter().enumerate() {
             let name = |what: &str| format!("source-{number}-{what}");
-            let mut lowers = vec![source.path.clone()];
+            let mut lowers = source.above.clone();
+            lowers.push(source.path.clone());
             if !source.hiding.is_empty() {
                 let name = name("hiding");
                 let place = Place::new(staging.directory(), name.as_ref());

@@ -54,17 +54,9 @@ impl Workshop {
         self.helpers.host_path()
     }
 
-    /// Fails when scripts have added outputs, which would be lost without a word.
-    pub(super) fn check_output(&self) -> Result<(), Error> {
-        let names = self.output.names().map_err(|error| Error::ReadSources {
-            source: error.into(),
-        })?;
-        match names.first() {
-            Some(name) => Err(Error::ScriptOutput {
-                name: String::from_utf8_lossy(name).into_owned(),
-            }),
-            None => Ok(()),
-        }
+    /// Returns the directory with what scripts have added to the outputs.
+    pub(in crate::build) fn added(&self) -> &Directory {
+        &self.output
     }
 
     /// Returns a digest of everything that scripts have put here.

@@ -151,8 +151,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .magic(&[
         Magic::Path("mkosi.sync"),
         Magic::Entries("mkosi.sync.d", ""),
-    ])
-    .unsupported("scripts that get sources are not run yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "PrepareScripts",
@@ -212,8 +211,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .magic(&[
         Magic::Path("mkosi.postoutput"),
         Magic::Entries("mkosi.postoutput.d", ""),
-    ])
-    .unsupported("scripts for outputs are not run yet", &[]),
+    ]),
     Setting::new(
         Section::Content,
         "Bootable",

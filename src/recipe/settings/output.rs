@@ -239,6 +239,5 @@ pub(super) const SETTINGS: &[Setting] = &[
     .magic(&[
         Magic::Path("mkosi.clean"),
         Magic::Entries("mkosi.clean.d", ""),
-    ])
-    .no_effect("no script is run to clean"),
+    ]),
 ];
