@@ -1,5 +1,7 @@
 //! The recipes that show what can be built: each is built as it stands, and foreign programs judge what comes out.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -24,34 +26,35 @@ impl Built {
     }
 
     /// Builds again, and returns what is said about it.
-    fn rebuilt(&self) -> String {
-        run(&self.0, &[])
+    fn rebuilt(&self, options: &[&str]) -> String {
+        run(&self.0, options)
     }
 
     fn output(&self, name: &str) -> PathBuf {
         self.0.path("mkosi.output").join(name)
     }
 
-    /// Returns the directory with what is in an image, which fsck.erofs must find whole.
-    fn extracted(&self, image: &str, fsck: &Tool, sfdisk: &Tool) -> PathBuf {
-        let partitions = Image::read(sfdisk, self.output(image));
-        if require::erofs_utils(fsck) >= (1, 6) {
-            fsck.output(&[partitions.extract(ROOT)]);
-        } else {
-            require::say_skipped("this fsck.erofs is older than 1.6");
-        }
+    /// Returns the directory with what a foreign program finds in an image.
+    fn extracted(&self, image: &str, tools: &Tools) -> PathBuf {
+        let partitions = Image::read(&tools.sfdisk, self.output(image));
+        let partition = partitions.extract(ROOT);
         let to = self.0.path("extracted").join(image);
         fs_err::create_dir_all(to.parent().unwrap()).unwrap();
-        let (from, into) = (self.output(image), to.clone());
-        let arguments = [
-            "extract".as_ref(),
-            "--plain".as_ref(),
-            "-o".as_ref(),
-            into.as_os_str(),
-            from.as_os_str(),
-        ];
-        let extract = self.0.run(&arguments);
-        assert_eq!(extract.status, Some(0), "{}", extract.stderr);
+        match &tools.reader {
+            Reader::Erofs(fsck) => {
+                let extract = [&b"--extract="[..], to.as_os_str().as_encoded_bytes()].concat();
+                let extract = OsStr::from_bytes(&extract);
+                fsck.output(&[extract, partition.as_os_str()]);
+            }
+            Reader::Squashfs(unsquashfs) => {
+                let options = ["-quiet", "-no-progress", "-no-xattrs", "-dest"];
+                let options = options.iter().map(OsStr::new);
+                let arguments: Vec<_> = options
+                    .chain([to.as_os_str(), partition.as_os_str()])
+                    .collect();
+                unsquashfs.output(&arguments);
+            }
+        }
         to
     }
 
@@ -80,10 +83,15 @@ fn prepared(name: &str) -> World {
     world
 }
 
+/// Returns the option that has all recipes share a store.
+fn store() -> String {
+    let store = harness::directory().join("recipes");
+    format!("--cache-directory={}", store.display())
+}
+
 /// Builds, which must succeed, and returns what is said about it.
 fn run(world: &World, options: &[&str]) -> String {
-    let store = harness::directory().join("recipes");
-    let store = format!("--cache-directory={}", store.display());
+    let store = store();
     let arguments: Vec<_> = ["-f", &store]
         .into_iter()
         .chain(options.iter().copied())
@@ -102,21 +110,54 @@ fn copy(directory: &Path, recipe: &Path, world: &World) {
         } else {
             let below = path.strip_prefix(recipe).unwrap().to_str().unwrap();
             world.write(below, &fs_err::read_to_string(&path).unwrap());
+            // Scripts stay what they are.
+            let mode = fs_err::metadata(&path).unwrap().permissions();
+            fs_err::set_permissions(world.path(below), mode).unwrap();
         }
     }
 }
 
-fn tools() -> Result<(Tool, Tool), String> {
-    require::building()?;
-    Ok((tool("fsck.erofs")?, tool("sfdisk")?))
+/// The foreign programs that take images apart.
+struct Tools {
+    sfdisk: Tool,
+    reader: Reader,
+}
+
+/// What reads the file system of an image, by name.
+enum Reader {
+    Erofs(Tool),
+    Squashfs(Tool),
+}
+
+impl Tools {
+    /// Finds the programs; the fsck.erofs of Debian 12 is too old for what its kernel reads.
+    fn find() -> Result<Self, String> {
+        require::building()?;
+        let fsck = tool("fsck.erofs")?;
+        Ok(Self {
+            sfdisk: tool("sfdisk")?,
+            reader: match require::erofs_utils(&fsck) >= (1, 6) {
+                true => Reader::Erofs(fsck),
+                false => Reader::Squashfs(tool("unsquashfs")?),
+            },
+        })
+    }
+
+    /// Returns the options of a build whose images these programs read.
+    fn options(&self) -> &'static [&'static str] {
+        match self.reader {
+            Reader::Erofs(_) => &[],
+            Reader::Squashfs(_) => &["--file-system=squashfs"],
+        }
+    }
 }
 
 #[test]
 fn daemon_has_its_user_its_files_and_its_start() {
-    let (fsck, sfdisk) = require!(tools());
+    let tools = require!(Tools::find());
     let sysusers = require!(tool("systemd-sysusers"));
-    let built = Built::of("daemon", &[]);
-    let tree = built.extracted("memcached.raw", &fsck, &sfdisk);
+    let built = Built::of("daemon", tools.options());
+    let tree = built.extracted("memcached.raw", &tools);
     assert_eq!(names(&tree), ["usr"]);
     assert!(tree.join("usr/bin/memcached").is_file());
     assert!(
@@ -152,9 +193,9 @@ fn daemon_has_its_user_its_files_and_its_start() {
 
 #[test]
 fn confext_holds_etc_alone() {
-    let (fsck, sfdisk) = require!(tools());
-    let built = Built::of("confext", &[]);
-    let tree = built.extracted("site.raw", &fsck, &sfdisk);
+    let tools = require!(Tools::find());
+    let built = Built::of("confext", tools.options());
+    let tree = built.extracted("site.raw", &tools);
     assert_eq!(names(&tree), ["etc"]);
     assert_eq!(
         names(&tree.join("etc")),
@@ -195,9 +236,9 @@ fn container_image_has_the_layer_of_its_base_and_one_more() {
 
 #[test]
 fn extensions_on_one_base_hold_nothing_of_each_other() {
-    let (fsck, sfdisk) = require!(tools());
-    let built = Built::of("two-extensions", &[]);
-    let programs = |image: &str| names(&built.extracted(image, &fsck, &sfdisk).join("usr/bin"));
+    let tools = require!(Tools::find());
+    let built = Built::of("two-extensions", tools.options());
+    let programs = |image: &str| names(&built.extracted(image, &tools).join("usr/bin"));
     assert_eq!(programs("jq.raw"), ["jq"]);
     let of_btrfs = programs("btrfs.raw");
     assert!(of_btrfs.contains(&"btrfs".to_owned()), "{of_btrfs:?}");
@@ -206,10 +247,10 @@ fn extensions_on_one_base_hold_nothing_of_each_other() {
 
 #[test]
 fn portable_service_is_a_system_with_its_unit() {
-    let (fsck, sfdisk) = require!(tools());
+    let tools = require!(Tools::find());
     let analyze = require!(tool("systemd-analyze"));
-    let built = Built::of("portable", &[]);
-    let tree = built.extracted("proxy.raw", &fsck, &sfdisk);
+    let built = Built::of("portable", tools.options());
+    let tree = built.extracted("proxy.raw", &tools);
     assert!(tree.join("usr/lib/os-release").is_file());
     assert!(
         !tree.join("usr/share/locale").exists() || names(&tree.join("usr/share/locale")).is_empty()
@@ -281,13 +322,13 @@ fn make_packages(world: &World, dpkg_deb: &Tool) {
 
 #[test]
 fn local_packages_are_installed_with_what_they_need_from_the_mirror() {
-    let (fsck, sfdisk) = require!(tools());
+    let tools = require!(Tools::find());
     let dpkg_deb = require!(tool("dpkg-deb"));
     let world = prepared("local-package");
     make_packages(&world, &dpkg_deb);
-    let built = Built::in_world(world, &[]);
+    let built = Built::in_world(world, tools.options());
     let check = |expected: &str| {
-        let tree = built.extracted("greeting.raw", &fsck, &sfdisk);
+        let tree = built.extracted("greeting.raw", &tools);
         let programs = names(&tree.join("usr/bin"));
         assert_eq!(programs, ["farewell", "greet", "jq"]);
         let made = fs_err::read_to_string(tree.join("usr/share/greeting/made")).unwrap();
@@ -296,7 +337,7 @@ fn local_packages_are_installed_with_what_they_need_from_the_mirror() {
     };
     check("configured \nloud\n");
     // The same packages are the same layer, however they are packed into the directory; another content is another.
-    let again = built.rebuilt();
+    let again = built.rebuilt(tools.options());
     assert!(
         again.contains("greeting: install packages: cached\n"),
         "{again}"
@@ -304,10 +345,62 @@ fn local_packages_are_installed_with_what_they_need_from_the_mirror() {
     let script = "#!/bin/sh\nmkdir -p /usr/share/greeting\necho \"configured anew\" >/usr/share/greeting/made\n";
     built.0.write("greeting/DEBIAN/postinst", script);
     make_packages(&built.0, &dpkg_deb);
-    let changed = built.rebuilt();
+    let changed = built.rebuilt(tools.options());
     assert!(
         !changed.contains("greeting: install packages: cached\n"),
         "{changed}"
     );
     check("configured anew\n");
+}
+
+#[test]
+fn a_program_in_go_is_built_and_its_compiler_is_not_in_the_extension() {
+    let tools = require!(Tools::find());
+    let built = Built::of("built", tools.options());
+    let tree = built.extracted("hello_1.2.raw", &tools);
+    assert_eq!(names(&tree), ["usr"]);
+    assert_eq!(names(&tree.join("usr/bin")), ["hello"]);
+    assert_eq!(names(&tree.join("usr")), ["bin", "lib"]);
+    let hello = std::process::Command::new(tree.join("usr/bin/hello")).output();
+    assert_eq!(hello.unwrap().stdout, b"hello 1.2\n");
+    let image = fs_err::read(built.output("hello_1.2.raw")).unwrap();
+    // Of the same sources it is the same, wherever they are.
+    let elsewhere = Built::of("built", &[tools.options(), &["-ff"]].concat());
+    assert!(fs_err::read(elsewhere.output("hello_1.2.raw")).unwrap() == image);
+}
+
+#[test]
+fn scripts_of_every_kind_take_part() {
+    require!(require::building());
+    let tar = require!(tool("tar"));
+    let built = Built::of("scripted", &[]);
+    let archive = built.output("tree.tar");
+    let archive = archive.as_os_str();
+    let log = tar.text(&["-xOf".as_ref(), archive, "usr/share/scripted/log".as_ref()]);
+    assert_eq!(
+        log,
+        "sync final\nprepare final hello\npostinst final handed on\nfinalize first\nfinalize second\n"
+    );
+    let listed = tar.text(&["--numeric-owner".as_ref(), "-tvf".as_ref(), archive]);
+    let line = |path: &str| listed.lines().find(|line| line.ends_with(path)).unwrap();
+    assert!(line("/log").starts_with("-rw-r--r-- 7/8 "), "{listed}");
+    assert!(line("/greet").starts_with("-rwxr-xr-x 0/0 "), "{listed}");
+    let output = |name: &str| fs_err::read_to_string(built.output(name)).unwrap();
+    assert_eq!(output("tree.owner"), "7:8\n");
+    assert!(output("tree.list").contains("usr/bin/greet\n"));
+    let clean = built.0.run(&["clean", &store()]);
+    assert_eq!(clean.status, Some(0), "{}", clean.stderr);
+    assert!(!built.output("tree.list").exists());
+}
+
+#[test]
+fn extension_on_a_container_image_holds_what_is_new() {
+    let tools = require!(Tools::find());
+    let skopeo = require!(tool("skopeo"));
+    let built = Built::of("oci-extension", tools.options());
+    let tree = built.extracted("jq.raw", &tools);
+    assert_eq!(names(&tree.join("usr/bin")), ["jq"]);
+    let base = format!("oci:{}", built.output("base").display());
+    let inspected: Value = serde_json::from_str(&skopeo.text(&["inspect", &base])).unwrap();
+    assert_eq!(inspected["Layers"].as_array().unwrap().len(), 1);
 }

@@ -265,7 +265,9 @@ pub fn clean(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     let mut builder = Builder::open(&place, store, private, first.recipe, options)?;
     for plan in plans {
         let recipe = plan.recipe;
-        let names = known_outputs(&builder.store, recipe);
+        let mut names = known_outputs(&builder.store, recipe);
+        names.extend(recipe.artifact_names());
+        names.extend([recipe.output_file_name(), recipe.checksums_file_name()]);
         let handed = builder.output.withdraw(&names)?;
         let done = script::clean(&builder, recipe, handed.host_path());
         builder.output.restore(handed, &names)?;
