@@ -407,7 +407,7 @@ fn json_is_the_last_line_of_standard_error() {
     assert_eq!(transcript.status, Some(3));
 }
 
-const STEPS: [&str; 12] = [
+const STEPS: [&str; 11] = [
     "configuration",
     "sync",
     "metadata",
@@ -419,7 +419,6 @@ const STEPS: [&str; 12] = [
     "set-up",
     "finalize",
     "postoutput",
-    "tool",
 ];
 
 #[test]
@@ -495,7 +494,7 @@ fn make_places(world: &World) {
 
 /// What the kinds of steps may do in which directory: nothing, read (`r`) or write (`w`); what is written to the sources
 /// is thrown away.
-const SIGHT: [(&str, [&str; 7]); 10] = [
+const SIGHT: [(&str, [&str; 7]); 9] = [
     ("configuration", ["", "", "", "r", "", "", ""]),
     ("sync", ["", "", "", "w", "", "", ""]),
     ("set-up", ["", "", "w", "", "", "", ""]),
@@ -505,7 +504,6 @@ const SIGHT: [(&str, [&str; 7]); 10] = [
     ("install", ["r", "r", "w", "", "", "", ""]),
     ("script", ["", "", "w", "w", "w", "w", ""]),
     ("finalize", ["", "", "w", "w", "r", "", "w"]),
-    ("tool", ["", "", "r", "", "", "", "w"]),
 ];
 const DIRECTORIES: [&str; 7] = [
     "/apt/lists",
@@ -544,7 +542,6 @@ fn a_step_has_the_privileges_that_its_row_names() {
         "cd /tmp; : > f; chown 7:8 f 2>&- && echo chown; grep CapEff /proc/self/status";
     let cases = [
         ("configuration", "CapEff:\t0000000000000000\n"),
-        ("tool", "CapEff:\t0000000000000004\n"),
         ("resolve", "CapEff:\t0000000000000000\n"),
         ("unpack", "chown\nCapEff:\t000000000000001b\n"),
     ];

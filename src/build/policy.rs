@@ -38,7 +38,6 @@ pub enum StepKind {
     SetUp,
     Finalize,
     PostOutput,
-    Tool,
     Configuration,
 }
 
@@ -185,7 +184,7 @@ pub struct Limits {
 
 impl StepKind {
     /// Every kind, in the order of a build.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Configuration,
         Self::Sync,
         Self::Metadata,
@@ -197,7 +196,6 @@ impl StepKind {
         Self::SetUp,
         Self::Finalize,
         Self::PostOutput,
-        Self::Tool,
     ];
 
     /// Returns the kind of this name.

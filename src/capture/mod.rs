@@ -17,11 +17,9 @@ mod inode;
 mod layers;
 pub(crate) mod overlay;
 mod owners;
-mod payload;
 
 pub use self::error::Error;
 pub use self::layers::{EntryOwner, LayerDirectory, entry_owners, merge, merge_directory};
-pub use self::payload::{Payload, payload};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
-use super::{EntryOwner, Error, LayerDirectory, Payload, entry_owners, merge, payload};
+use super::{EntryOwner, Error, LayerDirectory, entry_owners, merge};
 use crate::tree::{DeviceNumber, EntryKind, FileTree, HardLinkGroup, Timestamp, TreePath};
 
 /// Layers in a temporary directory, lowest first, written as overlayfs and the sandbox leave them.
@@ -113,13 +113,6 @@ impl Layers {
     fn merge_error(&self) -> Error {
         merge(&self.layers()).unwrap_err()
     }
-
-    /// Takes the lowest layer as the base.
-    fn payload(&self) -> Payload {
-        let layers = self.layers();
-        let base = merge(&layers[..1]).unwrap();
-        payload(&base, &layers[1..]).unwrap()
-    }
 }
 
 fn path(text: &str) -> TreePath {
@@ -179,5 +172,4 @@ fn corrupt_attribute(error: Error) -> (String, String) {
 mod attacks;
 mod inherited;
 mod merging;
-mod payloads;
 mod recorded;

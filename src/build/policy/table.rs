@@ -25,7 +25,6 @@ pub fn policy(kind: StepKind) -> &'static Policy {
         StepKind::SetUp => &SET_UP,
         StepKind::Finalize => &FINALIZE,
         StepKind::PostOutput => &POST_OUTPUT,
-        StepKind::Tool => &TOOL,
     }
 }
 
@@ -275,26 +274,6 @@ const POST_OUTPUT: Policy = Policy {
         (Column::Output, "what the script works on"),
         (Column::Sync, "outputs are synced when they are published"),
         (Column::Variables, SCRIPT_CONTRACT),
-    ],
-    ..NOTHING
-};
-
-const TOOL: Policy = Policy {
-    kind: StepKind::Tool,
-    name: "tool",
-    purpose: "a program of the host makes an output of the finished tree; no code of a recipe or package runs",
-    image: Image::ReadOnly,
-    output: Access::Write,
-    sync: Sync::Suppressed,
-    capabilities: &[Capability::DacReadSearch],
-    reasons: &[
-        (Column::Image, "what the output is made of"),
-        (Column::Output, "where it goes"),
-        (Column::Sync, "outputs are synced when they are published"),
-        (
-            Column::Capabilities,
-            "files of the tree may have modes that shut out their owner",
-        ),
     ],
     ..NOTHING
 };

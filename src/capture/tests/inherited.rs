@@ -137,19 +137,3 @@ fn fifos_sockets_and_what_directories_tell_count_and_other_types_do_not() {
         expected.map(|(name, uid, gid)| (name.to_owned(), uid, gid))
     );
 }
-
-#[test]
-fn payload_has_the_renamed_link_and_not_the_one_that_was_only_copied_up() {
-    let layers = layers();
-    layers
-        .whiteout("2/a")
-        .symlink("2/renamed", "x")
-        .symlink("2/d/b", "x");
-    layers.owner("2/renamed", 33);
-    layers.owner("2/d/b", 33);
-    let payload = layers.payload();
-    assert_eq!(names(&payload.tree), ["renamed"]);
-    assert_eq!(owner(&payload.tree, "renamed"), (33, 43));
-    assert_eq!(payload.deleted, [path("a")]);
-    assert_eq!(payload.unchanged, 1);
-}

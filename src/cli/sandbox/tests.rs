@@ -106,7 +106,7 @@ fn mistakes_are_told() {
         (
             &["--print-spec=make"],
             "unknown step `make`; there are `configuration`, `sync`, `metadata`, `resolve`, `download`, `unpack`, \
-             `install`, `script`, `set-up`, `finalize`, `postoutput`, `tool`",
+             `install`, `script`, `set-up`, `finalize`, `postoutput`",
         ),
     ];
     for (arguments, message) in cases {
