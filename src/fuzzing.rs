@@ -9,6 +9,7 @@ pub use crate::capture::fuzzing::layer_attributes;
 pub use crate::cli::fuzzing::{limits, terminal};
 pub use crate::ddi::read::fuzzing::{image_protection, image_table};
 pub use crate::extension::fuzzing::{base_tree, release_files};
+pub use crate::format::elf::fuzzing::elf_object;
 pub use crate::format::erofs::fuzzing::{erofs_damaged, erofs_image};
 pub use crate::format::erofs::reader::fuzzing::erofs_compressed;
 pub use crate::format::squashfs::fuzzing::{squashfs_damaged, squashfs_image};
@@ -31,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("apt_output", apt_output),
     ("apt_sources", apt_sources),
     ("base_tree", base_tree),
+    ("elf_object", elf_object),
     ("erofs_compressed", erofs_compressed),
     ("erofs_damaged", erofs_damaged),
     ("erofs_image", erofs_image),

@@ -6,6 +6,7 @@ pub mod compression;
 pub mod cpio;
 pub mod directory;
 mod duplicates;
+pub mod elf;
 pub mod erofs;
 pub mod ext4;
 pub mod file_system;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use super::name_of;
 use crate::build::Error;
+use crate::format::elf::{Elf, NotElf};
 use crate::tree::{Content, EntryKind, FileTree, TreePath};
 
 /// The largest modules have some tens of megabytes; ones with what debuggers want have more.
@@ -28,8 +29,8 @@ pub enum ModuleError {
     TooLong { limit_bytes: u64 },
     #[error("unpacking it")]
     Unpack { source: std::io::Error },
-    #[error("it is no ELF object: {reason}")]
-    NotElf { reason: &'static str },
+    #[error(transparent)]
+    NotElf(NotElf),
 }
 
 /// What one module needs.
@@ -73,7 +74,7 @@ pub(super) fn of_module(tree: &FileTree, file: &TreePath) -> Result<Needs, Error
         source,
     };
     let bytes = unpacked(content, file.file_name())?.map_err(invalid)?;
-    let section = modinfo(&bytes).map_err(invalid)?;
+    let section = modinfo(&bytes).map_err(|error| invalid(ModuleError::NotElf(error)))?;
     Ok(needs_of(section))
 }
 
@@ -157,80 +158,7 @@ fn read(reader: impl Read) -> Result<Vec<u8>, ModuleError> {
     Ok(bytes)
 }
 
-/// How the numbers of an ELF object are written (elf(5)).
-#[derive(Clone, Copy)]
-struct Layout {
-    is_64_bit: bool,
-    is_little_endian: bool,
-}
-
-const SECTION: &[u8] = b".modinfo";
-
 /// Returns the section `.modinfo` of an ELF object; empty when it has none.
-pub(super) fn modinfo(bytes: &[u8]) -> Result<&[u8], ModuleError> {
-    let invalid = |reason| ModuleError::NotElf { reason };
-    if !bytes.starts_with(b"\x7fELF") {
-        return Err(invalid("it does not start with an ELF header"));
-    }
-    let layout = Layout {
-        is_64_bit: bytes.get(4) == Some(&2),
-        is_little_endian: bytes.get(5) == Some(&1),
-    };
-    let (table_at, size_at) = if layout.is_64_bit {
-        (0x28, 0x3a)
-    } else {
-        (0x20, 0x2e)
-    };
-    let cut = || invalid("its header is cut off");
-    let table = layout.address(bytes, table_at).ok_or_else(cut)?;
-    let size = layout.number(bytes, size_at, 2).ok_or_else(cut)?;
-    let count = layout.number(bytes, size_at + 2, 2).ok_or_else(cut)?;
-    let names = layout.number(bytes, size_at + 4, 2).ok_or_else(cut)?;
-    let header = |index: usize| -> Option<&[u8]> {
-        let start = table.checked_add(index.checked_mul(size)?)?;
-        bytes.get(start..start.checked_add(size)?)
-    };
-    let broken = || invalid("its sections are not where it says");
-    let names = header(names).ok_or_else(broken)?;
-    let names = layout.section(bytes, names).ok_or_else(broken)?;
-    for index in 0..count {
-        let header = header(index).ok_or_else(broken)?;
-        let name = layout.number(header, 0, 4).ok_or_else(broken)?;
-        let name = names.get(name..).ok_or_else(broken)?;
-        if name
-            .strip_prefix(SECTION)
-            .is_some_and(|rest| rest.first() == Some(&0))
-        {
-            return layout.section(bytes, header).ok_or_else(broken);
-        }
-    }
-    Ok(&[])
-}
-
-impl Layout {
-    /// Returns the bytes of the section with this header.
-    fn section<'a>(self, bytes: &'a [u8], header: &[u8]) -> Option<&'a [u8]> {
-        let (offset_at, size_at) = if self.is_64_bit {
-            (0x18, 0x20)
-        } else {
-            (0x10, 0x14)
-        };
-        let start = self.address(header, offset_at)?;
-        bytes.get(start..start.checked_add(self.address(header, size_at)?)?)
-    }
-
-    fn address(self, bytes: &[u8], at: usize) -> Option<usize> {
-        self.number(bytes, at, if self.is_64_bit { 8 } else { 4 })
-    }
-
-    fn number(self, bytes: &[u8], at: usize, length: usize) -> Option<usize> {
-        let digits = bytes.get(at..at.checked_add(length)?)?;
-        let shifted = |number: u64, digit: &u8| number << 8 | u64::from(*digit);
-        let number = if self.is_little_endian {
-            digits.iter().rev().fold(0, shifted)
-        } else {
-            digits.iter().fold(0, shifted)
-        };
-        usize::try_from(number).ok()
-    }
+pub(super) fn modinfo(bytes: &[u8]) -> Result<&[u8], NotElf> {
+    Elf::new(bytes)?.section(b".modinfo")
 }
