@@ -6,6 +6,7 @@
 
 pub use crate::build::fuzzing::{apt_output, kernel_module};
 pub use crate::capture::fuzzing::layer_attributes;
+pub use crate::check::fuzzing::checked_extension;
 pub use crate::cli::fuzzing::{limits, terminal};
 pub use crate::ddi::read::fuzzing::{image_protection, image_table};
 pub use crate::extension::fuzzing::{base_tree, release_files};
@@ -32,6 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("apt_output", apt_output),
     ("apt_sources", apt_sources),
     ("base_tree", base_tree),
+    ("checked_extension", checked_extension),
     ("elf_object", elf_object),
     ("erofs_compressed", erofs_compressed),
     ("erofs_damaged", erofs_damaged),

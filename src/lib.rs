@@ -10,6 +10,7 @@
 pub mod beneath;
 pub mod build;
 pub mod capture;
+pub mod check;
 pub mod cli;
 pub mod ddi;
 pub mod distribution;

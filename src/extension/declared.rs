@@ -12,7 +12,7 @@ use crate::tree::{FileTree, TreePath};
 
 /// What is made at boot where the extension is merged on its base.
 #[derive(Debug, Default)]
-pub(super) struct Declared {
+pub(crate) struct Declared {
     pub(super) accounts: BTreeSet<(AccountKind, String)>,
     /// With whether all that lies below is made too.
     paths: BTreeMap<TreePath, bool>,
@@ -28,7 +28,7 @@ const SERVICE_DIRECTORIES: [(&str, &str); 4] = [
 
 impl Declared {
     /// Reads what `payload` on `base` declares, in the files that are there when an extension of `kind` is merged.
-    pub(super) fn read(
+    pub(crate) fn read(
         payload: &FileTree,
         base: Option<&FileTree>,
         kind: ExtensionKind,
@@ -55,10 +55,15 @@ impl Declared {
     }
 
     /// Tells whether `path` is made at boot.
-    pub(super) fn makes(&self, path: &TreePath) -> bool {
+    pub(crate) fn makes(&self, path: &TreePath) -> bool {
         self.paths.contains_key(path)
             || std::iter::successors(path.parent(), TreePath::parent)
                 .any(|parent| self.paths.get(&parent) == Some(&true))
+    }
+
+    /// Returns the accounts that are made at boot.
+    pub(crate) fn accounts(&self) -> &BTreeSet<(AccountKind, String)> {
+        &self.accounts
     }
 
     fn account(&mut self, line: &str) {

@@ -2,14 +2,14 @@
 
 use crate::tree::{Content, Entry, EntryKind, FileTree, Timestamp, TreePath};
 
-pub(super) const THEN: Timestamp = Timestamp::from_seconds(1000);
+pub(crate) const THEN: Timestamp = Timestamp::from_seconds(1000);
 
-pub(super) fn path(text: &str) -> TreePath {
+pub(crate) fn path(text: &str) -> TreePath {
     TreePath::new(text).unwrap()
 }
 
 /// Returns a tree of `directory/`, `file`, `file=content` and `link -> target`, with the directories above them.
-pub(super) fn tree(lines: &[&str]) -> FileTree {
+pub(crate) fn tree(lines: &[&str]) -> FileTree {
     let mut tree = FileTree::new(Entry::directory(THEN)).unwrap();
     for line in lines {
         put(&mut tree, line);
@@ -17,7 +17,7 @@ pub(super) fn tree(lines: &[&str]) -> FileTree {
     tree
 }
 
-pub(super) fn put(tree: &mut FileTree, line: &str) {
+pub(crate) fn put(tree: &mut FileTree, line: &str) {
     let (name, entry) = if let Some((name, target)) = line.split_once(" -> ") {
         let kind = EntryKind::Symlink(target.into());
         (name, Entry::new(kind, 0o777, THEN))
@@ -38,11 +38,11 @@ pub(super) fn put(tree: &mut FileTree, line: &str) {
     tree.insert(name, entry).unwrap();
 }
 
-pub(super) fn entry<'a>(tree: &'a mut FileTree, name: &str) -> &'a mut Entry {
+pub(crate) fn entry<'a>(tree: &'a mut FileTree, name: &str) -> &'a mut Entry {
     tree.get_mut(&path(name)).unwrap()
 }
 
-pub(super) fn names(tree: &FileTree) -> Vec<String> {
+pub(crate) fn names(tree: &FileTree) -> Vec<String> {
     let below_root = tree.iter().skip(1);
     below_root.map(|(path, _)| path.to_string()).collect()
 }

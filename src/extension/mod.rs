@@ -10,7 +10,7 @@ mod caches;
 mod declared;
 mod difference;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod hierarchy;
@@ -22,6 +22,7 @@ mod release;
 
 pub use self::accounts::{AccountKind, Accounts};
 pub use self::caches::{CachePolicy, CacheRow, settle_caches};
+pub(crate) use self::declared::Declared;
 pub use self::difference::{Change, Payload, Shadowed, difference, shadowing};
 pub use self::hierarchy::{Selection, select};
 pub use self::left_out::{LeftOut, LeftOutItem, LeftOutKind, left_out};
@@ -77,7 +78,8 @@ impl ExtensionKind {
             .any(|hierarchy| hierarchy.as_bytes() == first)
     }
 
-    fn release_directory(self) -> &'static str {
+    /// Returns where its extension-release files are.
+    pub(crate) fn release_directory(self) -> &'static str {
         match self {
             Self::Sysext => "usr/lib/extension-release.d",
             Self::Confext => "etc/extension-release.d",

@@ -222,6 +222,20 @@ impl FileTree {
             .take_while(|(path, _)| path.starts_with(directory))
     }
 
+    /// Returns what lies directly in `directory`, by name.
+    pub fn children(&self, directory: &TreePath) -> Vec<(&TreePath, &Entry)> {
+        let depth = directory.components().count() + 1;
+        let after = (
+            std::ops::Bound::Excluded(directory),
+            std::ops::Bound::Unbounded,
+        );
+        self.entries
+            .range(after)
+            .take_while(|(path, _)| path.starts_with(directory))
+            .filter(|(path, _)| path.components().count() == depth)
+            .collect()
+    }
+
     /// Iterates over all entries, the root first, a directory before its contents, siblings by name as bytes.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&TreePath, &Entry)> {
         self.entries.iter()
