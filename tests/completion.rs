@@ -28,7 +28,7 @@ fn bash_completes_verbs_options_and_values() {
         (&["overcoat", "su"][..], &["summary"][..]),
         (
             &["overcoat", "-f", "c"],
-            &["cat-config", "clean", "completion"],
+            &["cat-config", "check", "clean", "completion"],
         ),
         (&["overcoat", "--stri"], &["--strict"]),
         (&["overcoat", "--format", "sys"], &["sysext"]),

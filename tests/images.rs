@@ -24,7 +24,7 @@ fn file(content: &str) -> Entry {
 }
 
 /// Returns the tree of a small extension.
-fn tree() -> FileTree {
+pub(crate) fn tree() -> FileTree {
     let mut tree = FileTree::new(Entry::directory(THEN)).unwrap();
     let release = "usr/lib/extension-release.d/extension-release.tools";
     let mut linked = file("linked\n");
@@ -65,7 +65,7 @@ fn file_system(tree: &FileTree) -> Vec<u8> {
     image
 }
 
-fn image(tree: &FileTree, verity: VerityMode<'_>) -> Vec<u8> {
+pub(crate) fn image(tree: &FileTree, verity: VerityMode<'_>) -> Vec<u8> {
     let layout = Layout {
         architecture: PartitionArchitecture::named("x86-64").unwrap(),
         name: "tools",

@@ -8,6 +8,7 @@ mod again;
 mod bases;
 mod build;
 mod cat_config;
+mod check;
 mod clean;
 mod completion;
 mod corpus;

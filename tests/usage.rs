@@ -3,7 +3,7 @@ use crate::harness::World;
 #[test]
 fn mistyped_arguments_are_told_with_what_was_meant() {
     const LIST: &str = "`overcoat --help` lists the options";
-    const VERBS: &str = "the verbs are `build`, `explain`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `documentation`, `completion`, `help`";
+    const VERBS: &str = "the verbs are `build`, `explain`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `check`, `documentation`, `completion`, `help`";
     let cases: [(&[&str], &str, &str); 9] = [
         (&["biuld"], "unknown verb `biuld`", "did you mean `build`"),
         (

@@ -2,7 +2,6 @@
 
 pub(super) mod difference;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
@@ -11,13 +10,10 @@ use serde_json::json;
 use self::difference::{Ignored, partitions, trees};
 use super::exit;
 use super::failure::Failure;
-use super::images::{self, ImageError};
+use super::images::{self, ImageError, Opened};
 use super::output::{self, Style};
 use super::render::inert;
-use crate::beneath::Directory;
-use crate::capture;
-use crate::ddi::read::Image;
-use crate::tree::{ContentError, FileTree, TreePath};
+use crate::tree::{ContentError, TreePath};
 
 const ABOUT: &str = "Shows what two images or directories differ in, partition by partition and entry by entry: type, \
                      mode, owner, time, extended attributes, and where contents first differ";
@@ -59,37 +55,10 @@ fn command() -> Command {
         .arg(images::flag("ignore-owners", "Do not compare owners"))
 }
 
-/// One side of a comparison.
-struct Side {
-    /// `None` for a directory.
-    image: Option<Image>,
-    tree: FileTree,
-}
-
-impl Side {
-    fn open(path: &Path) -> Result<Self, ImageError> {
-        if !path.is_dir() {
-            let image = images::open(path)?;
-            let tree = images::tree(path, &images::file_system(path, &image)?)?;
-            let image = Some(image);
-            return Ok(Self { image, tree });
-        }
-        let directory = Directory::open(path).map_err(|error| ImageError::Open {
-            path: path.into(),
-            source: error.into_cause(),
-        })?;
-        let tree = capture::merge_directory(directory).map_err(|source| ImageError::Directory {
-            path: path.into(),
-            source,
-        })?;
-        Ok(Self { image: None, tree })
-    }
-}
-
 fn run(matches: &ArgMatches, style: Style) -> Result<u8, Failure> {
     let trouble = |error: ImageError| Failure::new(error, TROUBLE);
-    let first = Side::open(&images::path(matches, "first")).map_err(trouble)?;
-    let second = Side::open(&images::path(matches, "second")).map_err(trouble)?;
+    let first = Opened::read(&images::path(matches, "first")).map_err(trouble)?;
+    let second = Opened::read(&images::path(matches, "second")).map_err(trouble)?;
     let ignored = Ignored {
         times: matches.get_flag("ignore-times"),
         owners: matches.get_flag("ignore-owners"),

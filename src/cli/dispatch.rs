@@ -10,7 +10,7 @@ use super::doctor::{self, Check, Host, Places, Report};
 use super::failure::{Failure, warn};
 use super::output::{self, Style};
 use super::{
-    build, cat_config, clean, completion, diff, documentation, exit, extract, genkey, host,
+    build, cat_config, check, clean, completion, diff, documentation, exit, extract, genkey, host,
     inspect, origins, render, sandbox, sign, summary, verify,
 };
 use crate::build::{SandboxedPrograms, describe_weaker, missing_protection, strictness};
@@ -28,6 +28,7 @@ pub fn main() -> ExitCode {
         Some(verb) if verb == "verify" => return verify::main(style),
         Some(verb) if verb == "extract" => return extract::main(style),
         Some(verb) if verb == "diff" => return diff::main(style),
+        Some(verb) if verb == "check" => return check::main(style),
         _ => {}
     }
     let done = args::parse(std::env::args_os())
@@ -63,6 +64,7 @@ fn run(invoked: &Invoked, style: Style) -> Result<u8, Failure> {
         Verb::Verify => return Err(not_first("verify")),
         Verb::Extract => return Err(not_first("extract")),
         Verb::Diff => return Err(not_first("diff")),
+        Verb::Check => return Err(not_first("check")),
         Verb::Doctor => return Ok(doctor(invoked, style)),
         Verb::Summary => {
             let grants = grants(invoked)?;

@@ -15,8 +15,9 @@ use super::args::{ArgumentError, usage_error};
 use super::exit;
 use super::failure::Failure;
 use super::output::{self, Style};
+use crate::beneath::Directory;
 use crate::ddi::read::{Image, OpenError};
-use crate::format::file_system::{FileSystem, FileSystemError};
+use crate::format::file_system::{Description, FileSystem, FileSystemError};
 use crate::format::read_at::ImageFile;
 use crate::tree::{FileTree, InvalidTreePath, TreePath};
 use crate::{capture, signing};
@@ -93,6 +94,45 @@ pub(super) fn open(path: &Path) -> Result<Image, ImageError> {
         path: path.into(),
         source,
     })
+}
+
+/// The tree in an image, file system or directory.
+pub(super) struct Opened {
+    /// `None` for a directory, as its description.
+    pub(super) image: Option<Image>,
+    pub(super) description: Option<Description>,
+    pub(super) tree: FileTree,
+}
+
+impl Opened {
+    /// Reads what is at `path`.
+    ///
+    /// # Errors
+    /// An [`ImageError`] when it is nothing that can be read.
+    pub(super) fn read(path: &Path) -> Result<Self, ImageError> {
+        if !path.is_dir() {
+            let image = open(path)?;
+            let file_system = file_system(path, &image)?;
+            return Ok(Self {
+                tree: tree(path, &file_system)?,
+                description: Some(file_system.description()),
+                image: Some(image),
+            });
+        }
+        let directory = Directory::open(path).map_err(|error| ImageError::Open {
+            path: path.into(),
+            source: error.into_cause(),
+        })?;
+        let tree = capture::merge_directory(directory).map_err(|source| ImageError::Directory {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            image: None,
+            description: None,
+            tree,
+        })
+    }
 }
 
 /// Opens the file system of an image.

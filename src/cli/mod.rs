@@ -3,6 +3,7 @@
 mod args;
 mod build;
 mod cat_config;
+mod check;
 mod clean;
 mod completion;
 mod diff;

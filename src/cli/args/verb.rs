@@ -16,6 +16,7 @@ pub(in crate::cli) enum Verb {
     Verify,
     Extract,
     Diff,
+    Check,
     Documentation,
     Completion,
     Help,
@@ -34,7 +35,7 @@ impl Verb {
 }
 
 /// The verbs that can be typed; `--version` has none.
-pub(in crate::cli) const VERBS: [(&str, Verb, &str); 16] = [
+pub(in crate::cli) const VERBS: [(&str, Verb, &str); 17] = [
     ("build", Verb::Build, "build the images"),
     (
         "explain",
@@ -79,6 +80,11 @@ pub(in crate::cli) const VERBS: [(&str, Verb, &str); 16] = [
         "diff",
         Verb::Diff,
         "compare two images, see `overcoat diff --help`",
+    ),
+    (
+        "check",
+        Verb::Check,
+        "say whether an extension works on a host, see `overcoat check --help`",
     ),
     (
         "documentation",
