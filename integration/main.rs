@@ -16,6 +16,7 @@ mod archives;
 mod attacks;
 mod bases;
 mod booted;
+mod checked;
 mod ddi;
 mod disks;
 mod dissected;

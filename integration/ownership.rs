@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::thread;
 
+pub(crate) use self::builder::mirror;
 use self::builder::{BY_A_USER, BY_ROOT, Builder};
 use self::difference::{Difference, Known, complaints, differences};
 use crate::require;

@@ -59,7 +59,7 @@ pub(super) const BY_A_USER: [Builder; 2] = [
 ];
 
 /// Returns where the host takes Debian's packages, if its mirror has all releases: with their security updates.
-fn mirror() -> Option<String> {
+pub(crate) fn mirror() -> Option<String> {
     let lists = fs_err::read_dir("/etc/apt/sources.list.d");
     let files = lists
         .into_iter()
