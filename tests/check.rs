@@ -184,3 +184,21 @@ fn a_signature_is_looked_for_among_the_certificates_of_the_host() {
     let known = checked(VerityMode::Signed(&signer));
     assert!(!has(&known, "OC0208"), "{known:#}");
 }
+
+#[test]
+fn packages_of_the_manifest_are_listed_by_size() {
+    let world = world();
+    world.write(
+        "good/tools.manifest",
+        r#"{
+            "packages": [{ "name": "small" }, { "name": "large" }, { "name": "unknown" }],
+            "overcoat": { "installed_kib": { "small": 1, "large": 2 } }
+        }"#,
+    );
+    let report = json(&world.run(&["check", "--json", "good/tools"]));
+    let expected = serde_json::json!([
+        { "name": "large", "size_bytes": 2048 },
+        { "name": "small", "size_bytes": 1024 },
+    ]);
+    assert_eq!(report["sizes"]["packages"], expected);
+}

@@ -51,6 +51,9 @@ struct Overcoat<'a> {
     /// What the sandbox's promises need and the kernel lacked, when a person let the build go on without it.
     missing_protection: &'a [String],
     untrusted: bool,
+    /// How much the files of packages take, by their makers' estimate.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    installed_kib: BTreeMap<&'a str, u64>,
 }
 
 /// The protection under which an image was built.
@@ -92,6 +95,10 @@ impl<'a> Manifest<'a> {
                 version: env!("CARGO_PKG_VERSION"),
                 missing_protection: protected.missing,
                 untrusted: protected.untrusted,
+                installed_kib: packages
+                    .iter()
+                    .map(|package| (package.name.as_str(), package.installed_kib))
+                    .collect(),
             },
         }
     }
