@@ -4,7 +4,7 @@ use fs_err as fs;
 
 /// What is read or made by path: places that a person named or that belong to the host, and questions whose answer
 /// only chooses between messages.
-const BY_PATH: [(&str, &str); 55] = [
+const BY_PATH: [(&str, &str); 56] = [
     ("build/disk.rs", "asks how much room a file system has"),
     (
         "build/extra.rs",
@@ -64,13 +64,17 @@ const BY_PATH: [(&str, &str); 55] = [
         "cli/cat_config.rs",
         "finds the real path that is then opened without links",
     ),
-    ("cli/diff.rs", "asks whether the person named a directory"),
+    (
+        "cli/check.rs",
+        "reads the os-release that a person named, and the manifest beside an image",
+    ),
     (
         "cli/dispatch.rs",
         "looks for the directory that a person named",
     ),
     ("cli/doctor/host.rs", "looks at the host"),
     ("cli/host.rs", "reads the host's /etc"),
+    ("cli/images.rs", "asks whether the person named a directory"),
     ("cli/profile.rs", "reads the file that a person named"),
     ("cli/sandbox.rs", "asks what its own standard streams are"),
     (

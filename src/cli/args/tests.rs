@@ -126,12 +126,12 @@ fn verbs_have_neighbours() {
         (
             "boot",
             "the verb `boot` of mkosi is not supported",
-            "the verbs are `build`, `explain`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `documentation`, `completion`, `help`",
+            "the verbs are `build`, `explain`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `check`, `documentation`, `completion`, `help`",
         ),
         (
             "frobnicate",
             "unknown verb `frobnicate`",
-            "the verbs are `build`, `explain`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `documentation`, `completion`, `help`",
+            "the verbs are `build`, `explain`, `summary`, `cat-config`, `clean`, `genkey`, `doctor`, `sandbox`, `sign`, `inspect`, `verify`, `extract`, `diff`, `check`, `documentation`, `completion`, `help`",
         ),
     ] {
         let error = parse(["overcoat", verb].map(OsString::from)).unwrap_err();
