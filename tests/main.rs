@@ -29,6 +29,7 @@ mod programs;
 mod readme;
 mod recipe;
 mod sandbox;
+mod script_attacks;
 mod scripts;
 mod sign;
 mod summary;
