@@ -184,3 +184,19 @@ fn scripts_clean_up_after_what_was_built() {
     assert_ne!(clean.status, Some(0));
     assert!(world.path("out/note").exists(), "{}", clean.stderr);
 }
+
+#[test]
+fn helpers_work_on_the_image_and_say_what_they_cannot() {
+    let world = world("");
+    script(
+        &world,
+        "mkosi.finalize",
+        "mkosi-as-caller id -u\ngroupadd --system --gid 77 added 2>/dev/null || echo no groups\n\
+         mkosi-install vim || echo \"status $?\"\n",
+    );
+    let build = built(&world);
+    let told = "main | mkosi-install: packages are named by Packages=, BuildPackages=, VolatilePackages= or RemovePackages=\n";
+    for line in ["main | 0\n", told, "main | status 1\n"] {
+        assert!(build.stderr.contains(line), "{line}: {}", build.stderr);
+    }
+}

@@ -12,8 +12,14 @@ pub(super) const DIRECTORY: &str = "/scripts";
 /// Where scripts find other programs.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What says why packages do not come and go here: which ones there are is resolved before a script runs, from what was
+/// signed, and no script has the network for them.
+const NO_PACKAGES: &str = "#!/bin/sh\n\
+     echo \"${0##*/}: packages are named by Packages=, BuildPackages=, VolatilePackages= or RemovePackages=\" >&2\n\
+     exit 1\n";
+
 /// Each program: its name and its text.
-const HELPERS: [(&str, &str); 3] = [
+const HELPERS: [(&str, &str); 8] = [
     (
         "mkosi-chroot",
         "#!/bin/sh\n\
@@ -25,6 +31,15 @@ const HELPERS: [(&str, &str); 3] = [
         "useradd",
         "#!/bin/sh\nexec /usr/sbin/useradd --root /buildroot \"$@\"\n",
     ),
+    (
+        "mkosi-as-caller",
+        // Who builds is root here, and files of the image that are somebody else's are so by a record.
+        "#!/bin/sh\nexec \"$@\"\n",
+    ),
+    ("mkosi-install", NO_PACKAGES),
+    ("mkosi-reinstall", NO_PACKAGES),
+    ("mkosi-remove", NO_PACKAGES),
+    ("mkosi-upgrade", NO_PACKAGES),
     (
         "groupadd",
         "#!/bin/sh\nexec /usr/sbin/groupadd --root /buildroot \"$@\"\n",
