@@ -404,3 +404,16 @@ fn extension_on_a_container_image_holds_what_is_new() {
     let inspected: Value = serde_json::from_str(&skopeo.text(&["inspect", &base])).unwrap();
     assert_eq!(inspected["Layers"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn packages_come_late_and_go_with_what_came_for_them() {
+    let tools = require!(Tools::find());
+    let built = Built::of("late-packages", tools.options());
+    let tree = built.extracted("lister.raw", &tools);
+    assert_eq!(names(&tree.join("usr/bin")), ["tree"]);
+    let manifest = fs_err::read_to_string(built.output("lister.manifest")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let packages = manifest["packages"].as_array().unwrap().iter();
+    let packages: Vec<_> = packages.map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(packages, ["tree"]);
+}

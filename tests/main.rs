@@ -14,6 +14,7 @@ mod completion;
 mod corpus;
 mod doctor;
 mod documentation;
+mod effects;
 mod file_systems;
 mod fuzzing;
 mod genkey;
