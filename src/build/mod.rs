@@ -266,8 +266,18 @@ pub fn clean(plans: &[ImagePlan<'_>], options: &Options<'_>) -> Result<(), Error
     for plan in plans {
         let recipe = plan.recipe;
         let mut names = known_outputs(&builder.store, recipe);
-        names.extend(recipe.artifact_names());
-        names.extend([recipe.output_file_name(), recipe.checksums_file_name()]);
+        // A directory that no build is known to have made may be somebody's.
+        let is_file = |name: &String| {
+            let found = fs_err::symlink_metadata(recipe.output_directory.join(name));
+            found.is_ok_and(|found| !found.is_dir())
+        };
+        let others = [recipe.output_file_name(), recipe.checksums_file_name()];
+        names.extend(
+            others
+                .into_iter()
+                .chain(recipe.artifact_names())
+                .filter(is_file),
+        );
         let handed = builder.output.withdraw(&names)?;
         let done = script::clean(&builder, recipe, handed.host_path());
         builder.output.restore(handed, &names)?;
