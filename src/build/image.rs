@@ -7,6 +7,7 @@ use super::install::Request;
 use super::made::Made;
 use super::manifest::Listed;
 use super::output::Added;
+use super::output::split::kernel_of;
 use super::script::{self, Kind, Workshop};
 use super::stack::Stack;
 use super::{
@@ -16,7 +17,7 @@ use super::{
 use crate::extension::{ExtensionKind, Finding, OsRelease};
 use crate::plan::{ImagePlan, Step};
 use crate::recipe::{Format, Recipe};
-use crate::tree::{Entry, FileTree, Timestamp};
+use crate::tree::{Content, Entry, FileTree, Timestamp};
 
 /// The work on one image.
 pub(super) struct Work<'a> {
@@ -31,6 +32,8 @@ pub(super) struct Work<'a> {
     release: Option<OsRelease>,
     /// What scripts hand to each other, once there was one.
     workshop: Option<Workshop>,
+    /// The kernel of an initrd, as it was before files were removed.
+    kernel: Option<Content>,
 }
 
 /// Does the steps of `plan`; the outputs are staged and not yet published.
@@ -50,6 +53,7 @@ pub(super) fn build<'a>(
         listed: Listed::default(),
         release: None,
         workshop: None,
+        kernel: None,
     };
     for step in &plan.steps {
         builder.interrupt.check()?;
@@ -99,7 +103,13 @@ impl Work<'_> {
             Step::SetUpSystem => setup::set_up(builder, recipe, &mut self.made, time),
             Step::ListPackages => self.list_packages(),
             Step::TakePayload => self.take_payload(builder),
-            Step::RemoveFiles => self.made.edit(|tree| removal::remove_files(tree, recipe)),
+            Step::RemoveFiles => {
+                if recipe.make_initrd {
+                    // Whoever starts a machine needs it beside the initrd, which never does.
+                    self.kernel = kernel_of(self.made.tree()?);
+                }
+                self.made.edit(|tree| removal::remove_files(tree, recipe))
+            }
             Step::MakeExtension => self.make_extension(builder),
             Step::MakePortable => self.made.edit(|mut tree| {
                 portable::make(&mut tree, recipe, time)?;
@@ -242,6 +252,7 @@ impl Work<'_> {
             .unwrap_or_default();
         let added = Added {
             texts: &texts,
+            kernel: self.kernel.as_ref(),
             directory: self.workshop.as_ref().map(Workshop::added),
             known: &known,
         };

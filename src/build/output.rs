@@ -11,7 +11,7 @@ mod image;
 mod oci;
 mod partition;
 mod signature;
-mod split;
+pub(super) mod split;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -31,7 +31,7 @@ use crate::format::directory;
 use crate::format::oci::BaseImage;
 use crate::publish::{self, OutputDirectory};
 use crate::recipe::{Format, Recipe};
-use crate::tree::{FileTree, Timestamp};
+use crate::tree::{Content, FileTree, Timestamp};
 
 pub(super) use self::image::{check_keys, is_signed};
 pub(super) use self::signature::{Unsigned, sign};
@@ -108,6 +108,8 @@ impl Outputs<'_> {
 pub(super) struct Added<'a> {
     /// Files that describe the image, each with its name.
     pub(super) texts: &'a [(String, String)],
+    /// The kernel that was removed from an initrd.
+    pub(super) kernel: Option<&'a Content>,
     /// What scripts have left.
     pub(super) directory: Option<&'a Directory>,
     /// The outputs of the last build.
@@ -153,7 +155,7 @@ pub(super) fn write(
     } else {
         write_image(&mut outputs, &name, tree, base, build_time)?
     };
-    for part in split::parts(recipe, tree) {
+    for part in split::parts(recipe, tree, added.kernel) {
         outputs.add(&part.name, |place| part.write(place, tree))?;
     }
     if let Some(directory) = added.directory {

@@ -29,8 +29,13 @@ enum What {
     File(Content),
 }
 
-/// Returns the parts of `tree` that the recipe asks for and the tree has.
-pub(super) fn parts(recipe: &Recipe, tree: &FileTree) -> Vec<Part> {
+/// Returns the kernel of `tree`, to be written beside an initrd that does not hold it.
+pub(in crate::build) fn kernel_of(tree: &FileTree) -> Option<Content> {
+    kernel(tree).map(|(_, content)| content)
+}
+
+/// Returns the parts of `tree` that the recipe asks for and the tree has; `removed` is the kernel that it had before.
+pub(super) fn parts(recipe: &Recipe, tree: &FileTree, removed: Option<&Content>) -> Vec<Part> {
     let part = |artifact: &SplitArtifact| {
         let what = match artifact {
             SplitArtifact::Tar => {
@@ -39,7 +44,7 @@ pub(super) fn parts(recipe: &Recipe, tree: &FileTree) -> Vec<Part> {
             SplitArtifact::OsRelease => {
                 What::File(RELEASES.iter().find_map(|path| file(tree, path))?)
             }
-            SplitArtifact::Kernel => What::File(kernel(tree)?.1),
+            SplitArtifact::Kernel => What::File(kernel_of(tree).or_else(|| removed.cloned())?),
             SplitArtifact::Initrd => What::File(initrd(tree)?),
             SplitArtifact::Partitions
             | SplitArtifact::RootHash
