@@ -1,8 +1,7 @@
 //! What single settings change in an output, where no other file is about them.
 
-use std::os::unix::fs::PermissionsExt;
-
 use crate::harness::{World, names};
+use crate::scripts::script;
 
 /// Returns a world whose recipe makes a tree of a base, with more settings.
 fn world(settings: &str) -> World {
@@ -12,12 +11,6 @@ fn world(settings: &str) -> World {
     world.write("mkosi.conf", &format!("{text}{settings}"));
     world.write("base/usr/lib/os-release", "ID=debian\nVERSION_ID=13\n");
     world
-}
-
-fn script(world: &World, name: &str, text: &str) {
-    world.write(name, &format!("#!/bin/sh\nset -e\n{text}\n"));
-    let mode = std::fs::Permissions::from_mode(0o755);
-    fs_err::set_permissions(world.path(name), mode).unwrap();
 }
 
 fn build(world: &World, arguments: &[&str]) {

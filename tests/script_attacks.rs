@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{World, names};
+use crate::scripts::script;
 
 /// Every kind of script that has a file of its own, in the order in which they run.
 const KINDS: [&str; 6] = [
@@ -82,12 +83,6 @@ fn world() -> (World, TcpListener) {
     fs_err::write(world.home().join("secret"), "secret").unwrap();
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     (world, server)
-}
-
-fn script(world: &World, name: &str, text: &str) {
-    world.write(name, &format!("#!/bin/sh\n{text}"));
-    let mode = std::fs::Permissions::from_mode(0o755);
-    fs_err::set_permissions(world.path(name), mode).unwrap();
 }
 
 /// Returns the script that makes every attempt and says what came of it.

@@ -14,8 +14,9 @@ fn world(configuration: &str) -> World {
     world
 }
 
-fn script(world: &World, name: &str, text: &str) {
-    world.write(name, &format!("#!/bin/sh\nset -e\n{text}"));
+/// Writes an executable shell script, which ends at the first command that fails.
+pub(crate) fn script(world: &World, name: &str, text: &str) {
+    world.write(name, &format!("#!/bin/sh\nset -e\n{text}\n"));
     let mode = std::fs::Permissions::from_mode(0o755);
     fs_err::set_permissions(world.path(name), mode).unwrap();
 }
