@@ -112,10 +112,9 @@ impl Listed {
             expected.eq_ignore_ascii_case(name)
         });
         let (field, _) = known.ok_or_else(|| format!("`{name}` is not known"))?;
-        let value = if is_line {
-            value.replace(',', " ")
-        } else {
-            value.to_owned()
+        let value = match is_line {
+            true => words(value).collect::<Vec<_>>().join(" "),
+            false => value.to_owned(),
         };
         self.options.push((field, value));
         Ok(())
@@ -123,10 +122,7 @@ impl Listed {
 
     /// Reads the paths of keyrings, or the fingerprints of keys.
     fn sign(&mut self, value: &str) -> Result<(), String> {
-        let words: Vec<&str> = value
-            .split([' ', ','])
-            .filter(|word| !word.is_empty())
-            .collect();
+        let words: Vec<&str> = words(value).collect();
         if words.iter().all(|word| word.starts_with('/')) {
             self.keyrings = words.into_iter().map(str::to_owned).collect();
             return Ok(());
@@ -172,6 +168,11 @@ impl Listed {
         }
         Ok(self)
     }
+}
+
+/// Returns the words between blanks and commas, of which apt makes nothing when there are several.
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split([' ', ',']).filter(|word| !word.is_empty())
 }
 
 fn is_http(uri: &str) -> bool {
